@@ -1,0 +1,80 @@
+"""Every check of the project, each in an environment of its own: ``nox -s tests``, ``nox -s drills`` ..."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.sessions = ["lint", "typing", "imports", "tests", "drills"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.default_venv_backend = "venv"
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """ruff, format and rules."""
+    session.install("-e", ".[dev]")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """mypy, strict."""
+    session.install("-e", ".[dev]")
+    session.run("mypy")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """The layers of ARCHITECTURE.md, as import-linter contracts."""
+    session.install("-e", ".[dev]")
+    session.run("lint-imports")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests, as the README says."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests", *session.posargs)
+
+
+@nox.session
+def minimums(session: nox.Session) -> None:
+    """The tests of what touches libraries most, at the lowest versions that pyproject.toml allows."""
+    lowest = [
+        "aiohttp==3.11.*", "dnspython==2.6.*", "httptools==0.6.4", "httpx==0.27.*", "msgspec==0.19.*",
+        "prometheus-client==0.20.*", "pytest==8.2.*", "rich==13.7.*", "uvloop==0.21.*",
+    ]  # fmt: skip
+    session.install("-e", ".[test]", *lowest)
+    session.run("pytest", "tests/history", "tests/checkers", "tests/oracle", "tests/load", *session.posargs)
+
+
+@nox.session
+def drills(session: nox.Session) -> None:
+    """The six drills on the embedded stack, as the README says, then the control."""
+    session.install("-e", ".")
+    session.run("pytest", "drills", *session.posargs)
+    session.run("pytest", "drills", "--control", *session.posargs)
+
+
+@nox.session
+def defects(session: nox.Session) -> None:
+    """Every shipped defect turns its drill red: the catch rate, measured (about 20 minutes)."""
+    session.install("-e", ".")
+    session.run("python", "bench/catch_rate.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Costs, as ratios against peers in the same run."""
+    session.install("-e", ".")
+    session.run("python", "bench/load_client.py", "--check")
+    session.run("python", "bench/engine.py", "--check")
+    session.run("python", "bench/toxiproxy.py")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """A wheel and a source distribution."""
+    session.install("build")
+    session.run("python", "-m", "build")

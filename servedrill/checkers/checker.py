@@ -1,0 +1,86 @@
+"""What a checker is, and how one is written into a history and read back."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from servedrill.checkers.finding import EVIDENCE_MAX, Answer, Finding
+from servedrill.errors import UsageError
+from servedrill.history.events import Expected, RequestRecord
+from servedrill.history.history import History
+
+REGISTRY: dict[str, type[Checker]] = {}
+
+
+class Checker(msgspec.Struct, frozen=True, kw_only=True):
+    """One claim; its fields are its parameters. Calling it judges a history.
+
+    Subclasses are found by their names, so that a stored history names the checkers that it wants to be judged by.
+    """
+
+    timing: ClassVar[bool] = False
+    """Whether its answer depends on when things happened."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        REGISTRY[cls.__name__] = cls
+
+    def __call__(self, history: History) -> Finding:
+        raise NotImplementedError
+
+    @property
+    def claim(self) -> str:
+        """The sentence that is judged: the first of the class's docstring."""
+        return (inspect.getdoc(type(self)) or type(self).__name__).split("\n\n")[0].replace("\n", " ")
+
+    def expected(self, t_ns: int) -> Expected:
+        """The checker as a history writes it down."""
+        return Expected(t_ns=t_ns, checker=type(self).__name__, params=msgspec.to_builtins(self))
+
+    def says(
+        self,
+        answer: Answer | bool,
+        observed: str,
+        *,
+        threshold: str = "",
+        evidence: Iterable[RequestRecord | str] = (),
+        **figures: float,
+    ) -> Finding:
+        """A finding; True is pass, False is fail."""
+        names = [item if isinstance(item, str) else item.id for item in evidence]
+        return Finding(
+            checker=type(self).__name__,
+            answer=answer if isinstance(answer, Answer) else Answer.PASS if answer else Answer.FAIL,
+            claim=self.claim,
+            observed=observed,
+            threshold=threshold,
+            window=getattr(self, "window", ""),
+            evidence=names[:EVIDENCE_MAX],
+            figures=figures,
+            timing=type(self).timing,
+        )
+
+    def cannot_say(self, why: str, **figures: Any) -> Finding:
+        """Not enough data for an answer."""
+        return self.says(Answer.INCONCLUSIVE, why, **figures)
+
+
+def read_checker(expected: Expected) -> Checker:
+    """The checker that a history asks for. Raises `UsageError` for one that this version does not have."""
+    cls = REGISTRY.get(expected.checker)
+    if cls is None:
+        raise UsageError(
+            f"no checker {expected.checker!r}", where="history", expected=f"one of {', '.join(sorted(REGISTRY))}"
+        )
+    try:
+        return msgspec.convert(expected.params, cls)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"parameters of {expected.checker}: {error}", where="history") from error
+
+
+def ids(requests: Sequence[RequestRecord]) -> list[str]:
+    return [request.id for request in requests[:EVIDENCE_MAX]]

@@ -1,0 +1,223 @@
+"""After quiet everything is back where it was: nobody is served who is gone, nothing is held for nobody."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from servedrill.checkers.checker import Checker
+from servedrill.checkers.finding import Finding
+from servedrill.history.events import ProcessSeen, RequestRecord, Sample
+from servedrill.history.history import History
+from servedrill.stats.requests import tokens_received, whole
+
+_ENGINE_WORDS = ("running", "waiting", "kv_usage")
+_GATEWAY_WORDS = ("in_flight", "queue", "upstream_in_flight")
+
+
+class NothingLeft(Checker, frozen=True, kw_only=True):
+    """In quiet, every gauge of work is at zero: running, waiting, KV blocks, gateways' requests in flight."""
+
+    window: str
+    within_s: float = 1.0
+
+    def __call__(self, history: History) -> Finding:
+        within = history.windows[self.window]
+        late_ns = within.start_ns + int(self.within_s * 1e9)
+        left: list[str] = []
+        seen = 0
+        for role, words in (("engine", _ENGINE_WORDS), ("gateway", _GATEWAY_WORDS)):
+            for source in history.sources(role):
+                samples = [s for s in history.samples(source, window=self.window) if s.t_ns >= late_ns and s.ok]
+                if len(samples) < 2:
+                    return self.cannot_say(
+                        f"{len(samples)} samples of {source} later than {self.within_s:g} s into {self.window!r}"
+                    )
+                for word in words:
+                    if not any(key.partition("/")[0] == word for key in samples[-1].values):
+                        return self.cannot_say(f"{source} does not give {word!r}")
+                for sample in samples:
+                    seen += 1
+                    left += [
+                        f"{source} {key} {value:g}"
+                        for key, value in sample.values.items()
+                        if key.partition("/")[0] in words and value != 0
+                    ]
+        if not seen:
+            return self.cannot_say("no replica was scraped")
+        return self.says(
+            not left,
+            "; ".join(dict.fromkeys(left)) or f"all zero in {seen} samples",
+            threshold="0",
+            evidence=dict.fromkeys(left),
+        )
+
+
+class GenerationStops(Checker, frozen=True, kw_only=True):
+    """Once the last client is gone, no engine generates another token."""
+
+    window: str
+    within_s: float = 1.0
+
+    def __call__(self, history: History) -> Finding:
+        late_ns = history.windows[self.window].start_ns + int(self.within_s * 1e9)
+        moved: dict[str, float] = {}
+        for source in history.sources("engine"):
+            counts = [
+                s.values["generated_tokens"]
+                for s in history.samples(source, window=self.window)
+                if s.t_ns >= late_ns and "generated_tokens" in s.values
+            ]
+            if len(counts) < 2:
+                return self.cannot_say(
+                    f"{source} gave {len(counts)} counts later than {self.within_s:g} s into {self.window!r}"
+                )
+            moved[source] = counts[-1] - counts[0]
+        if not moved:
+            return self.cannot_say("no engine was scraped")
+        total = sum(moved.values())
+        return self.says(
+            not any(moved.values()),
+            f"{total:.0f} tokens later than {self.within_s:g} s after the last client",
+            threshold="0",
+            evidence=[source for source, count in moved.items() if count],
+            tokens=total,
+        )
+
+
+class LittleWasted(Checker, frozen=True, kw_only=True):
+    """What engines generate for clients that hang up is little more than what those clients got."""
+
+    window: str
+    tokens_per_cancel_max: float = 8.0
+
+    def __call__(self, history: History) -> Finding:
+        requests = history.requests(self.window, cancelled=True)
+        cancelled = [r for r in requests if r.cancelled_ns is not None]
+        sequences = sum(r.n for r in cancelled)
+        generated = 0.0
+        for source in history.sources("engine"):
+            before, after = _around(history.samples(source), history.windows[self.window].start_ns, history.end_ns)
+            if before is None or after is None:
+                return self.cannot_say(f"{source} has no sample before and after")
+            generated += after.values.get("generated_tokens", 0.0) - before.values.get("generated_tokens", 0.0)
+        if not cancelled or not history.sources("engine"):
+            return self.cannot_say(f"{len(cancelled)} cancels, {len(history.sources('engine'))} engines scraped")
+        start_ns = history.windows[self.window].start_ns
+        received = sum(tokens_received(r) for r in history.requests(cancelled=True) if r.t_end_ns >= start_ns)
+        unstreamed = [r for r in cancelled if not r.stream]
+        waste = (generated - received) / sequences
+        return self.says(
+            waste <= self.tokens_per_cancel_max,
+            f"{generated:.0f} tokens generated, {received} received, {len(cancelled)} cancels ({len(unstreamed)} not streamed) of {sequences} sequences: {waste:.1f} each for nobody",
+            threshold=f"<= {self.tokens_per_cancel_max:g} each",
+            wasted_per_cancel=waste,
+        )
+
+
+class SocketsReturn(Checker, frozen=True, kw_only=True):
+    """Open sockets of every process are back where they were before."""
+
+    before: str
+    window: str
+    slack: int = 8
+
+    def __call__(self, history: History) -> Finding:
+        grown: dict[str, int] = {}
+        names = {event.name for event in history.of(ProcessSeen) if event.role in ("engine", "gateway")}
+        for name in sorted(names):
+            seen = history.processes(name)
+            first = [p.sockets for p in seen if p.t_ns in history.windows[self.before]]
+            last = [p.sockets for p in seen if p.t_ns in history.windows[self.window]]
+            if not first or not last:
+                return self.cannot_say(f"{name} was not seen in {self.before!r} and {self.window!r}")
+            grown[name] = last[-1] - min(first)
+        worst = max(grown, key=lambda name: grown[name])
+        return self.says(
+            grown[worst] <= self.slack,
+            f"{worst} has {grown[worst]:+d} sockets",
+            threshold=f"<= +{self.slack} (idle connections that are kept)",
+            evidence=[name for name, more in grown.items() if more > self.slack],
+            sockets_more=grown[worst],
+        )
+
+
+class CancelsCovered(Checker, frozen=True, kw_only=True):
+    """Clients hung up often enough, on every route, in both stream modes, with one choice and several, queued ones too."""
+
+    window: str
+    cancels_min: int = 500
+
+    def __call__(self, history: History) -> Finding:
+        cancelled = [r for r in history.requests(self.window, cancelled=True) if r.cancelled_ns is not None]
+        cells: Counter[tuple[str, bool, bool]] = Counter((r.route, r.stream, r.n > 1) for r in cancelled)
+        before_token = sum(r.t_first_ns is None for r in cancelled)
+        wanted = [
+            (route, stream, many)
+            for route in ("chat", "completions")
+            for stream in (True, False)
+            for many in (True, False)
+        ]
+        missing = [cell for cell in wanted if not cells[cell]]
+        if len(cancelled) < self.cancels_min or missing or not before_token:
+            return self.cannot_say(
+                f"{len(cancelled)} cancels, {before_token} before a token; without: {missing or 'none'}",
+                cancels=len(cancelled),
+            )
+        return self.says(
+            True,
+            f"{len(cancelled)} cancels, {before_token} before a token, at least {min(cells[c] for c in wanted)} of each kind",
+            cancels=len(cancelled),
+        )
+
+
+class CapacityKept(Checker, frozen=True, kw_only=True):
+    """A probe that fills every slot is served as fast as before."""
+
+    timing = True
+    before: str
+    after: str
+    ratio_min: float = 0.95
+
+    def __call__(self, history: History) -> Finding:
+        rates = []
+        for cls in (self.before, self.after):
+            requests = [r for r in history.requests(classes=[cls]) if whole(r)]
+            failed = [r for r in history.requests(classes=[cls]) if not whole(r)]
+            if failed:
+                return self.says(
+                    False, f"{len(failed)} of {len(failed) + len(requests)} probes of {cls!r} failed", evidence=failed
+                )
+            if len(requests) < 10:
+                return self.cannot_say(f"{len(requests)} probes of {cls!r}")
+            rates.append(_steady_rate(requests))
+        ratio = rates[1] / rates[0]
+        return self.says(
+            ratio >= self.ratio_min,
+            f"{rates[1]:.0f} tokens/s, {rates[0]:.0f} before: {ratio:.1%}",
+            threshold=f">= {self.ratio_min:.0%}",
+            tokens_per_s_before=rates[0],
+            tokens_per_s_after=rates[1],
+            ratio=ratio,
+        )
+
+
+def _steady_rate(requests: list[RequestRecord]) -> float:
+    """Tokens a second between the first 15% of tokens and the first 75%, so that filling and draining do not count."""
+    arrivals: list[int] = []
+    for request in requests:
+        if request.t_first_ns is None:
+            continue
+        at = request.t_first_ns
+        arrivals.append(at)
+        for gap in request.gaps_ns:
+            at += gap
+            arrivals.append(at)
+    arrivals.sort()
+    low, high = int(len(arrivals) * 0.15), int(len(arrivals) * 0.75)
+    return (high - low) / max(1e-9, (arrivals[high] - arrivals[low]) / 1e9)
+
+
+def _around(samples: list[Sample], start_ns: int, end_ns: int) -> tuple[Sample | None, Sample | None]:
+    before = [s for s in samples if s.t_ns <= start_ns and "generated_tokens" in s.values]
+    after = [s for s in samples if s.t_ns <= end_ns and "generated_tokens" in s.values]
+    return (before[-1] if before else None), (after[-1] if after else None)

@@ -1,0 +1,175 @@
+"""Failover of the front door: traffic leaves a gateway that is gone, open streams end, traffic comes back."""
+
+from __future__ import annotations
+
+from servedrill.checkers.checker import Checker
+from servedrill.checkers.finding import Finding
+from servedrill.history.events import Attempt, RequestRecord
+from servedrill.history.history import FaultSpan, History
+
+
+def _span(history: History, fault: str, target: str) -> FaultSpan | None:
+    return history.fault(fault, target)
+
+
+def _control(history: History) -> bool:
+    return history.drill is not None and history.drill.control
+
+
+class TrafficShifts(Checker, frozen=True, kw_only=True):
+    """Within the DNS TTL, the check interval and a little, no client is sent to the gateway that is gone."""
+
+    timing = True
+    fault: str
+    gateway: str
+    address: str
+    window: str
+    within_s: float
+
+    def __call__(self, history: History) -> Finding:
+        if _control(history):
+            return self.says(True, "control: no fault")
+        span = _span(history, self.fault, self.gateway)
+        if span is None:
+            return self.cannot_say(f"no {self.fault} on {self.gateway}")
+        end_ns = history.windows[self.window].end_ns
+        from_ns = span.start_ns + int(self.within_s * 1e9)
+        attempts = [
+            (r, a)
+            for r in history.requests(cancelled=True)
+            for a in r.attempts
+            if span.start_ns <= a.t_send_ns < end_ns
+        ]
+        late = [(r, a) for r, a in attempts if a.t_send_ns >= from_ns]
+        stray = [(r, a) for r, a in late if _to(a, self.address)]
+        last = max((a.t_send_ns for _, a in attempts if _to(a, self.address)), default=span.start_ns)
+        if len(late) < 10:
+            return self.cannot_say(
+                f"{len(late)} tries later than {self.within_s:g} s after the fault, at least 10 needed"
+            )
+        return self.says(
+            not stray,
+            f"the last client went there {(last - span.start_ns) / 1e9:.2f} s after the fault; {len(stray)} of {len(late)} later than {self.within_s:g} s",
+            threshold="0",
+            evidence=[r for r, _ in stray],
+            shifted_s=(last - span.start_ns) / 1e9,
+        )
+
+
+class OpenStreamsEnd(Checker, frozen=True, kw_only=True):
+    """Streams that were open through the gateway that is gone end or go on within the idle timeout; none stays silent."""
+
+    timing = True
+    fault: str
+    gateway: str
+    within_s: float
+    open_min: int = 1
+
+    def __call__(self, history: History) -> Finding:
+        if _control(history):
+            return self.says(True, "control: no fault")
+        span = _span(history, self.fault, self.gateway)
+        if span is None:
+            return self.cannot_say(f"no {self.fault} on {self.gateway}")
+        open_: list[tuple[RequestRecord, Attempt]] = [
+            (r, a)
+            for r in history.requests()
+            for a in r.attempts
+            if a.via == self.gateway and r.stream and a.t_send_ns < span.start_ns < a.t_end_ns
+        ]
+        if len(open_) < self.open_min:
+            return self.cannot_say(
+                f"{len(open_)} streams were open through {self.gateway}, at least {self.open_min} needed"
+            )
+        silent = [(r, a) for r, a in open_ if (a.t_end_ns - span.start_ns) / 1e9 > self.within_s]
+        longest = max((a.t_end_ns - span.start_ns) / 1e9 for _, a in open_)
+        return self.says(
+            not silent,
+            f"the last of {len(open_)} open streams ended {longest:.2f} s after the fault",
+            threshold=f"<= {self.within_s:g} s",
+            evidence=[r for r, _ in silent],
+            ended_s=longest,
+        )
+
+
+class FailuresOnlyWhileDetecting(Checker, frozen=True, kw_only=True):
+    """Users notice nothing but while the failure is being detected: who comes later is served."""
+
+    timing = True
+    fault: str
+    gateway: str
+    window: str
+    within_s: float
+
+    def __call__(self, history: History) -> Finding:
+        if _control(history):
+            failed = [r for r in history.requests(self.window) if r.failure is not None]
+            return self.says(not failed, f"control: {len(failed)} failed", evidence=failed)
+        span = _span(history, self.fault, self.gateway)
+        if span is None:
+            return self.cannot_say(f"no {self.fault} on {self.gateway}")
+        end_ns = history.windows[self.window].end_ns
+        from_ns = span.start_ns + int(self.within_s * 1e9)
+        later = [r for r in history.undisturbed(self.window) if from_ns <= r.t_int_ns <= end_ns]
+        failed = [r for r in later if r.failure is not None]
+        if len(later) < 10:
+            return self.cannot_say(
+                f"{len(later)} requests later than {self.within_s:g} s after the fault, at least 10 needed"
+            )
+        return self.says(
+            not failed, f"{len(failed)} of {len(later)} failed", threshold="0", evidence=failed, failed=len(failed)
+        )
+
+
+class AddressShareRestored(Checker, frozen=True, kw_only=True):
+    """After failback the gateway has its share of new connections again."""
+
+    timing = True
+    address: str
+    window: str
+    addresses: int
+    last_s: float = 2.0
+    fair_ratio_min: float = 0.5
+
+    def __call__(self, history: History) -> Finding:
+        within = history.windows[self.window]
+        from_ns = within.end_ns - int(self.last_s * 1e9)
+        attempts = [
+            a for r in history.requests(cancelled=True) for a in r.attempts if from_ns <= a.t_send_ns <= within.end_ns
+        ]
+        if len(attempts) < 20:
+            return self.cannot_say(
+                f"{len(attempts)} tries in the last {self.last_s:g} s of {self.window!r}, at least 20 needed"
+            )
+        share = sum(_to(a, self.address) for a in attempts) / len(attempts)
+        least = self.fair_ratio_min / self.addresses
+        return self.says(
+            share >= least, f"{share:.0%} of {len(attempts)} tries", threshold=f">= {least:.0%}", share=share
+        )
+
+
+class NoStaleConnections(Checker, frozen=True, kw_only=True):
+    """No request is sent on a connection that its other end has given up: idle ones are dropped before the peer does."""
+
+    window: str
+    classes: list[str]
+    exchanges_min: int = 30
+
+    def __call__(self, history: History) -> Finding:
+        within = history.windows[self.window]
+        sent = [x for x in history.exchanges if x.t_request_ns in within]
+        if len(sent) < self.exchanges_min:
+            return self.cannot_say(f"{len(sent)} requests in {self.window!r}, at least {self.exchanges_min} needed")
+        dead = [x for x in sent if x.status is None]
+        failed = [r for r in history.requests(self.window, classes=self.classes) if r.failure is not None]
+        return self.says(
+            not dead and not failed,
+            f"{len(dead)} of {len(sent)} requests met a closed connection, {len(failed)} failed for their users",
+            threshold="0",
+            evidence=[*(x.request_id or "?" for x in dead), *failed],
+            stale=len(dead),
+        )
+
+
+def _to(attempt: Attempt, address: str) -> bool:
+    return attempt.address.rpartition(":")[0] == address

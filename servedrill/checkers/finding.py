@@ -1,0 +1,38 @@
+"""What a checker says: one of three answers, the claim, what was seen, the limit, and where to look."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from servedrill.history.events import finite
+
+EVIDENCE_MAX = 8
+
+
+class Answer(StrEnum):
+    """PASS needs proof; without it a claim is INCONCLUSIVE, which is not green."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One checker's answer."""
+
+    checker: str
+    answer: Answer
+    claim: str
+    observed: str
+    threshold: str = ""
+    window: str = ""
+    evidence: list[str] = []
+    """Request ids, or names of replicas; the first `EVIDENCE_MAX`."""
+    figures: dict[str, float] = {}
+    timing: bool = False
+    """Depends on when things happened, so a load generator that was late takes its word away."""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "figures", finite(self.figures))

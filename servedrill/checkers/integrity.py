@@ -1,0 +1,167 @@
+"""Answers are what the model said: token by token, from one version, once each, with an end that tells the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from servedrill.checkers.checker import Checker
+from servedrill.checkers.finding import Finding
+from servedrill.history.events import RequestRecord
+from servedrill.history.history import History
+from servedrill.oracle.prompts import expand
+from servedrill.oracle.tokens import expected_tokens, golden_answer
+from servedrill.stats.requests import tokens_received, whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What holds where a request names nothing."""
+
+    temperature: float
+    max_tokens: int
+
+
+class TokenExact(Checker, frozen=True, kw_only=True):
+    """Every answer is, token for token, what the version that it names says, once and from one version only; what was cut short is a beginning of it."""
+
+    def __call__(self, history: History) -> Finding:
+        promises = history.drill.promises if history.drill else {}
+        defaults = Defaults(
+            temperature=promises.get("default_temperature", 1.0), max_tokens=promises.get("default_max_tokens", 256)
+        )
+        wrong: list[tuple[RequestRecord, str]] = []
+        checked = 0
+        for request in history.of(RequestRecord):
+            if request.status != 200 or not any(request.texts):
+                continue
+            checked += 1
+            problem = self.problem(request, defaults)
+            if problem:
+                wrong.append((request, problem))
+        if wrong:
+            return self.says(
+                False,
+                f"{len(wrong)} of {checked} answers: "
+                + "; ".join(f"{request.id} {problem}" for request, problem in wrong[:3]),
+                evidence=[request for request, _ in wrong],
+                checked=checked,
+                wrong=len(wrong),
+            )
+        return (
+            self.says(True, f"{checked} answers checked word by word", checked=checked)
+            if checked
+            else self.cannot_say("no answer to check")
+        )
+
+    def problem(self, request: RequestRecord, defaults: Defaults) -> str:
+        """What is wrong with one answer; empty when nothing is."""
+        if len(request.fingerprints) != 1:
+            return f"names {len(request.fingerprints)} versions: {', '.join(request.fingerprints) or 'none'}"
+        if len(request.models) > 1:
+            return f"names {len(request.models)} models: {', '.join(request.models)}"
+        if not {request.model, request.fingerprints[0].partition("+")[0]}.issuperset(request.models):
+            return f"names the model {request.models[0]!r}, {request.model!r} was asked for"
+        complete = whole(request)
+        if request.stream and complete:
+            preambles = request.n if request.route == "chat" else 0
+            if request.preambles != preambles:
+                return f"{request.preambles} preambles, {preambles} expected"
+            if request.done_frames != 1:
+                return f"{request.done_frames} terminal frames"
+        if complete and request.completion_tokens is not None and not request.params.get("stop"):
+            received = tokens_received(request)
+            if received != request.completion_tokens:
+                return f"{received} words received, {request.completion_tokens} accounted for"
+        for choice, text in enumerate(request.texts):
+            problem = self.choice_problem(request, choice, text, defaults, complete=complete)
+            if problem:
+                return problem
+        return ""
+
+    def choice_problem(
+        self, request: RequestRecord, choice: int, text: str, defaults: Defaults, *, complete: bool
+    ) -> str:
+        params = request.params
+        temperature = params.get("temperature")
+        limit = request.max_tokens if request.max_tokens is not None else defaults.max_tokens
+        words, finish = expected_tokens(
+            version=request.fingerprints[0],
+            prompt=expand(request.prompt),
+            chat=request.route == "chat",
+            max_tokens=min(limit, len(text.split()) + 1),
+            temperature=defaults.temperature if temperature is None else float(temperature),
+            seed=int(params.get("seed") or 0),
+            choice=choice,
+            ignore_eos=bool(params.get("ignore_eos")),
+        )
+        said = "".join(" " + word for word in words)
+        if request.prompt.startswith("golden:") or params.get("stop"):
+            return ""
+        got = request.finish_reasons[choice] if choice < len(request.finish_reasons) else None
+        if complete and text == said and got == finish:
+            return ""
+        if complete and text == said:
+            return f"choice {choice} ended with {got!r} after {len(words)} words, {finish!r} is true"
+        if complete and said.startswith(text):
+            return f"choice {choice} has {len(text.split())} words and ended with {got!r}, though the model goes on"
+        if not complete and said.startswith(text):
+            return ""
+        same = next(
+            (i for i, (a, b) in enumerate(zip(text.split(), words, strict=False)) if a != b),
+            min(len(text.split()), len(words)),
+        )
+        return f"choice {choice} differs from {request.fingerprints[0]} from word {same} on"
+
+
+class GoldenAnswersRight(Checker, frozen=True, kw_only=True):
+    """Golden questions are answered right throughout."""
+
+    window: str
+    cls: str = "golden"
+    ratio_min: float = 1.0
+    requests_min: int = 5
+
+    def __call__(self, history: History) -> Finding:
+        asked = [request for request in history.requests(self.window, classes=[self.cls]) if whole(request)]
+        if len(asked) < self.requests_min:
+            return self.cannot_say(f"{len(asked)} golden questions answered, at least {self.requests_min} needed")
+        wrong = [
+            request
+            for request in asked
+            if request.texts[0] != golden_answer(int(request.prompt.partition(":")[2]))
+            or request.finish_reasons != ["stop"]
+        ]
+        right = 1 - len(wrong) / len(asked)
+        return self.says(
+            right >= self.ratio_min,
+            f"{right:.1%} of {len(asked)} right",
+            threshold=f">= {self.ratio_min:.0%}",
+            evidence=wrong,
+            right_ratio=right,
+        )
+
+
+class OutputBounded(Checker, frozen=True, kw_only=True):
+    """No answer is longer than was asked for, or than the stack's cap where nothing was asked."""
+
+    window: str
+    classes: list[str]
+    cap: int
+
+    def __call__(self, history: History) -> Finding:
+        requests = history.requests(self.window, classes=self.classes)
+        ended = [request for request in requests if whole(request)]
+        if not ended:
+            return self.cannot_say("no complete answer of these classes")
+        long = [
+            r for r in ended if max(len(text.split()) for text in r.texts) > min(self.cap, r.max_tokens or self.cap)
+        ]
+        endless = [r for r in requests if r.failure in ("deadline", "idle_timeout")]
+        longest = max(max(len(text.split()) for text in r.texts) for r in ended)
+        return self.says(
+            not long and not endless,
+            f"the longest of {len(ended)} answers has {longest} tokens; {len(endless)} never ended",
+            threshold=f"<= {self.cap} tokens",
+            evidence=[*long, *endless],
+            tokens_max=longest,
+        )

@@ -1,0 +1,191 @@
+"""How fast things are noticed, routed around and good again."""
+
+from __future__ import annotations
+
+from servedrill.checkers.checker import Checker
+from servedrill.checkers.finding import Finding
+from servedrill.history.events import Observed
+from servedrill.history.history import History
+from servedrill.slo.objectives import objective_of
+from servedrill.stats.percentiles import percentile
+from servedrill.stats.requests import ttft_s
+
+BUCKET_S = 0.5
+
+
+class NewTrafficStops(Checker, frozen=True, kw_only=True):
+    """A replica that does not answer gets no new traffic, but for probes."""
+
+    timing = True
+    window: str
+    replica: str
+    within_s: float
+    probes_per_s: float = 3.0
+
+    def __call__(self, history: History) -> Finding:
+        if history.drill is not None and history.drill.control:
+            return self.says(True, "control: no fault")
+        within = history.windows[self.window]
+        from_ns = within.start_ns + int(self.within_s * 1e9)
+        seconds = (within.end_ns - from_ns) / 1e9
+        if seconds < 0.5:
+            return self.cannot_say(f"{self.window!r} is not long enough to see traffic stop")
+        sent = [x for x in history.exchanges if x.hop == self.replica and from_ns <= x.t_request_ns <= within.end_ns]
+        everywhere = [x for x in history.exchanges if from_ns <= x.t_request_ns <= within.end_ns]
+        if not everywhere:
+            return self.cannot_say("no traffic anywhere")
+        allowed = self.probes_per_s * seconds + 2
+        return self.says(
+            len(sent) <= allowed,
+            f"{len(sent)} of {len(everywhere)} tries went there in the {seconds:.1f} s that followed the first {self.within_s:g} s",
+            threshold=f"<= {allowed:.0f}",
+            evidence=[x.request_id or "?" for x in sent] if len(sent) > allowed else [],
+            tries=len(sent),
+        )
+
+
+class ShareRestored(Checker, frozen=True, kw_only=True):
+    """A replica that came back has its share of the traffic again."""
+
+    timing = True
+    window: str
+    replicas: list[str]
+    last_s: float = 2.5
+    fair_ratio_min: float = 0.5
+    tries_min: int = 6
+    """For each engine, on average."""
+
+    def __call__(self, history: History) -> Finding:
+        within = history.windows[self.window]
+        from_ns = within.end_ns - int(self.last_s * 1e9)
+        sent = [x.hop for x in history.exchanges if from_ns <= x.t_request_ns <= within.end_ns]
+        engines = history.sources("engine")
+        if len(sent) < self.tries_min * len(engines):
+            return self.cannot_say(
+                f"{len(sent)} tries in the last {self.last_s:g} s of {self.window!r}, at least {self.tries_min * len(engines)} needed"
+            )
+        fair = 1 / len(engines)
+        shares = {replica: sent.count(replica) / len(sent) for replica in self.replicas}
+        low = [replica for replica, share in shares.items() if share < fair * self.fair_ratio_min]
+        return self.says(
+            not low,
+            ", ".join(f"{replica} {share:.0%}" for replica, share in shares.items()),
+            threshold=f">= {fair * self.fair_ratio_min:.0%}",
+            evidence=low,
+            **{f"share_{replica}": share for replica, share in shares.items()},
+        )
+
+
+class GoodputRecovers(Checker, frozen=True, kw_only=True):
+    """Goodput is back soon after the fault is gone, with clients' retries going on, and stays."""
+
+    timing = True
+    window: str = "recover"
+    after: str = "inject"
+    within_s: float
+    ratio_min: float = 0.95
+    requests_min: int = 20
+
+    def __call__(self, history: History) -> Finding:
+        healed_ns = history.windows[self.after].end_ns
+        end_ns = history.windows[self.window].end_ns
+        buckets: dict[int, list[bool]] = {}
+        total = 0
+        for request in history.requests():
+            if healed_ns <= request.t_int_ns <= end_ns:
+                total += 1
+                buckets.setdefault(int((request.t_int_ns - healed_ns) / 1e9 / BUCKET_S), []).append(
+                    objective_of(request.cls).good(request)
+                )
+        if total < self.requests_min:
+            return self.cannot_say(f"{total} requests after {self.after!r}, at least {self.requests_min} needed")
+        last = [good for index, goods in buckets.items() if index >= max(buckets) - 3 for good in goods]
+        bad = [index for index, goods in sorted(buckets.items()) if sum(goods) < len(goods) * 0.75]
+        recovered_s = (bad[-1] + 1) * BUCKET_S if bad else 0.0
+        final = sum(last) / len(last)
+        return self.says(
+            recovered_s <= self.within_s and final >= self.ratio_min,
+            f"back after {recovered_s:.1f} s, {final:.0%} good at the end of {self.window!r}",
+            threshold=f"within {self.within_s:g} s, >= {self.ratio_min:.0%}",
+            recovered_s=recovered_s,
+            final_ratio=final,
+        )
+
+
+class BystandersUnaffected(Checker, frozen=True, kw_only=True):
+    """Requests that other engines answered were as fast as before: one that hangs blocks nobody else."""
+
+    timing = True
+    window: str
+    replica: str
+    baseline: str = "baseline"
+    factor: float = 3.0
+    slack_s: float = 0.25
+
+    def __call__(self, history: History) -> Finding:
+        def latencies(window: str) -> list[float]:
+            found = []
+            for request in history.requests(window):
+                if not request.stream or not request.attempts:
+                    continue
+                tries = history.exchanges_of.get(request.attempts[-1].request_id or "", [])
+                if len(tries) == 1 and tries[0].hop != self.replica:
+                    found.append(ttft_s(request))
+            return found
+
+        before, during = latencies(self.baseline), latencies(self.window)
+        if len(before) < 10 or len(during) < 10:
+            return self.cannot_say(f"{len(before)} and {len(during)} requests at other engines, at least 10 needed")
+        was, now = percentile(before, 95), percentile(during, 95)
+        limit = was * self.factor + self.slack_s
+        return self.says(
+            now <= limit,
+            f"TTFT p95 {now * 1e3:.0f} ms, {was * 1e3:.0f} ms before",
+            threshold=f"<= {limit * 1e3:.0f} ms",
+            ttft_s_p95=now,
+        )
+
+
+class SloMet(Checker, frozen=True, kw_only=True):
+    """Users got what their class was promised."""
+
+    timing = True
+    window: str
+    classes: list[str]
+    requests_min: int = 10
+
+    def __call__(self, history: History) -> Finding:
+        parts, bad, figures, few = [], [], {}, []
+        for cls in self.classes:
+            requests = history.undisturbed(self.window, classes=[cls])
+            objective = objective_of(cls)
+            if len(requests) < self.requests_min:
+                few.append(f"{len(requests)} of {cls}")
+                continue
+            missed = [request for request in requests if not objective.good(request)]
+            ratio = 1 - len(missed) / len(requests)
+            parts.append(f"{cls} {ratio:.1%} of {len(requests)}")
+            figures[f"attainment_{cls}"] = ratio
+            if ratio < objective.target:
+                bad += missed
+        if few:
+            return self.cannot_say(f"too few requests: {', '.join(few)}")
+        targets = ", ".join(f"{cls} {objective_of(cls).target:.0%}" for cls in self.classes)
+        return self.says(not bad, "good: " + ", ".join(parts), threshold=f">= {targets}", evidence=bad, **figures)
+
+
+class Settled(Checker, frozen=True, kw_only=True):
+    """After each fault every gateway sends to every engine again, by itself and in time."""
+
+    timing = True
+    settles_min: int = 1
+
+    def __call__(self, history: History) -> Finding:
+        seen = [event for event in history.of(Observed) if event.name.startswith("settled/")]
+        if len(seen) < self.settles_min:
+            return self.cannot_say(f"{len(seen)} times waited for, at least {self.settles_min} needed")
+        never = [event.name for event in seen if not event.detail.get("met")]
+        slowest = max(event.value or 0.0 for event in seen)
+        return self.says(
+            not never, f"{len(never)} of {len(seen)} times not; the slowest took {slowest:.1f} s", evidence=never
+        )

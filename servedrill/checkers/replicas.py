@@ -1,0 +1,289 @@
+"""Processes, health and memory of replicas: who died, who noticed, who came back and in what state."""
+
+from __future__ import annotations
+
+from servedrill.checkers.checker import Checker
+from servedrill.checkers.finding import Finding
+from servedrill.history.events import AlertSeen, Exchange, ProcessSeen
+from servedrill.history.history import History
+from servedrill.stats.percentiles import percentile
+
+
+class ProcessesUnchanged(Checker, frozen=True, kw_only=True):
+    """No process of the stack died or was replaced."""
+
+    window: str
+
+    def __call__(self, history: History) -> Finding:
+        within = history.windows[self.window]
+        changed: list[str] = []
+        names = sorted({event.name for event in history.of(ProcessSeen) if event.t_ns in within})
+        for name in names:
+            lives = {(p.pid, p.start_ticks, tuple(p.child_pids)) for p in history.processes(name) if p.t_ns in within}
+            if len(lives) > 1:
+                changed.append(f"{name} {len(lives)} lives")
+        if not names:
+            return self.cannot_say(f"no process was seen in {self.window!r}")
+        return self.says(
+            not changed,
+            "; ".join(changed) or f"{len(names)} processes, none changed",
+            threshold="0 changes",
+            evidence=changed,
+        )
+
+
+class KvPoolFilled(Checker, frozen=True, kw_only=True):
+    """The KV pool was really full: it reached its last blocks, or sequences were preempted for want of them."""
+
+    window: str
+    replica: str
+    usage_min: float = 0.9
+
+    def __call__(self, history: History) -> Finding:
+        samples = [s for s in history.samples(self.replica, window=self.window) if "kv_usage" in s.values]
+        if len(samples) < 2:
+            return self.cannot_say(f"{len(samples)} samples of {self.replica} in {self.window!r}")
+        usage = max(s.values["kv_usage"] for s in samples)
+        preempted = samples[-1].values.get("preemptions", 0.0) - samples[0].values.get("preemptions", 0.0)
+        seen = f"KV usage up to {usage:.0%}, {preempted:.0f} preemptions"
+        return self.says(True, seen) if usage >= self.usage_min or preempted > 0 else self.cannot_say(seen)
+
+
+class HealthTellsTheTruth(Checker, frozen=True, kw_only=True):
+    """An engine whose core is gone, or does not move, stops answering that it is healthy."""
+
+    timing = True
+    replica: str
+    fault: str
+    within_s: float
+
+    def __call__(self, history: History) -> Finding:
+        span = history.fault(self.fault, self.replica)
+        if span is None:
+            return (
+                self.cannot_say(f"no {self.fault} on {self.replica}")
+                if not _control(history)
+                else self.says(True, "control: no fault")
+            )
+        before = [p for p in history.processes(self.replica) if p.t_ns <= span.start_ns]
+        old_pid = before[-1].pid if before else None
+        replaced = [
+            p.t_ns for p in history.processes(self.replica) if p.t_ns > span.start_ns and p.pid not in (None, old_pid)
+        ]
+        end_ns = min([*replaced, span.end_ns or history.end_ns])
+        from_ns = span.start_ns + int(self.within_s * 1e9)
+        if not [s for s in history.samples(self.replica) if s.t_ns > span.start_ns]:
+            return self.cannot_say(f"{self.replica} was not sampled after the fault")
+        lies = [s for s in history.samples(self.replica) if from_ns <= s.t_ns < end_ns and s.health == 200]
+        truth = next((s for s in history.samples(self.replica) if s.t_ns > span.start_ns and s.health != 200), None)
+        noticed = f"not healthy after {(truth.t_ns - span.start_ns) / 1e9:.2f} s" if truth else "healthy throughout"
+        return self.says(
+            not lies,
+            f"{noticed}; {len(lies)} samples said healthy later than {self.within_s:g} s",
+            threshold="0",
+            evidence=[self.replica] if lies else [],
+        )
+
+
+class ReadyMeansFast(Checker, frozen=True, kw_only=True):
+    """From the moment an engine says that it is ready it serves, at speed: its first streams are neither refused nor slow."""
+
+    timing = True
+    replica: str
+    first: int = 6
+    first_token_s_max: float = 0.25
+
+    def __call__(self, history: History) -> Finding:
+        pids = list(dict.fromkeys(p.pid for p in history.processes(self.replica) if p.pid is not None))
+        if len(pids) < 2:
+            return (
+                self.says(True, "control: no restart")
+                if _control(history)
+                else self.cannot_say(f"{self.replica} was not restarted")
+            )
+        reborn_ns = next(p.t_ns for p in history.processes(self.replica) if p.pid == pids[-1])
+        up = next((s.t_ns for s in history.samples(self.replica) if s.t_ns >= reborn_ns and s.health is not None), None)
+        if up is None:
+            return self.cannot_say(f"{self.replica} did not answer after its restart")
+        whole = {a.request_id for r in history.requests(cancelled=True) if not r.stream for a in r.attempts}
+        sent = [
+            x
+            for x in history.exchanges
+            if x.hop == self.replica and x.t_request_ns >= reborn_ns and x.request_id not in whole
+        ]
+        first = [x for x in sent if x.status is not None][: self.first]
+        if len(first) < self.first:
+            return self.cannot_say(
+                f"{len(first)} requests reached {self.replica} after its restart, {self.first} needed"
+            )
+        refused = [x for x in first if x.status != 200]
+        waits = [_wait_s(x) for x in first if x.status == 200]
+        worst = max(waits, default=0.0)
+        return self.says(
+            not refused and worst <= self.first_token_s_max,
+            f"of the first {len(first)} requests {len(refused)} were refused, the slowest answer began after {worst * 1e3:.0f} ms",
+            threshold=f"0 refused, <= {self.first_token_s_max * 1e3:.0f} ms",
+            evidence=[
+                x.request_id or "?" for x in [*refused, *(x for x in first if _wait_s(x) > self.first_token_s_max)]
+            ],
+            first_token_s_max=worst,
+        )
+
+
+class DrainLosesNothing(Checker, frozen=True, kw_only=True):
+    """A replica that is told to end finishes what it has begun: no open answer is cut."""
+
+    replica: str
+    fault: str = "process_restart"
+    open_min: int = 1
+
+    def __call__(self, history: History) -> Finding:
+        span = history.fault(self.fault, self.replica)
+        if span is None:
+            return (
+                self.says(True, "control: no fault")
+                if _control(history)
+                else self.cannot_say(f"no {self.fault} on {self.replica}")
+            )
+        open_ = [
+            x
+            for x in history.exchanges
+            if x.hop == self.replica
+            and x.t_request_ns < span.start_ns
+            and (x.t_end_ns is None or x.t_end_ns > span.start_ns)
+        ]
+        if len(open_) < self.open_min:
+            return self.cannot_say(f"{len(open_)} answers were open at {self.replica}, at least {self.open_min} needed")
+        lost = [x for x in open_ if x.status != 200 or x.end != "complete"]
+        return self.says(
+            not lost,
+            f"{len(lost)} of {len(open_)} open answers were cut",
+            threshold="0",
+            evidence=[x.request_id or "?" for x in lost],
+        )
+
+
+class MemoryBackBeforeRestart(Checker, frozen=True, kw_only=True):
+    """What a dead process held is free before its successor starts, and it takes one start, not a loop of them."""
+
+    replica: str
+    window: str
+    starts_max: int = 1
+
+    def __call__(self, history: History) -> Finding:
+        within = history.windows[self.window]
+        seen = [p for p in history.processes(self.replica) if p.t_ns >= within.start_ns]
+        before = [p for p in history.processes(self.replica) if p.t_ns < within.start_ns and p.pid]
+        if not seen or not before:
+            return self.cannot_say(f"{self.replica} was not seen before and in {self.window!r}")
+        old = {before[-1].pid, *before[-1].child_pids}
+        lives = [pid for pid in dict.fromkeys(p.pid for p in seen) if pid is not None and pid not in old]
+        if not lives:
+            return (
+                self.says(True, "control: no restart")
+                if _control(history)
+                else self.cannot_say(f"{self.replica} was not restarted")
+            )
+        leftover = {pid for p in seen if p.pid in lives for pid in p.leftover_pids}
+        largest_before = percentile([p.rss_bytes for p in before[-10:]], 50)
+        settled = [p.rss_bytes for p in seen if p.pid == lives[-1]][-1]
+        return self.says(
+            len(lives) <= self.starts_max and not leftover and settled <= largest_before * 1.25 + (16 << 20),
+            f"{len(lives)} starts, {len(leftover)} processes left over, {settled / 2**20:.0f} MiB then, {largest_before / 2**20:.0f} MiB before",
+            threshold=f"<= {self.starts_max} starts, 0 left over",
+            evidence=[self.replica],
+        )
+
+
+class AlertFired(Checker, frozen=True, kw_only=True):
+    """Somebody is told: the alert fires in time, and resolves when it is over."""
+
+    timing = True
+    alert: str
+    replica: str
+    window: str
+    within_s: float
+    resolves_within_s: float
+
+    def __call__(self, history: History) -> Finding:
+        if _control(history):
+            return self.says(True, "control: no fault")
+        within = history.windows[self.window]
+        if not any(span.injected.target == self.replica for span in history.faults):
+            return self.cannot_say(f"no fault on {self.replica}")
+        began_ns = min(
+            (
+                span.start_ns
+                for span in history.faults
+                if abs(span.start_ns - within.start_ns) < 20e9 and span.injected.target == self.replica
+            ),
+            default=within.start_ns,
+        )
+        mine = [
+            a
+            for a in history.of(AlertSeen)
+            if a.alert == self.alert and self.replica in a.labels.values() and a.t_ns >= began_ns - 2e9
+        ]
+        fired = next((a for a in mine if a.state == "firing"), None)
+        if fired is None:
+            others = sorted({a.alert for a in history.of(AlertSeen)})
+            return self.says(
+                False,
+                f"{self.alert} never fired for {self.replica}; there were {', '.join(others) or 'none'}",
+                threshold=f"within {self.within_s:g} s",
+                evidence=[self.replica],
+            )
+        resolved = next((a for a in mine if a.state == "resolved" and a.t_ns > fired.t_ns), None)
+        after_s = (fired.t_ns - began_ns) / 1e9
+        lasted_s = (resolved.t_ns - fired.t_ns) / 1e9 if resolved else float("inf")
+        return self.says(
+            after_s <= self.within_s and lasted_s <= self.resolves_within_s,
+            f"fired after {after_s:.1f} s, {f'resolved {lasted_s:.1f} s later' if resolved else 'never resolved'}",
+            threshold=f"within {self.within_s:g} s, resolved within {self.resolves_within_s:g} s",
+            evidence=[self.replica],
+            fired_s=after_s,
+            lasted_s=lasted_s,
+        )
+
+
+class BreakersClosed(Checker, frozen=True, kw_only=True):
+    """No breaker opens and no engine is ejected for what was the callers' own fault."""
+
+    window: str
+
+    def __call__(self, history: History) -> Finding:
+        samples = history.samples(role="gateway", window=self.window)
+        if not samples or not any(key.startswith("breaker/") for s in samples for key in s.values):
+            return self.cannot_say(f"no gateway told its breakers in {self.window!r}")
+        opened = sorted(
+            {
+                f"{s.source} {key.partition('/')[2]}"
+                for s in samples
+                for key, value in s.values.items()
+                if key.startswith("breaker/") and value != 0
+            }
+        )
+        out = sorted(
+            {
+                f"{s.source} {key.partition('/')[2]}"
+                for s in samples
+                for key, value in s.values.items()
+                if key.startswith("healthy/") and value == 0
+            }
+        )
+        return self.says(
+            not opened and not out,
+            f"{len(opened)} opened, {len(out)} ejected" + (f": {', '.join([*opened, *out])}" if opened or out else ""),
+            threshold="0",
+            evidence=[*opened, *out],
+        )
+
+
+def _wait_s(exchange: Exchange) -> float:
+    return (
+        (exchange.t_response_ns - exchange.t_request_ns) / 1e9 if exchange.t_response_ns is not None else float("inf")
+    )
+
+
+def _control(history: History) -> bool:
+    return history.drill is not None and history.drill.control

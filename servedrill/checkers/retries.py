@@ -1,0 +1,201 @@
+"""Retries help and never make things worse: bounded, within a budget, spread in time, not before they were asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from servedrill.checkers.checker import Checker
+from servedrill.checkers.finding import Finding
+from servedrill.checkers.tries import retries, tries_of_each_call
+from servedrill.history.events import Exchange
+from servedrill.history.history import History
+from servedrill.stats.percentiles import percentile
+
+
+class TriesBounded(Checker, frozen=True, kw_only=True):
+    """No request is tried more often than the stack promises, and none that was its own fault is tried twice."""
+
+    window: str
+    tries_max: int
+    resumes_max: int = 2
+    calls: str = ""
+    """Only calls of this request class; empty: all."""
+
+    def __call__(self, history: History) -> Finding:
+        calls = tries_of_each_call(history, self.window)
+        if self.calls:
+            mine = {a.request_id for r in history.requests(classes=[self.calls]) for a in r.attempts}
+            calls = [tries for tries in calls if tries[0].request_id in mine]
+        if not calls:
+            return self.cannot_say(f"no tries in {self.window!r}")
+        over = [
+            tries
+            for tries in calls
+            if 1 + len(retries(tries)) > self.tries_max or len(tries) > self.tries_max + self.resumes_max
+        ]
+        wrong = [
+            tries
+            for tries in calls
+            for before, _ in retries(tries)
+            if before.status in (400, 401, 403, 404, 409, 413, 422) and not _stale(before)
+        ]
+        most = max(calls, key=len)
+        return self.says(
+            not over and not wrong,
+            f"at most {len(most)} tries a request; {len(over)} above the limit, {len(wrong)} retried after a 4xx",
+            threshold=f"<= {self.tries_max} tries",
+            evidence=[tries[0].request_id or "?" for tries in [*over, *wrong]],
+            tries_max=len(most),
+        )
+
+
+def _stale(exchange: Exchange) -> bool:
+    """404 from an engine that no longer has the model is the gateway's own stale knowledge, and worth another try."""
+    return exchange.status == 404
+
+
+class RetriesWithinBudget(Checker, frozen=True, kw_only=True):
+    """All retries together stay within the retry budget, so that an outage is not multiplied."""
+
+    window: str
+    ratio: float
+    min_per_s: float
+    burst: float
+    gateways: int
+
+    def __call__(self, history: History) -> Finding:
+        calls = tries_of_each_call(history, self.window)
+        if not calls:
+            return self.cannot_say(f"no tries in {self.window!r}")
+        made = sum(len(retries(tries)) for tries in calls)
+        within = history.windows[self.window]
+        asked = sum(len(request.attempts) for request in history.requests(self.window, cancelled=True))
+        allowed = self.gateways * (self.burst + self.min_per_s * (within.seconds + 1)) + self.ratio * asked
+        return self.says(
+            made <= allowed,
+            f"{made} retries for {asked} requests in {within.seconds:.1f} s",
+            threshold=f"<= {allowed:.0f} ({self.ratio:.0%} of requests, {self.min_per_s:g}/s and {self.burst:g} at once for each of {self.gateways} gateways)",
+            retries=made,
+            allowed=allowed,
+        )
+
+
+class RetriesSpread(Checker, frozen=True, kw_only=True):
+    """Retries wait, each for another time: no thundering herd, no fixed step."""
+
+    timing = True
+    window: str
+    gaps_min: int = 8
+    bin_s: float = 0.01
+    share_max: float = 0.6
+    narrow_max: float = 0.65
+    """Of the 20th percentile to the 80th; full jitter gives 0.25, half of it fixed gives 0.67."""
+
+    def __call__(self, history: History) -> Finding:
+        gaps = sorted(
+            (after.t_request_ns - before.t_end_ns) / 1e9
+            for tries in tries_of_each_call(history, self.window)
+            for before, after in retries(tries)
+            if before.t_end_ns is not None and not before.retry_after_s
+        )
+        if len(gaps) < self.gaps_min:
+            return self.cannot_say(
+                f"{len(gaps)} retries in {self.window!r}, at least {self.gaps_min} needed", retries=len(gaps)
+            )
+        densest = max(sum(start <= gap < start + self.bin_s for gap in gaps) for start in gaps) / len(gaps)
+        narrow = percentile(gaps, 20) / max(1e-9, percentile(gaps, 80))
+        return self.says(
+            densest <= self.share_max and narrow <= self.narrow_max,
+            f"{len(gaps)} waits of {gaps[0] * 1e3:.0f} to {gaps[-1] * 1e3:.0f} ms, {densest:.0%} of them within {self.bin_s * 1e3:.0f} ms of each other, 20th to 80th percentile {narrow:.2f}",
+            threshold=f"<= {self.share_max:.0%} within {self.bin_s * 1e3:.0f} ms, 20th to 80th percentile <= {self.narrow_max:g}",
+            narrow_ratio=narrow,
+            densest_ratio=densest,
+            retries=len(gaps),
+        )
+
+
+class RetryAfterHonoured(Checker, frozen=True, kw_only=True):
+    """No try comes before the latest Retry-After has passed: after a 429 at any engine, after a 503 at the one that said it."""
+
+    window: str
+    asked_min: int = 3
+    slack_s: float = 0.03
+
+    def __call__(self, history: History) -> Finding:
+        asked, early = 0, []
+        shortest = float("inf")
+        for tries in tries_of_each_call(history, self.window):
+            for index, before in enumerate(tries):
+                if not before.retry_after_s or before.t_response_ns is None:
+                    continue
+                asked += 1
+                for after in tries[index + 1 :]:
+                    if before.status == 429 or after.hop == before.hop:
+                        waited_s = (after.t_request_ns - before.t_response_ns) / 1e9
+                        shortest = min(shortest, waited_s - before.retry_after_s)
+                        if waited_s < before.retry_after_s - self.slack_s:
+                            early.append(before.request_id or "?")
+        if asked < self.asked_min:
+            return self.cannot_say(
+                f"{asked} answers with Retry-After in {self.window!r}, at least {self.asked_min} needed", asked=asked
+            )
+        return self.says(
+            not early,
+            f"{len(early)} of {asked} not waited for",
+            threshold="0",
+            evidence=early,
+            asked=asked,
+            early=len(early),
+        )
+
+
+class TriesSpread(Checker, frozen=True, kw_only=True):
+    """A request that failed at one engine is tried at another."""
+
+    window: str
+    retries_min: int = 3
+
+    def __call__(self, history: History) -> Finding:
+        pairs = [pair for tries in tries_of_each_call(history, self.window) for pair in retries(tries)]
+        if len(pairs) < self.retries_min:
+            return self.cannot_say(f"{len(pairs)} retries in {self.window!r}, at least {self.retries_min} needed")
+        stuck = [before for before, after in pairs if before.hop == after.hop]
+        hops = Counter(before.hop for before in stuck)
+        return self.says(
+            len(stuck) <= len(pairs) * 0.1,
+            f"{len(stuck)} of {len(pairs)} retries went to the same engine {dict(hops) or ''}",
+            threshold="<= 10%",
+            evidence=[b.request_id or "?" for b in stuck],
+        )
+
+
+class EveryTryAnswered(Checker, frozen=True, kw_only=True):
+    """Every request that reaches an engine is answered by it, but for those that a fault on that engine swallowed."""
+
+    window: str
+    tries_min: int = 30
+
+    def __call__(self, history: History) -> Finding:
+        within = history.windows[self.window]
+        sent = [x for x in history.exchanges if x.t_request_ns in within]
+        if len(sent) < self.tries_min:
+            return self.cannot_say(f"{len(sent)} tries in {self.window!r}, at least {self.tries_min} needed")
+        lost = [x for x in sent if x.status is None and x.t_end_ns is not None and not _excused(history, x)]
+        return self.says(
+            not lost,
+            f"{len(lost)} of {len(sent)} tries got no answer though nothing was broken",
+            threshold="0",
+            evidence=[x.request_id or "?" for x in lost],
+            lost=len(lost),
+        )
+
+
+def _excused(history: History, exchange: Exchange) -> bool:
+    """Whether a fault on the engine overlaps the try."""
+    end_ns = exchange.t_end_ns or history.end_ns
+    return any(
+        span.injected.target == exchange.hop
+        and span.start_ns <= end_ns
+        and exchange.t_request_ns <= (span.end_ns or history.end_ns)
+        for span in history.faults
+    )

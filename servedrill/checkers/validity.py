@@ -1,0 +1,123 @@
+"""Whether a history can be judged at all: it ran to its end, faults bit and healed, load was on time, signals had data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from servedrill.checkers.checker import Checker
+from servedrill.checkers.finding import Answer, Finding
+from servedrill.history.events import DrillEnded, LoadHealth, RequestRecord, Sample
+from servedrill.history.history import History
+from servedrill.stats.percentiles import median
+
+LAG_S_MAX = 0.04
+"""5% of the strictest TTFT objective (800 ms for chat)."""
+SENT_RATIO_MIN = 0.99
+CPU_RATIO_MAX = 0.85
+
+
+class RanToItsEnd(Checker, frozen=True, kw_only=True):
+    """The drill ran to its end."""
+
+    def __call__(self, history: History) -> Finding:
+        ended = history.of(DrillEnded)
+        why = ended[-1].interrupted if ended else "the history has no end"
+        return self.cannot_say(f"interrupted: {why}") if why else self.says(True, f"{len(history.events)} events")
+
+
+class FaultsTookEffect(Checker, frozen=True, kw_only=True):
+    """Every fault that was injected is proven to have taken effect."""
+
+    def __call__(self, history: History) -> Finding:
+        unproven = [span for span in history.faults if span.evidence is None or not span.evidence.took_effect]
+        if unproven:
+            return self.cannot_say(
+                "; ".join(
+                    f"{s.injected.fault} on {s.injected.target}: {s.evidence.observed if s.evidence else 'no evidence'}"
+                    for s in unproven
+                )
+            )
+        return self.says(
+            True,
+            "; ".join(span.evidence.observed for span in history.faults if span.evidence) or "no fault was injected",
+        )
+
+
+class FaultsHealed(Checker, frozen=True, kw_only=True):
+    """Every fault was healed, and that is proven by a measurement."""
+
+    def __call__(self, history: History) -> Finding:
+        left = [span for span in history.faults if span.healed is None or not span.healed.proven]
+        if left:
+            return self.says(
+                False,
+                "; ".join(
+                    f"{s.injected.fault} on {s.injected.target}: {s.healed.proof if s.healed else 'never healed'}"
+                    for s in left
+                ),
+                evidence=[span.injected.target for span in left],
+            )
+        return self.says(
+            True, "; ".join(span.healed.proof for span in history.faults if span.healed) or "no fault was injected"
+        )
+
+
+class LoadKeptSchedule(Checker, frozen=True, kw_only=True):
+    """The load generator kept its schedule."""
+
+    def __call__(self, history: History) -> Finding:
+        health = history.of(LoadHealth)
+        if not health:
+            return self.cannot_say("no load generator ever reported")
+        send_lags = _weighted([(h.send_lag_s_p99, h.sent) for h in health])
+        loop_lags = sorted(h.loop_lag_s_p99 for h in health)
+        if not send_lags:
+            return self.cannot_say("nothing was sent")
+        send_p99, loop_p99 = _p99(send_lags), _p99(loop_lags)
+        busy = median([h.cpu_ratio for h in health])
+        figures: dict[str, Any] = {"send_lag_s_p99": send_p99, "loop_lag_s_p99": loop_p99, "cpu_ratio": busy}
+        seen = f"send lag p99 {send_p99 * 1e3:.1f} ms, loop lag p99 {loop_p99 * 1e3:.1f} ms, CPU {busy:.0%}"
+        if send_p99 > LAG_S_MAX or loop_p99 > LAG_S_MAX or busy > CPU_RATIO_MAX:
+            return self.says(
+                Answer.INCONCLUSIVE, seen, threshold=f"{LAG_S_MAX * 1e3:.0f} ms, CPU {CPU_RATIO_MAX:.0%}", **figures
+            )
+        return self.says(True, seen, threshold=f"{LAG_S_MAX * 1e3:.0f} ms, CPU {CPU_RATIO_MAX:.0%}", **figures)
+
+
+class TrafficFlowed(Checker, frozen=True, kw_only=True):
+    """There was traffic, and some of it was answered."""
+
+    requests_min: int = 20
+
+    def __call__(self, history: History) -> Finding:
+        requests = history.of(RequestRecord)
+        answered = sum(request.status == 200 for request in requests)
+        seen = f"{len(requests)} requests, {answered} answered"
+        return self.says(True, seen) if len(requests) >= self.requests_min and answered else self.cannot_say(seen)
+
+
+class SignalsHadData(Checker, frozen=True, kw_only=True):
+    """Every replica that is read by checks gave data."""
+
+    def __call__(self, history: History) -> Finding:
+        missing = []
+        for role, word in (("engine", "running"), ("gateway", "in_flight")):
+            for source in history.sources(role):
+                samples = history.samples(source)
+                if not any(word in sample.values for sample in samples):
+                    missing.append(f"{source} never gave {word!r}")
+        if missing:
+            return self.cannot_say("; ".join(missing))
+        return self.says(
+            True,
+            f"{len(history.of(Sample))} samples of {len(history.sources('engine') + history.sources('gateway'))} replicas",
+        )
+
+
+def _weighted(lags: list[tuple[float, int]]) -> list[float]:
+    """Each second's lag as often as requests were sent in it."""
+    return sorted(lag for lag, sent in lags for _ in range(sent))
+
+
+def _p99(ordered: list[float]) -> float:
+    return ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]

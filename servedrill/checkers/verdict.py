@@ -1,0 +1,105 @@
+"""The verdict: every expectation of a history judged, and what follows from that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from servedrill.checkers.catalogue import ALWAYS
+from servedrill.checkers.checker import Checker, read_checker
+from servedrill.checkers.finding import Answer, Finding
+from servedrill.checkers.timeline import timeline
+from servedrill.errors import UsageError
+from servedrill.history.events import DrillEnded, Expected
+from servedrill.history.history import History
+from servedrill.history.journal import read_events
+
+FILE = "verdict.json"
+HISTORY = "history.jsonl"
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a drill came to; times in seconds, absent where there was nothing to time."""
+
+    drill: str
+    answer: Answer
+    hypothesis: str
+    seed: int
+    control: bool
+    defects: list[str]
+    findings: list[Finding]
+    detect_s: float | None = None
+    failover_s: float | None = None
+    recover_s: float | None = None
+
+    def of(self, answer: Answer) -> list[Finding]:
+        return [finding for finding in self.findings if finding.answer is answer]
+
+
+def judge(history: History) -> Verdict:
+    """Judge a history by what it expects and by what is always expected. Pure: the same history gives the same verdict.
+
+    FAIL when a claim is refuted, INCONCLUSIVE when one could not be judged, PASS only when every one was proven. Where the load generator
+    could not keep its schedule, claims about time are not judged: a late client looks just like a slow server.
+    """
+    drill = history.drill
+    if drill is None:
+        raise UsageError("no drill in it", where="history", expected="a history that a drill wrote")
+    findings = [
+        _judged(checker, history)
+        for checker in (*ALWAYS, *(read_checker(expected) for expected in history.of(Expected)))
+    ]
+    late = any(finding.checker == "LoadKeptSchedule" and finding.answer is not Answer.PASS for finding in findings)
+    if late:
+        findings = [_doubted(finding) for finding in findings]
+    if any(finding.answer is Answer.FAIL for finding in findings):
+        answer = Answer.FAIL
+    elif any(finding.answer is Answer.INCONCLUSIVE for finding in findings):
+        answer = Answer.INCONCLUSIVE
+    else:
+        answer = Answer.PASS
+    times = timeline(history)
+    return Verdict(
+        drill=drill.drill,
+        answer=answer,
+        hypothesis=drill.hypothesis,
+        seed=drill.seed,
+        control=drill.control,
+        defects=drill.defects,
+        findings=findings,
+        detect_s=times.detect_s,
+        failover_s=times.failover_s,
+        recover_s=times.recover_s,
+    )
+
+
+def judge_folder(folder: Path) -> Verdict:
+    """Judge the history in a drill's folder, and write the verdict beside it."""
+    verdict = judge(History(read_events(folder / HISTORY)))
+    (folder / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1) + b"\n")
+    return verdict
+
+
+def _judged(checker: Checker, history: History) -> Finding:
+    """A checker that crashes has no opinion."""
+    try:
+        return checker(history)
+    except Exception as error:
+        return checker.cannot_say(f"the checker broke: {type(error).__name__}: {error}")
+
+
+def _doubted(finding: Finding) -> Finding:
+    if finding.timing and finding.answer is Answer.FAIL:
+        return msgspec.structs.replace(
+            finding,
+            answer=Answer.INCONCLUSIVE,
+            observed=f"{finding.observed} (not judged: the load generator was late)",
+        )
+    return finding
+
+
+def interrupted(history: History) -> str | None:
+    """Why the drill did not get to its end; None when it did."""
+    ended = history.of(DrillEnded)
+    return ended[-1].interrupted if ended else "the history has no end"

@@ -1,0 +1,155 @@
+"""``servedrill``: the commands beside pytest."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from servedrill import __version__
+from servedrill.errors import ExitCode, ServedrillError, UsageError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit status; see `servedrill.errors.ExitCode`."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["toxiproxy"]:
+        from servedrill.toxiproxy.cli import main as toxiproxy
+
+        return toxiproxy(arguments[1:])
+    given = _parser().parse_args(arguments)
+    try:
+        return int(given.run(given))
+    except UsageError as error:
+        print(f"servedrill: {error}", file=sys.stderr)
+        return ExitCode.USAGE
+    except ServedrillError as error:
+        print(f"servedrill: {error}", file=sys.stderr)
+        return ExitCode.FAILED
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong arguments are usage errors like any other: one line, exit status 4."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="servedrill",
+        description="Failure drills for LLM and GPU serving stacks. The drills themselves run as `pytest drills`.",
+    )
+    parser.add_argument("--version", action="version", version=f"servedrill {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    stack = commands.add_parser("stack", help="play with the embedded stack by hand")
+    actions = stack.add_subparsers(title="actions", metavar="ACTION", required=True)
+    up = actions.add_parser("up", help="start it and keep it until Ctrl-C")
+    up.add_argument("--stack", type=Path, metavar="FILE", help="stack file (TOML); default: the embedded stack")
+    up.add_argument(
+        "--defect",
+        action="append",
+        default=[],
+        metavar="MODULE:CLASS",
+        help="start it with this policy (module:Class or path.py:Class); repeatable",
+    )
+    up.add_argument("--folder", type=Path, metavar="DIR", help="where logs go (default: a temporary folder)")
+    up.set_defaults(run=_stack_up)
+
+    judge = commands.add_parser(
+        "judge", help="judge the stored histories of a run again, with the checkers of this version"
+    )
+    judge.add_argument("folder", type=Path, metavar="RUN", help="a run's folder, or one drill's folder inside it")
+    judge.set_defaults(run=_judge)
+
+    commands.add_parser(
+        "toxiproxy", help="run the fault proxy (Toxiproxy's API); `servedrill toxiproxy --help` tells more"
+    )
+    return parser
+
+
+def _stack_up(given: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from servedrill.faults.guard import Guard
+    from servedrill.faults.keeper import StackKeeper
+    from servedrill.refstack.policies import BadDefect, Policies
+    from servedrill.stacks.file import read_stack_file
+    from servedrill.stacks.lifecycle import stack_up
+
+    file = read_stack_file(given.stack)
+    try:
+        Policies(given.defect)
+    except BadDefect as error:
+        raise UsageError(str(error), where="--defect") from None
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    folder = given.folder or Path(tempfile.mkdtemp(prefix="servedrill-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    console, guard = Console(), Guard(folder)
+    try:
+        keeper = StackKeeper(guard)
+        try:
+            with stack_up(
+                file, folder, on_undo=keeper, defects=given.defect, seed=secrets.randbelow(1 << 31), limit_memory=False
+            ) as stack:
+                table = Table("what", "where", title="the embedded stack is up", title_justify="left")
+                for gateway, address in stack.addresses().items():
+                    table.add_row(
+                        f"{gateway}, through its proxy", stack.entry().base_url.replace("gateway.stack.test", address)
+                    )
+                for replica in stack.replicas():
+                    table.add_row(replica.name, replica.url)
+                table.add_row("DNS name", f"{stack.entry().base_url} at DNS server {stack.entry().resolver}")
+                table.add_row("alerts", f"{stack.alerts_url()}/api/v2/alerts")
+                table.add_row("processes", stack.processes_url())
+                table.add_row("fault proxy (Toxiproxy's API)", f"http://{stack.proxy_api()}")
+                table.add_row("logs", str(folder / "logs"))
+                console.print(table)
+                address = next(iter(stack.addresses().values()))
+                url = stack.entry().base_url.replace("gateway.stack.test", address)
+                console.print("Try:", style="bold")
+                message = (
+                    '{"model": "'
+                    + stack.promises.model
+                    + '", "stream": true, "max_tokens": 8, "messages": [{"role": "user", "content": "hello"}]}'
+                )
+                console.print(f"  curl -N {url}/v1/chat/completions -d '{message}'", soft_wrap=True, markup=False)
+                console.print("Ctrl-C ends it.")
+                stopped.wait()
+        finally:
+            keeper.close()
+    finally:
+        guard.close()
+    return ExitCode.PASSED
+
+
+def _judge(given: argparse.Namespace) -> int:
+    from servedrill.checkers.finding import Answer
+    from servedrill.checkers.verdict import HISTORY, judge_folder
+    from servedrill.reporting.console import console_for, print_summary
+
+    folder: Path = given.folder
+    drills = [folder] if (folder / HISTORY).is_file() else sorted(path.parent for path in folder.glob(f"*/{HISTORY}"))
+    if not drills:
+        raise UsageError(
+            "no drill's history in it", where=str(folder), expected=f"a folder with {HISTORY}, or one with such folders"
+        )
+    verdicts = [judge_folder(drill) for drill in drills]
+    print_summary(console_for(sys.stdout), verdicts, str(folder))
+    answers = {verdict.answer for verdict in verdicts}
+    if Answer.FAIL in answers:
+        return ExitCode.FAILED
+    return ExitCode.INCONCLUSIVE if Answer.INCONCLUSIVE in answers else ExitCode.PASSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

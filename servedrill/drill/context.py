@@ -1,0 +1,248 @@
+"""A drill while it runs: what a test function gets as ``drill``.
+
+    drill.load(chat(...))              traffic from now on
+    drill.baseline(seconds=3)          let it run, undisturbed
+    with drill.broken(fault):          inject; heal on leaving, whatever happens
+        drill.hold(4)
+    drill.recover(seconds=5)
+    drill.expect(Checker(...))         judged at the end, over the history alone
+
+In control mode everything happens but the faults, and everything has to be green.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from servedrill.checkers.checker import Checker
+from servedrill.clock import NS, now_ns
+from servedrill.drill.observer import Observer
+from servedrill.drill.progress import Progress
+from servedrill.drill.traffic import Traffic
+from servedrill.errors import UsageError
+from servedrill.faults.fault import Fault
+from servedrill.faults.guard import Guard
+from servedrill.faults.lease import leased
+from servedrill.history.events import DrillEnded, DrillStarted, Observed, PhaseStarted, WindowClosed, WindowOpened
+from servedrill.history.journal import Journal
+from servedrill.load.plan import RequestClass
+from servedrill.stacks.protocols import Entry, Promises, Stack
+
+_TICK_S = 0.1
+
+
+class Drill:
+    """One drill on one stack, from start to end."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        *,
+        name: str,
+        hypothesis: str,
+        seed: int,
+        control: bool,
+        defects: list[str],
+        folder: Path,
+        guard: Guard,
+        progress: Progress,
+    ) -> None:
+        self.stack: Any = stack
+        self.name, self.seed, self.control, self.folder = name, seed, control, folder
+        self.chance = random.Random(seed)
+        self.journal = Journal(folder / "history.jsonl")
+        self._guard, self._progress = guard, progress
+        self._traffics: list[Traffic] = []
+        self._classes: set[str] = set()
+        self._windows: list[str] = []
+        self._settles = 0
+        self.ended = False
+        self.journal.append(
+            DrillStarted(
+                t_ns=now_ns(),
+                drill=name,
+                hypothesis=hypothesis,
+                seed=seed,
+                control=control,
+                wall_time=datetime.now(UTC).isoformat(),
+                stack=stack.name,
+                promises=msgspec.to_builtins(stack.promises),
+                defects=defects,
+            )
+        )
+        self.observer = Observer(stack, self.journal)
+        self.observer.start()
+
+    @property
+    def promises(self) -> Promises:
+        promises: Promises = self.stack.promises
+        return promises
+
+    @property
+    def model(self) -> str:
+        """The name that users ask for."""
+        return self.promises.model
+
+    def names(self, role: str) -> list[str]:
+        """Names of the stack's engines or gateways."""
+        return [replica.name for replica in self.stack.replicas() if replica.role == role]
+
+    # ---- traffic
+
+    def load(self, *classes: RequestClass, to: str | None = None) -> Traffic:
+        """Traffic of these classes from now on, where users come in or straight to one replica; ends with the drill, or with ``stop``."""
+        twice = [cls.name for cls in classes if cls.name in self._classes]
+        if twice:
+            raise UsageError(
+                f"class {twice[0]!r} twice in one drill", where=self.name, expected="a name of its own for each class"
+            )
+        self._classes |= {cls.name for cls in classes}
+        traffic = Traffic(
+            self._entry(to),
+            list(classes),
+            seed=self.seed ^ len(self._traffics),
+            history=self.journal.path,
+            logs=self.folder / "logs",
+            nonce=f"{self.name}-{len(self._traffics)}",
+            on_tick=self._tick,
+        )
+        self._traffics.append(traffic)
+        traffic.start()
+        return traffic
+
+    def _entry(self, to: str | None) -> Entry:
+        if to is None:
+            entry: Entry = self.stack.entry()
+            return entry
+        return Entry(base_url=next(replica.url for replica in self.stack.replicas() if replica.name == to))
+
+    # ---- time
+
+    def baseline(self, seconds: float) -> None:
+        """Let the traffic run undisturbed; window ``baseline``."""
+        with self.window("baseline"):
+            self.hold(seconds)
+
+    def recover(self, seconds: float) -> None:
+        """Let the traffic run after everything was healed; window ``recover``."""
+        with self.window("recover"):
+            self.hold(seconds)
+
+    def hold(self, seconds: float) -> None:
+        """Let time pass while traffic, faults and observation go on."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(_TICK_S, left))
+            self._tick()
+
+    def settle(self, *, within_s: float = 4.0) -> None:
+        """Wait until every gateway sends to every engine again, so that the next fault meets a stack at rest."""
+        self._settles += 1
+        self.wait_until(self._at_rest, what=f"settled/{self._settles}", within_s=within_s)
+
+    def _at_rest(self) -> bool:
+        latest = self.observer.latest
+        gateways = [latest[name] for name in self.names("gateway") if name in latest]
+        fresh_ns = now_ns() - NS
+        return bool(gateways) and all(
+            sample.t_ns > fresh_ns
+            and not any(
+                (key.startswith("breaker/") and value) or (key.startswith("healthy/") and not value)
+                for key, value in sample.values.items()
+            )
+            for sample in gateways
+        )
+
+    def wait_until(
+        self, condition: Callable[[], bool], *, what: str, within_s: float, detail: Callable[[], dict[str, Any]] = dict
+    ) -> bool:
+        """Wait for a condition and write down how long it took, with ``detail()``; False when it did not come true."""
+        began = time.monotonic()
+        while not (met := condition()) and time.monotonic() - began < within_s:
+            time.sleep(0.02)
+            self._tick()
+        self.observe(what, time.monotonic() - began, "s", met=met, **detail())
+        return met
+
+    @contextlib.contextmanager
+    def window(self, name: str) -> Iterator[None]:
+        """A named stretch of time that checks can refer to."""
+        if name in self._windows:
+            raise UsageError(
+                f"window {name!r} twice in one drill", where=self.name, expected="a name of its own for each window"
+            )
+        self._windows.append(name)
+        self.step(name)
+        self.journal.append(WindowOpened(t_ns=now_ns(), window=name))
+        try:
+            yield
+        finally:
+            self.journal.append(WindowClosed(t_ns=now_ns(), window=name))
+
+    def step(self, phase: str, step: str = "") -> None:
+        """Note where the drill is."""
+        self.journal.append(PhaseStarted(t_ns=now_ns(), phase=phase, step=step))
+        self._progress.phase(phase, step)
+
+    # ---- faults
+
+    @contextlib.contextmanager
+    def broken(self, *faults: Fault, window: str = "inject", deadline_s: float = 30.0) -> Iterator[None]:
+        """The faults are in place inside the block and healed after it; the block is a window."""
+        if self.control:
+            with self.window(window):
+                yield
+            return
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._healed, faults)
+            stack.enter_context(leased(self._guard, self.journal, *faults, deadline_s=deadline_s))
+            with self.window(window):
+                for fault in faults:
+                    self._progress.fault(fault.name, fault.target, active=True)
+                yield
+            self.step("heal", ", ".join(f"{fault.name} on {fault.target}" for fault in faults))
+
+    def _healed(self, faults: tuple[Fault, ...]) -> None:
+        for fault in faults:
+            self._progress.fault(fault.name, fault.target, active=False)
+
+    # ---- what is to be judged
+
+    def observe(self, name: str, value: float, unit: str = "", **detail: Any) -> None:
+        """Write down a measurement that the drill made itself."""
+        self.journal.append(Observed(t_ns=now_ns(), name=name, value=value, unit=unit, detail=detail))
+
+    def expect(self, *checkers: Checker) -> None:
+        """What the history has to show, judged when the drill is over."""
+        self.journal.append(*(checker.expected(now_ns()) for checker in checkers))
+
+    # ---- the end
+
+    def end(self, *, interrupted: str | None = None) -> None:
+        """Stop traffic and observation and close the history; what is under way is waited for unless interrupted."""
+        self.ended = True
+        try:
+            for traffic in self._traffics:
+                if traffic.running and not interrupted:
+                    traffic.stop()
+                traffic.close()
+            self.observer.stop()
+        finally:
+            self.journal.append(DrillEnded(t_ns=now_ns(), interrupted=interrupted))
+            self.journal.close()
+
+    def _tick(self) -> None:
+        self.observer.check()
+        status = None
+        for traffic in self._traffics:
+            if traffic.running:
+                status = traffic.load.status()
+        self._progress.tick(status)

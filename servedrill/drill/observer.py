@@ -1,0 +1,179 @@
+"""The observer: reads metrics, health, processes, taps and alerts all the time, and writes them into the history.
+
+It runs in a thread of its own with an event loop of its own. Each target is read by a task of its own, so a frozen
+replica makes holes in its own line only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import httpx
+
+from servedrill import proc
+from servedrill.clock import now_ns, wait_for
+from servedrill.errors import ServedrillError
+from servedrill.history.events import AlertSeen, Exchange, ProcessSeen, Sample
+from servedrill.history.journal import Journal
+from servedrill.metrics.scrape import read_page
+from servedrill.metrics.vocabulary import ENGINE, GATEWAY
+from servedrill.stacks.protocols import Alerting, Proxied, Replica, Signallable, Stack
+
+EVERY_S = 0.2
+TIMEOUT_S = 0.4
+
+
+class Observer:
+    """Started when the stack is up; `stop` reads everything once more, so that the last word is in the history."""
+
+    def __init__(self, stack: Stack, journal: Journal) -> None:
+        self._stack, self._journal = stack, journal
+        self.latest: dict[str, Sample] = {}
+        self.alerts: dict[tuple[str, str], dict[str, str]] = {}
+        self._changes: dict[str, int] = {}
+        self._known: dict[str, dict[int, proc.ProcessId]] = {}
+        self._stop = asyncio.Event()
+        self._loop = asyncio.new_event_loop()
+        self._failure: BaseException | None = None
+        self._rounds = 0
+        self._thread = threading.Thread(target=self._main, name="observer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        wait_for(lambda: self._rounds > 0 or self._failure is not None, what="the first samples", within_s=10)
+        self.check()
+
+    def stop(self) -> None:
+        """End after one more round."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(timeout=10)
+        self.check()
+
+    def check(self) -> None:
+        """Raise what ended the observer, if anything did."""
+        if self._failure is not None:
+            raise ServedrillError(f"the observer broke: {self._failure!r}") from self._failure
+
+    def _main(self) -> None:
+        try:
+            self._loop.run_until_complete(self._run())
+        except BaseException as error:
+            self._failure = error
+        finally:
+            self._loop.close()
+
+    async def _run(self) -> None:
+        async with (
+            httpx.AsyncClient(timeout=TIMEOUT_S, limits=httpx.Limits(max_keepalive_connections=40)) as http,
+            asyncio.TaskGroup() as tasks,
+        ):
+            for replica in self._stack.replicas():
+                tasks.create_task(self._every(partial(self._sample, http, replica)))
+            if isinstance(self._stack, Proxied):
+                for replica in self._stack.replicas():
+                    if replica.role == "engine" and replica.hop:
+                        tasks.create_task(self._every(partial(self._tap, http, replica.hop)))
+            if isinstance(self._stack, Alerting):
+                tasks.create_task(self._every(partial(self._alerts, http)))
+            if isinstance(self._stack, Signallable):
+                tasks.create_task(self._every(partial(self._processes, http)))
+
+    async def _every(self, read: Callable[[], Awaitable[None]]) -> None:
+        """Call ``read`` every `EVERY_S`, and once more when stopped."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began, stopping = loop.time(), self._stop.is_set()
+            await read()
+            self._rounds += 1
+            if stopping:
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), max(0.0, began + EVERY_S - loop.time()))
+
+    async def _sample(self, http: httpx.AsyncClient, replica: Replica) -> None:
+        health: int | None = None
+        values: dict[str, float] = {}
+        ok = False
+        with contextlib.suppress(httpx.HTTPError):
+            health = (await http.get(f"{replica.url}/health")).status_code
+        if health is not None:
+            with contextlib.suppress(httpx.HTTPError, ValueError):
+                page = await http.get(f"{replica.url}/metrics")
+                values, ok = (
+                    read_page(page.text, ENGINE if replica.role == "engine" else GATEWAY),
+                    page.status_code == 200,
+                )
+        sample = Sample(t_ns=now_ns(), source=replica.name, role=replica.role, ok=ok, values=values, health=health)
+        self.latest[replica.name] = sample
+        self._journal.append(sample)
+
+    async def _tap(self, http: httpx.AsyncClient, hop: str) -> None:
+        assert isinstance(self._stack, Proxied)
+        try:
+            response = await http.get(
+                f"http://{self._stack.proxy_api()}/proxies/{hop}/exchanges?since={self._changes.get(hop, 0)}", timeout=5
+            )
+        except httpx.HTTPError:
+            return
+        if response.status_code != 200:
+            return
+        page = response.json()
+        self._changes[hop] = page["next"]
+        now = now_ns()
+        events = [
+            Exchange(t_ns=now, hop=hop, **exchange) for exchange in page["exchanges"] if exchange["method"] == "POST"
+        ]
+        if events:
+            self._journal.append(*events)
+
+    async def _processes(self, http: httpx.AsyncClient) -> None:
+        url = getattr(self._stack, "processes_url", None)
+        if url is None:
+            return
+        try:
+            views: list[dict[str, Any]] = (await http.get(url())).json()
+        except httpx.HTTPError:
+            return
+        now = now_ns()
+        self._journal.append(*(self._seen(view, now) for view in views))
+
+    def _seen(self, view: dict[str, Any], now: int) -> ProcessSeen:
+        pid = view["pid"]
+        below = proc.children(pid) if pid else []
+        known = self._known.setdefault(view["name"], {})
+        for one in [pid, *below] if pid else []:
+            if one not in known and (identity := proc.identify(one)) is not None:
+                known[one] = identity
+        leftover = [one for one, identity in known.items() if one != pid and one not in below and identity.alive]
+        statuses = [status for one in ([pid, *below] if pid else []) if (status := proc.read_status(one)) is not None]
+        return ProcessSeen(
+            t_ns=now,
+            name=view["name"],
+            role=view["role"],
+            pid=pid,
+            start_ticks=statuses[0].start_ticks if statuses else None,
+            child_pids=below,
+            leftover_pids=leftover,
+            rss_bytes=sum(status.rss_bytes for status in statuses),
+            sockets=proc.count_sockets(pid) if pid else 0,
+            state=statuses[0].state if statuses else "",
+        )
+
+    async def _alerts(self, http: httpx.AsyncClient) -> None:
+        assert isinstance(self._stack, Alerting)
+        try:
+            active = (await http.get(f"{self._stack.alerts_url()}/api/v2/alerts")).json()
+        except (httpx.HTTPError, ValueError):
+            return
+        now = {(alert["labels"].get("alertname", ""), alert["fingerprint"]): alert["labels"] for alert in active}
+        for key in now.keys() - self.alerts.keys():
+            self._journal.append(AlertSeen(t_ns=now_ns(), alert=key[0], labels=now[key], state="firing"))
+        for key in self.alerts.keys() - now.keys():
+            self._journal.append(AlertSeen(t_ns=now_ns(), alert=key[0], labels=self.alerts[key], state="resolved"))
+        self.alerts = now

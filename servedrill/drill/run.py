@@ -1,0 +1,112 @@
+"""A run: one folder, one seed, one watchdog; every drill of it has a folder of its own inside.
+
+RUN/run.json            seed, command that replays it, versions, options
+RUN/verdicts.json       one verdict a drill
+RUN/leases.jsonl        what was broken and put back
+RUN/<drill>/history.jsonl, verdict.json, stack.json, logs/
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shlex
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from servedrill import __version__
+from servedrill.checkers.verdict import Verdict
+from servedrill.faults.guard import Guard
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run was asked for."""
+
+    seed: int
+    stack_file: str | None = None
+    control: bool = False
+    defects: list[str] = []
+    runs: str = ".servedrill/runs"
+
+    def arguments(self) -> list[str]:
+        """The same, as pytest's arguments."""
+        arguments = ["--seed", str(self.seed)]
+        if self.stack_file:
+            arguments += ["--stack", self.stack_file]
+        if self.control:
+            arguments.append("--control")
+        for defect in self.defects:
+            arguments += ["--defect", defect]
+        return arguments
+
+
+class Run:
+    """Made when the first drill starts."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.verdicts: dict[str, Verdict] = {}
+        self._commands: dict[str, str] = {}
+        began = datetime.now(UTC)
+        root = Path(options.runs)
+        self.folder = (root / f"{began:%Y%m%dT%H%M%S}-{options.seed}").absolute()
+        number = 1
+        while True:
+            try:
+                self.folder.mkdir(parents=True)
+                break
+            except FileExistsError:
+                number += 1
+                self.folder = (root / f"{began:%Y%m%dT%H%M%S}-{options.seed}-{number}").absolute()
+        self._about: dict[str, Any] = {
+            "began": began.isoformat(),
+            "seed": options.seed,
+            "options": msgspec.to_builtins(options),
+            "versions": {
+                "servedrill": __version__,
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("pytest", "aiohttp", "uvloop", "httptools")},
+            },
+            "system": f"{platform.system()} {platform.release()}, {os.cpu_count()} cores",
+        }
+        self._write()
+        self._point_latest(root.absolute())
+        self.guard = Guard(self.folder)
+
+    def replay_command(self, nodeid: str) -> str:
+        """The command that runs one drill again with the same schedule."""
+        return shlex.join(["pytest", nodeid, *self.options.arguments()])
+
+    def drill_folder(self, name: str, nodeid: str) -> Path:
+        """A new folder for one drill."""
+        self._commands[name] = self.replay_command(nodeid)
+        folder = self.folder / name
+        folder.mkdir()
+        self._write()
+        return folder
+
+    def add(self, verdict: Verdict) -> None:
+        self.verdicts[verdict.drill] = verdict
+        self._write()
+
+    def close(self) -> None:
+        self._write()
+        self.guard.close()
+
+    def _write(self) -> None:
+        about = {**self._about, "replay": self._commands}
+        (self.folder / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(about), indent=1) + b"\n")
+        (self.folder / "verdicts.json").write_bytes(
+            msgspec.json.format(msgspec.json.encode(list(self.verdicts.values())), indent=1) + b"\n"
+        )
+
+    def _point_latest(self, root: Path) -> None:
+        latest = root / "latest"
+        with contextlib.suppress(OSError):
+            latest.unlink(missing_ok=True)
+            latest.symlink_to(self.folder.name)

@@ -1,0 +1,59 @@
+"""The one tree of errors, and the exit codes that name them.
+
+    ServedrillError
+    ├── UsageError          what the user gave cannot be used            exit 4
+    │   └── StackError      the stack cannot be brought up               exit 4
+    ├── NotInTime           a condition did not come true in time
+    └── FaultError          a fault could not be put in place or healed
+
+A failed check is none of these: it is a verdict.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a run's exit status means; the first six are pytest's own."""
+
+    PASSED = 0
+    FAILED = 1
+    INTERRUPTED = 2
+    INTERNAL = 3
+    USAGE = 4
+    NOTHING_RAN = 5
+    INCONCLUSIVE = 6
+
+
+class ServedrillError(Exception):
+    """Root of every error that this package raises on purpose."""
+
+
+class UsageError(ServedrillError):
+    """One clear line: what is wrong, where, what was expected, what to do next."""
+
+    def __init__(self, what: str, *, where: str = "", expected: str = "", hint: str = "") -> None:
+        self.what, self.where, self.expected, self.hint = what, where, expected, hint
+        parts = [f"{where}: {what}" if where else what]
+        if expected:
+            parts.append(f"expected {expected}")
+        if hint:
+            parts.append(f"hint: {hint}")
+        super().__init__("; ".join(parts))
+
+
+class StackError(UsageError):
+    """The stack cannot be brought up, or lost a process that no fault had touched."""
+
+
+class NotInTime(ServedrillError):
+    """A condition did not come true within its bound."""
+
+    def __init__(self, *, what: str, waited_s: float) -> None:
+        self.what, self.waited_s = what, waited_s
+        super().__init__(f"{what}: not within {waited_s:.1f} s")
+
+
+class FaultError(ServedrillError):
+    """A fault could not be put in place, or its healing could not be proven."""

@@ -1,0 +1,42 @@
+"""DNS faults: the name in front of the gateways answers something else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+
+from servedrill.faults.fault import Evidence
+from servedrill.faults.undo import HttpCall, Undo
+from servedrill.stacks.protocols import Named
+
+
+class DnsChange:
+    """The name has only these addresses, until healed."""
+
+    name = "dns_change"
+
+    def __init__(self, stack: Named, addresses: list[str]) -> None:
+        self.target = "dns"
+        self.attributes: dict[str, Any] = {"addresses": addresses}
+        self._api, self._addresses = stack.records_api(), addresses
+
+    def undo(self) -> list[Undo]:
+        return [HttpCall(address=self._api, method="PUT", path="/records", body="null")]
+
+    def inject(self) -> None:
+        httpx.put(f"http://{self._api}/records", content=json.dumps(self._addresses), timeout=5).raise_for_status()
+
+    def evidence(self) -> Evidence:
+        answers = self._answers()
+        return Evidence(proven=set(answers) <= set(self._addresses), observed=f"the name answers {', '.join(answers)}")
+
+    def heal(self) -> Evidence:
+        for undo in self.undo():
+            undo.carry_out()
+        now = httpx.get(f"http://{self._api}/records", timeout=5).json()["addresses"]
+        return Evidence(proven=now != self._addresses, observed=f"the name has {', '.join(now)} again")
+
+    def _answers(self) -> list[str]:
+        return [str(address) for address in httpx.get(f"http://{self._api}/records", timeout=5).json()["answers"]]

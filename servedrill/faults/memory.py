@@ -1,0 +1,107 @@
+"""Memory faults: a real limit, and a ballast inside it that grows until the kernel has to kill."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from servedrill.clock import wait_for
+from servedrill.errors import FaultError
+from servedrill.faults.fault import Evidence
+from servedrill.faults.process import _ProcessFault
+from servedrill.faults.undo import EndProcess, Undo, WriteFile
+from servedrill.proc import ProcessId, identify
+from servedrill.stacks import memory_group
+from servedrill.stacks.protocols import MemoryLimited
+
+_BALLAST = """
+import sys, time
+open('/proc/self/oom_score_adj', 'w').write('0')
+sys.stdin.readline()
+held = []
+for _ in range(int(sys.argv[1])):
+    held.append(bytearray(b'\\x5a') * (1 << 20))
+    time.sleep(0.001)
+sys.stdin.readline()
+"""
+
+
+class MemoryBallast(_ProcessFault):
+    """The replica's memory group gets a limit ``headroom_bytes`` above what it holds, and a process in it that takes more than that.
+
+    The kernel then kills in the group, the replica's core first, as that asked to be preferred. Healing ends the ballast, lifts the limit
+    and waits for a new process that serves.
+    """
+
+    name = "memory_ballast"
+
+    def __init__(
+        self, stack: Any, replica: str, *, headroom_bytes: int = 16 << 20, back_within_s: float = 10.0
+    ) -> None:
+        super().__init__(stack, replica, part="core", back_within_s=back_within_s)
+        if not isinstance(stack, MemoryLimited):
+            raise FaultError(f"{stack.name} has no memory limits")
+        self._group = Path(stack.memory_group(replica))
+        self._limit = memory_group.limit_file(self._group)
+        self._headroom = headroom_bytes
+        self._ballast: subprocess.Popen[bytes] | None = None
+        self._ballast_id: ProcessId | None = None
+        self._kills_before = 0
+
+    def undo(self) -> list[Undo]:
+        self._find()
+        unlimited = memory_group.UNLIMITED[memory_group.version_of(self._group)]
+        self._ballast = subprocess.Popen(
+            [sys.executable, "-c", _BALLAST, str((self._headroom >> 20) * 4)], stdin=subprocess.PIPE
+        )
+        self._ballast_id = identify(self._ballast.pid)
+        assert self._ballast_id is not None
+        return [
+            WriteFile(path=str(self._limit), text=unlimited),
+            EndProcess(pid=self._ballast_id.pid, start_ticks=self._ballast_id.start_ticks),
+        ]
+
+    def inject(self) -> None:
+        assert self._ballast is not None and self._ballast.stdin is not None
+        self._kills_before = memory_group.oom_kills(self._group)
+        (self._group / "cgroup.procs").write_text(str(self._ballast.pid))
+        held = memory_group.usage_bytes(self._group)
+        self.attributes |= {"held_bytes": held, "limit_bytes": held + self._headroom}
+        self._limit.write_text(str(held + self._headroom))
+        self._ballast.stdin.write(b"grow\n")
+        self._ballast.stdin.flush()
+        wait_for(self._killed, what=f"the kernel to kill in {self._group}", within_s=10, every_s=0.01)
+        self._end_ballast()
+        self._limit.write_text(memory_group.UNLIMITED[memory_group.version_of(self._group)])
+
+    def evidence(self) -> Evidence:
+        assert self._victim is not None
+        kills = memory_group.oom_kills(self._group) - self._kills_before
+        gone = not self._victim.alive
+        return Evidence(
+            proven=kills > 0 and gone,
+            observed=f"{kills} kills by the kernel in {self._group.name}; core pid {self._victim.pid} is {'gone' if gone else 'alive'}",
+            figures={"oom_kills": float(kills), "limit_bytes": float(self.attributes.get("limit_bytes", 0))},
+        )
+
+    def heal(self) -> Evidence:
+        self._end_ballast()
+        self._limit.write_text(memory_group.UNLIMITED[memory_group.version_of(self._group)])
+        return self._serving_again()
+
+    def _killed(self) -> bool:
+        return (
+            memory_group.oom_kills(self._group) > self._kills_before
+            and self._victim is not None
+            and not self._victim.alive
+        )
+
+    def _end_ballast(self) -> None:
+        if self._ballast is not None:
+            self._ballast.kill()
+            self._ballast.wait()
+            assert self._ballast.stdin is not None
+            self._ballast.stdin.close()
+            self._ballast = None

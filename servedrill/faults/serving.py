@@ -1,0 +1,83 @@
+"""Things that operators do to a serving engine under traffic: put it to sleep, load an adapter."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from servedrill.clock import wait_for
+from servedrill.errors import FaultError, NotInTime
+from servedrill.faults.fault import Evidence
+from servedrill.faults.process import SignallableStack
+from servedrill.faults.undo import HttpCall, Undo
+from servedrill.metrics.scrape import read_page
+from servedrill.metrics.vocabulary import ENGINE
+from servedrill.proc import read_status
+
+
+class EngineSleep:
+    """/sleep: weights and KV cache leave memory; healed by /wake_up. ``freed_bytes`` is measured, the status is not trusted."""
+
+    name = "engine_sleep"
+
+    def __init__(self, stack: SignallableStack, replica: str, *, level: int = 2) -> None:
+        self.target, self.attributes = replica, {"level": level}
+        self._stack, self._level = stack, level
+        self._url = next(r.url for r in stack.replicas() if r.name == replica)
+        self.held_bytes = 0
+        """What the engine said that weights and KV cache hold, before."""
+        self.freed_bytes = 0
+
+    @property
+    def freed_ratio(self) -> float:
+        """Of what was held; NaN where nothing was put to sleep."""
+        return self.freed_bytes / self.held_bytes if self.held_bytes else math.nan
+
+    def undo(self) -> list[Undo]:
+        return [HttpCall(address=urlsplit(self._url).netloc, method="POST", path="/wake_up")]
+
+    def inject(self) -> None:
+        before = self._resident_bytes()
+        page = read_page(httpx.get(f"{self._url}/metrics", timeout=5).text, ENGINE)
+        self.held_bytes = int(page.get("memory_bytes", 0))
+        response = httpx.post(f"{self._url}/sleep?level={self._level}", timeout=15)
+        if response.status_code != 200:
+            raise FaultError(f"{self.target} did not go to sleep: {response.status_code} {response.text[:200]}")
+        self.freed_bytes = before - self._resident_bytes()
+        self.attributes["freed_bytes"] = self.freed_bytes
+
+    def evidence(self) -> Evidence:
+        sleeping = httpx.get(f"{self._url}/is_sleeping", timeout=5).json().get("is_sleeping")
+        return Evidence(
+            proven=bool(sleeping),
+            observed=f"{self.target} is {'asleep' if sleeping else 'awake'}, {self.freed_bytes / 2**20:.0f} MiB freed",
+        )
+
+    def heal(self) -> Evidence:
+        httpx.post(f"{self._url}/wake_up", timeout=15)
+
+        def awake() -> bool:
+            try:
+                return httpx.get(f"{self._url}/health", timeout=1).status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        try:
+            wait_for(awake, what=f"{self.target} to be awake", within_s=5)
+        except NotInTime as error:
+            return Evidence(proven=False, observed=str(error))
+        return Evidence(proven=True, observed=f"{self.target} is awake")
+
+    def _resident_bytes(self) -> int:
+        core = self._stack.process(self.target, "core")
+        status = read_status(core.pid) if core is not None else None
+        return status.rss_bytes if status is not None else 0
+
+
+def load_adapter(urls: list[str], *, name: str, path: str) -> list[int]:
+    """Load an adapter on every engine; their statuses."""
+    body: dict[str, Any] = {"lora_name": name, "lora_path": path, "load_inplace": True}
+    return [httpx.post(f"{url}/v1/load_lora_adapter", json=body, timeout=15).status_code for url in urls]

@@ -1,0 +1,110 @@
+"""How a fault is undone: plain records that any process can carry out, after the one that broke things is gone.
+
+Carrying one out twice does no harm, and one whose target is gone has nothing to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from servedrill.proc import ProcessId, children
+
+
+class _Undo(msgspec.Struct, frozen=True, kw_only=True, tag_field="undo"):
+    pass
+
+
+class ResumeProcess(_Undo, frozen=True, kw_only=True, tag="resume_process"):
+    """SIGCONT, if the very process is still there."""
+
+    pid: int
+    start_ticks: int
+
+    def carry_out(self) -> None:
+        if ProcessId(self.pid, self.start_ticks).alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGCONT)
+
+
+class EndProcess(_Undo, frozen=True, kw_only=True, tag="end_process"):
+    """SIGKILL to a process that we started, and to all below it."""
+
+    pid: int
+    start_ticks: int
+
+    def carry_out(self) -> None:
+        if not ProcessId(self.pid, self.start_ticks).alive:
+            return
+        family, at = [self.pid], 0
+        while at < len(family):
+            family += children(family[at])
+            at += 1
+        for pid in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+class HttpCall(_Undo, frozen=True, kw_only=True, tag="http_call"):
+    """One request to a control API on loopback; an error status or no listener means that there is nothing to undo."""
+
+    address: str
+    method: str
+    path: str
+    body: str = ""
+
+    def carry_out(self) -> None:
+        host, _, port = self.address.rpartition(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=2)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request(
+                self.method, self.path, body=self.body or None, headers={"content-type": "application/json"}
+            )
+            connection.getresponse().read()
+        connection.close()
+
+
+class WriteFile(_Undo, frozen=True, kw_only=True, tag="write_file"):
+    """Put a kernel setting back."""
+
+    path: str
+    text: str
+
+    def carry_out(self) -> None:
+        with contextlib.suppress(OSError):
+            Path(self.path).write_text(self.text)
+
+
+class RemoveMemoryGroup(_Undo, frozen=True, kw_only=True, tag="remove_memory_group"):
+    """Remove a memory cgroup that we made; its processes go to the group above."""
+
+    path: str
+
+    def carry_out(self) -> None:
+        group = Path(self.path)
+        with contextlib.suppress(OSError):
+            for pid in (group / "cgroup.procs").read_text().split():
+                with contextlib.suppress(OSError):
+                    (group.parent / "cgroup.procs").write_text(pid)
+        with contextlib.suppress(OSError):
+            group.rmdir()
+
+
+class RemoveTree(_Undo, frozen=True, kw_only=True, tag="remove_tree"):
+    """Remove a folder of temporary files that we made."""
+
+    path: str
+
+    def carry_out(self) -> None:
+        import shutil
+
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+Undo: TypeAlias = ResumeProcess | EndProcess | HttpCall | WriteFile | RemoveMemoryGroup | RemoveTree

@@ -1,0 +1,78 @@
+"""The history file: JSON lines, appended whole, readable after any crash.
+
+Several processes append to one file. Each append is a single ``write(2)`` on an ``O_APPEND``
+descriptor, which the kernel places at the end in one piece, so lines never mix. A last line that was cut by a
+crash is left out on reading, and said.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from servedrill.errors import UsageError
+from servedrill.history.events import AnyEvent
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+
+
+class Journal:
+    """Appends events to a history file; safe to use from several threads and processes at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd: int | None = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+    def append(self, *events: AnyEvent) -> None:
+        """Write the events as one piece, in the order given."""
+        if self._fd is None:
+            raise ValueError(f"{self.path} is closed")
+        lines = b"".join(_encoder.encode(event) + b"\n" for event in events)
+        written = os.write(self._fd, lines)
+        if written != len(lines):
+            raise OSError(f"{self.path}: wrote {written} of {len(lines)} bytes; is the disk full?")
+
+    def close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def read_events(path: Path) -> list[AnyEvent]:
+    """All whole events of a history file, in the order of ``t_ns``.
+
+    Raises `UsageError` naming the line when anything but the last line cannot be read.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise UsageError(f"no history to read: {error.strerror}", where=str(path)) from error
+    events: list[AnyEvent] = []
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            events.append(_decoder.decode(line))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            if number == len(lines):  # no newline at its end: cut by a crash
+                break
+            raise UsageError(
+                f"cannot be read: {error}",
+                where=f"{path}:{number}",
+                expected="one event of servedrill.history.events a line",
+            ) from error
+    return sorted(events, key=lambda event: event.t_ns)
+
+
+def write_events(path: Path, events: Iterable[AnyEvent]) -> None:
+    """A history file made of ``events``: for tests and for tools that cut a history down."""
+    journal = Journal(path)
+    try:
+        for event in events:
+            journal.append(event)
+    finally:
+        journal.close()

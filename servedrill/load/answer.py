@@ -1,0 +1,212 @@
+"""What one try has brought so far, and what that amounts to when it ends.
+
+Pure: bytes and times go in, no sockets and no timers, so that any split of the same bytes gives the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from servedrill.load.sse import EventSplitter, EventTooLongError
+from servedrill.load.wire import Chunk, ErrorSeen, decode_chunk, read_error
+
+_BODY_BYTES_MAX = 64 << 20
+_NEVER = 1 << 62
+
+Ending: TypeAlias = Literal[
+    "complete", "eof", "reset", "connect", "first_token_timeout", "idle_timeout", "deadline", "bad_http"
+]
+"""How a try ended on the wire: a whole HTTP message, the peer's end of file, a reset, no connection, the client's
+patience, or something that is not HTTP."""
+
+
+class Answer:
+    """Collects one try's answer; `feed_stream` runs once for every read and is kept short."""
+
+    __slots__ = (
+        "_bad",
+        "_body",
+        "_fingerprint",
+        "_leave",
+        "_leave_at",
+        "_model",
+        "_plain",
+        "_splitter",
+        "_texts",
+        "cached_tokens",
+        "completion_tokens",
+        "done_frames",
+        "error",
+        "fingerprints",
+        "finish_reasons",
+        "models",
+        "n",
+        "preambles",
+        "prompt_tokens",
+        "stamps_ns",
+        "status",
+        "stream",
+    )
+
+    def __init__(
+        self, *, stream: bool, n: int, leave_at: int | None = None, leave: Callable[[int], None] | None = None
+    ) -> None:
+        """``leave`` is called with the instant of the ``leave_at``-th content delta of a stream."""
+        self.stream, self.n = stream, n
+        self._leave_at = leave_at if leave_at is not None and leave is not None else _NEVER
+        self._leave = leave or _stay
+        self.status: int | None = None
+        self.stamps_ns: list[int] = []
+        """When each content delta came, of all choices."""
+        self.finish_reasons: list[str | None] = [None] * n
+        self.preambles = 0
+        self.done_frames = 0
+        self.models: list[str] = []
+        self.fingerprints: list[str] = []
+        self.prompt_tokens: int | None = None
+        self.completion_tokens: int | None = None
+        self.cached_tokens: int | None = None
+        self.error: ErrorSeen | None = None
+        self._bad: Literal["error_event", "bad_frame"] | None = None
+        self._texts: list[list[str]] = [[] for _ in range(n)]
+        self._model: str | None = None
+        self._fingerprint: str | None = None
+        self._splitter = EventSplitter()
+        self._plain = False
+        self._body = bytearray()
+
+    @property
+    def texts(self) -> list[str]:
+        """The content of each choice so far."""
+        return ["".join(pieces) for pieces in self._texts]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing: every finish_reason and, for a stream, one [DONE] with nothing after it."""
+        if self.status != 200 or self._bad is not None or None in self.finish_reasons:
+            return False
+        return not self.stream or self.done_frames == 1
+
+    def feed(self, body: bytes, t_ns: int) -> None:
+        """Take bytes of the response's body that arrived at ``t_ns``."""
+        if self.stream and self.status == 200:
+            self.feed_stream(body, t_ns)
+        elif len(self._body) < _BODY_BYTES_MAX:
+            self._body += body
+
+    def feed_stream(self, body: bytes, t_ns: int) -> None:
+        """Take bytes of an event stream."""
+        # Nearly every read is one event, whole and plain. What is not, or comes after something that was not, goes the
+        # long way; both ways read the same from the same bytes.
+        if self._plain and body.find(b"\n") == len(body) - 2 and body[-2:] == b"\n\n":  # noqa: SIM102  # one line too long
+            if body[:7] == b"data: {" and body.find(b"\r") < 0:
+                self._chunk(body[6:], t_ns)
+                return
+        try:
+            events = self._splitter.feed(body)
+        except EventTooLongError:
+            self._fail("bad_frame")
+            return
+        for data in events:
+            if self.done_frames:
+                self._fail("bad_frame")  # nothing may follow the terminal frame, not even a second one
+                self.done_frames += data == b"[DONE]"
+            elif data == b"[DONE]":
+                self.done_frames = 1
+            else:
+                self._chunk(data, t_ns)
+        self._plain = self._splitter.between_events and not self.done_frames
+
+    def finish(self, ending: Ending, t_ns: int) -> str | None:
+        """What the try amounts to, in the words of `RequestRecord.failure`; None for a whole answer.
+
+        An answer that is whole stays so however its connection ended, as nothing that the user waits for was lost.
+        """
+        if self.status is None:
+            return {"eof": "closed", "bad_http": "bad_frame", "complete": "closed"}.get(ending, ending)
+        if self.status != 200:
+            self.error = read_error(bytes(self._body))
+            return f"http_{self.status}"
+        if not self.stream and ending == "complete":
+            self._whole_body(t_ns)
+        if self._bad is not None or self.whole:
+            return self._bad
+        return {"eof": "cut", "complete": "cut", "bad_http": "bad_frame"}.get(ending, ending)
+
+    def _chunk(self, data: bytes, t_ns: int) -> None:
+        try:
+            chunk = decode_chunk(data)
+            for choice in chunk.choices:
+                part = choice.delta
+                content = choice.text if part is None else part.content
+                if content:
+                    self._texts[choice.index].append(content)
+                    self.stamps_ns.append(t_ns)
+                elif part is not None and (part.reasoning_content or part.reasoning or part.tool_calls):
+                    self.stamps_ns.append(t_ns)
+                if part is not None and part.role is not None:
+                    self.preambles += 1
+                if choice.finish_reason is not None:
+                    self.finish_reasons[choice.index] = choice.finish_reason
+        except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):
+            self._fail("bad_frame")
+            return
+        if chunk.model != self._model or chunk.system_fingerprint != self._fingerprint:
+            self._note_origin(chunk)
+        if chunk.usage is not None:
+            self._note_usage(chunk)
+        if chunk.error is not None or chunk.object == "error":
+            self.error = read_error(data)
+            self._fail("error_event")
+        if len(self.stamps_ns) >= self._leave_at:
+            self._leave_at = _NEVER
+            self._leave(t_ns)
+
+    def _whole_body(self, t_ns: int) -> None:
+        body = bytes(self._body)
+        try:
+            chunk = decode_chunk(body)
+            if chunk.error is not None or chunk.object == "error":
+                self.error = read_error(body)
+                self._fail("error_event")
+                return
+            for choice in chunk.choices:
+                part = choice.message
+                content = choice.text if part is None else part.content
+                if part is not None and part.role is not None:
+                    self.preambles += 1
+                if content:
+                    self._texts[choice.index].append(content)
+                self.finish_reasons[choice.index] = choice.finish_reason
+        except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):
+            self._fail("bad_frame")
+            return
+        # The whole content arrives in one piece, at one instant.
+        self.stamps_ns = [t_ns]
+        self._note_origin(chunk)
+        self._note_usage(chunk)
+
+    def _note_origin(self, chunk: Chunk) -> None:
+        self._model, self._fingerprint = chunk.model, chunk.system_fingerprint
+        if chunk.model is not None and chunk.model not in self.models:
+            self.models.append(chunk.model)
+        if chunk.system_fingerprint is not None and chunk.system_fingerprint not in self.fingerprints:
+            self.fingerprints.append(chunk.system_fingerprint)
+
+    def _note_usage(self, chunk: Chunk) -> None:
+        usage = chunk.usage
+        if usage is None:
+            return
+        self.prompt_tokens, self.completion_tokens = usage.prompt_tokens, usage.completion_tokens
+        if usage.prompt_tokens_details is not None:
+            self.cached_tokens = usage.prompt_tokens_details.cached_tokens
+
+    def _fail(self, how: Literal["error_event", "bad_frame"]) -> None:
+        self._bad = self._bad or how  # the first thing that went wrong names the failure
+
+
+def _stay(t_ns: int) -> None:
+    pass

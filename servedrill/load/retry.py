@@ -1,0 +1,43 @@
+"""When the client tries again and after how long: the habits of the usual SDKs, stated as pure functions."""
+
+from __future__ import annotations
+
+import random
+import time
+from email.utils import parsedate_to_datetime
+
+from servedrill.load.answer import Answer
+
+_STATUSES = frozenset({408, 409, 429})
+_BACKOFF_S_MAX = 4.0
+
+
+def worth_retrying(failure: str, answer: Answer) -> bool:
+    """Whether a failed try may be repeated: nothing of an answer has come, and another try could fare better."""
+    if answer.stamps_ns:
+        return False
+    if answer.status is None:
+        return failure in ("connect", "reset", "closed")
+    return answer.status in _STATUSES or answer.status >= 500
+
+
+def backoff_s(tries: int, *, base_s: float, retry_after_s: float | None, rng: random.Random) -> float:
+    """Seconds to wait after ``tries`` tries: what the stack asked for, or exponential with full jitter, at most 4 s."""
+    if retry_after_s is not None:
+        return retry_after_s
+    return rng.uniform(0.0, min(_BACKOFF_S_MAX, base_s * 2.0 ** (tries - 1)))
+
+
+def parse_retry_after(value: bytes | None) -> float | None:
+    """A ``Retry-After`` header in seconds, from either of its forms; None when there is none that makes sense."""
+    if value is None:
+        return None
+    text = value.decode("latin-1").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(0.0, seconds) if seconds < 1e9 else None

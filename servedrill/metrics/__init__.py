@@ -1,0 +1,1 @@
+"""Reading metrics: one vocabulary for every vendor's names."""

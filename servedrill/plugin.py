@@ -1,0 +1,267 @@
+"""The pytest plugin: options, three-valued outcomes, the final table, exit codes.
+
+It defines no fixture and stays out of the way of test runs that have no drill in them: nothing heavy is imported before the
+first drill asks for its stack.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import secrets
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from servedrill.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from servedrill.checkers.verdict import Verdict
+    from servedrill.drill.context import Drill
+    from servedrill.drill.run import Run
+
+_session = pytest.StashKey["DrillSession"]()
+
+
+class DrillFailed(AssertionError):
+    """At least one claim of the drill was refuted."""
+
+
+class DrillInconclusive(Exception):
+    """No claim was refuted, but not every one could be judged."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("servedrill", "failure drills")
+    group.addoption("--stack", metavar="FILE", help="stack file (TOML) to drill; default: the embedded stack")
+    group.addoption(
+        "--seed", type=int, metavar="N", help="seed of every schedule and choice; default: a new one, which is printed"
+    )
+    group.addoption("--control", action="store_true", help="everything but the faults: has to be green")
+    group.addoption(
+        "--defect",
+        action="append",
+        default=[],
+        metavar="MODULE:CLASS",
+        help="start the embedded stack with this policy (module:Class or path.py:Class); repeatable",
+    )
+    group.addoption(
+        "--runs", default=".servedrill/runs", metavar="DIR", help="where runs are written (default: %(default)s)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "needs(*capabilities): names of protocols of servedrill.stacks.protocols that the stack has to have, else the drill is skipped",
+    )
+    config.addinivalue_line("markers", "catches(*incidents): incident ids whose bugs the drill catches")
+    config.addinivalue_line("markers", "memory_limit: the drill limits a replica's memory")
+    session = DrillSession(config)
+    config.stash[_session] = session
+    config.pluginmanager.register(session, "servedrill-session")
+    if config.getoption("defect") or config.getoption("stack"):
+        try:
+            session.check_options()
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from None
+
+
+@contextlib.contextmanager
+def open_drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
+    """A drill on a stack of its own, for a test; the stack is ended and everything healed afterwards."""
+    session = request.config.stash[_session]
+    with contextlib.ExitStack() as stack:
+        with session.uncaptured():
+            drill = stack.enter_context(session.open(request.node))
+        yield drill
+
+
+class DrillSession:
+    """Everything that the drills of one pytest session share."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.run: Run | None = None
+        self.usage_errors: list[str] = []
+        self.open_drill: Drill | None = None
+
+    def check_options(self) -> None:
+        """Raise `UsageError` for a stack file or a defect that cannot be used."""
+        from pathlib import Path
+
+        from servedrill.refstack.policies import BadDefect, Policies
+        from servedrill.stacks.file import read_stack_file
+
+        stack = self.config.getoption("stack")
+        read_stack_file(Path(stack) if stack else None)
+        try:
+            Policies(self.config.getoption("defect"))
+        except BadDefect as error:
+            raise UsageError(str(error), where="--defect") from None
+
+    # ---- a drill's life
+
+    @contextlib.contextmanager
+    def open(self, item: pytest.Item) -> Iterator[Drill]:
+        from pathlib import Path
+
+        from servedrill.drill.context import Drill
+        from servedrill.drill.run import Options, Run
+        from servedrill.faults.keeper import StackKeeper
+        from servedrill.oracle.tokens import hash64
+        from servedrill.reporting.console import ConsoleProgress, console_for
+        from servedrill.stacks import protocols
+        from servedrill.stacks.file import read_stack_file
+        from servedrill.stacks.lifecycle import stack_up
+
+        option = self.config.getoption
+        if self.run is None:
+            seed = option("seed")
+            self.run = Run(
+                Options(
+                    seed=secrets.randbelow(10**9) if seed is None else seed,
+                    stack_file=option("stack"),
+                    control=option("control"),
+                    defects=option("defect"),
+                    runs=option("runs"),
+                )
+            )
+        run = self.run
+        name = item.name.removeprefix("test_")
+        file = read_stack_file(Path(option("stack")) if option("stack") else None)
+        folder = run.drill_folder(name, item.nodeid)
+        seed = (run.options.seed ^ hash64(name)) & 0x7FFFFFFF
+        with ConsoleProgress(console_for(self._terminal()), name) as progress:
+            limit_memory = item.get_closest_marker("memory_limit") is not None
+            keeper = StackKeeper(run.guard)
+            with (
+                contextlib.closing(keeper),
+                stack_up(
+                    file, folder, on_undo=keeper, defects=run.options.defects, seed=seed, limit_memory=limit_memory
+                ) as stack,
+            ):
+                for marker in item.iter_markers("needs"):
+                    for capability in marker.args:
+                        if not isinstance(stack, getattr(protocols, capability)):
+                            pytest.skip(f"stack {stack.name!r} is not {capability}")
+                hypothesis = " ".join(
+                    (inspect.getdoc(getattr(item, "function", None)) or name).split("\n\n")[0].split()
+                )
+                drill = Drill(
+                    stack,
+                    name=name,
+                    hypothesis=hypothesis,
+                    seed=seed,
+                    control=run.options.control,
+                    defects=run.options.defects,
+                    folder=folder,
+                    guard=run.guard,
+                    progress=progress,
+                )
+                self.open_drill = drill
+                interrupted: str | None = "the drill was not run"
+                try:
+                    yield drill
+                    interrupted = None
+                finally:
+                    self.open_drill = None
+                    if not drill.ended:
+                        drill.end(interrupted=interrupted or "the drill did not get to its end")
+                        self._judge(drill)
+
+    def _judge(self, drill: Drill) -> Verdict:
+        from servedrill.checkers.verdict import judge_folder
+
+        assert self.run is not None
+        verdict = judge_folder(drill.folder)
+        self.run.add(verdict)
+        return verdict
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+        """Judge the drill as part of its own test, so that the test has the verdict's outcome."""
+        drill = self.open_drill
+        if drill is None:
+            return (yield)
+        with self.uncaptured():
+            try:
+                result = yield
+            except BaseException as error:
+                drill.end(interrupted=f"{type(error).__name__}: {error}")
+                self._judge(drill)
+                raise
+            drill.end()
+        self._raise_for(self._judge(drill))
+        return result
+
+    def _raise_for(self, verdict: Verdict) -> None:
+        from servedrill.checkers.finding import Answer
+
+        if verdict.answer is Answer.PASS:
+            return
+        findings = verdict.of(verdict.answer)
+        text = "; ".join(f"{finding.checker}: {finding.claim} Seen: {finding.observed}" for finding in findings)
+        raise (DrillFailed if verdict.answer is Answer.FAIL else DrillInconclusive)(text)
+
+    # ---- outcomes
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+        report = yield
+        error = call.excinfo.value if call.excinfo is not None else None
+        if isinstance(error, UsageError) and self.run is not None:
+            self.usage_errors.append(str(error))
+            item.session.shouldstop = "wrong usage"
+            report.longrepr = f"usage: {error}"
+        elif isinstance(error, DrillInconclusive):
+            report.outcome = "skipped"
+            report.inconclusive = True
+            report.longrepr = (str(item.path), (item.location[1] or 0) + 1, f"INCONCLUSIVE: {error}")
+        elif isinstance(error, DrillFailed):
+            report.longrepr = f"FAIL: {error}"
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        if getattr(report, "inconclusive", False):
+            return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
+        return None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.run is not None:
+            self.run.close()
+        if self.usage_errors:
+            session.exitstatus = ExitCode.USAGE
+        elif (
+            session.exitstatus == ExitCode.PASSED
+            and self.run is not None
+            and any(v.answer == "inconclusive" for v in self.run.verdicts.values())
+        ):
+            session.exitstatus = ExitCode.INCONCLUSIVE
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self.usage_errors:
+            for error in dict.fromkeys(self.usage_errors):
+                terminalreporter.write_line(f"ERROR: {error}", red=True)
+        if self.run is None:
+            return
+        from servedrill.reporting.console import console_for, print_summary
+
+        print_summary(console_for(self._terminal()), list(self.run.verdicts.values()), str(self.run.folder))
+        terminalreporter.write_line(
+            f"seed {self.run.options.seed}; run again with: pytest drills {' '.join(self.run.options.arguments())}"
+        )
+
+    def uncaptured(self) -> contextlib.AbstractContextManager[None]:
+        """Progress is shown while a drill runs; its output is for people, not for a report."""
+        manager = self.config.pluginmanager.getplugin("capturemanager")
+        return contextlib.nullcontext() if manager is None else manager.global_and_fixture_disabled()
+
+    def _terminal(self) -> Any:
+        """Where pytest itself writes."""
+        return self.config.get_terminal_writer()._file

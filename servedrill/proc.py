@@ -1,0 +1,79 @@
+"""Processes as the kernel shows them: identity that survives the reuse of pids, state, children, memory."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessId:
+    """A pid and the instant of its start (clock ticks since boot): the same pair is the same process."""
+
+    pid: int
+    start_ticks: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether this very process is there and not a zombie."""
+        status = read_status(self.pid)
+        return status is not None and status.start_ticks == self.start_ticks and status.state not in "ZX"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """``state`` as in proc(5): R running, S sleeping, T stopped, Z zombie; ``rss_bytes`` resident memory."""
+
+    pid: int
+    parent: int
+    state: str
+    start_ticks: int
+    rss_bytes: int
+
+
+def read_status(pid: int) -> Status | None:
+    """None when there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = text[text.rindex(")") + 2 :].split()
+    return Status(pid, int(fields[1]), fields[0], int(fields[19]), int(fields[21]) * _PAGE_BYTES)
+
+
+def identify(pid: int) -> ProcessId | None:
+    """The identity of a running process."""
+    status = read_status(pid)
+    return None if status is None else ProcessId(pid, status.start_ticks)
+
+
+def children(pid: int) -> list[int]:
+    """Direct children, in the order of their start."""
+    found: list[int] = []
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except FileNotFoundError:
+        return []
+    for task in tasks:
+        try:
+            found += [int(child) for child in (task / "children").read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def count_sockets(pid: int) -> int:
+    """Open sockets of a process."""
+    count = 0
+    try:
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                count += str(fd.readlink()).startswith("socket:")
+            except FileNotFoundError:
+                continue
+    except (FileNotFoundError, PermissionError):
+        return 0
+    return count

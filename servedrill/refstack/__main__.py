@@ -1,0 +1,65 @@
+"""``python -m servedrill.refstack --config FILE [ROLE NAME]``: one process of the stack, or its supervisor."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import msgspec
+
+from servedrill.refstack.config import read_stack
+from servedrill.refstack.policies import BadDefect, Policies
+from servedrill.refstack.process import die_with_parent, log_to_stderr
+
+ROLES = ("supervisor", "engine", "gateway", "dns", "alerts")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m servedrill.refstack", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="the stack as JSON, see servedrill.refstack.config")
+    parser.add_argument("--parent", type=int, help="end with the process of this pid")
+    parser.add_argument(
+        "role",
+        nargs="?",
+        choices=ROLES,
+        default="supervisor",
+        help="which process (default: supervisor, which starts the others)",
+    )
+    parser.add_argument("name", nargs="?", default="", help="which one of that role")
+    args = parser.parse_args()
+    if args.parent:
+        die_with_parent(args.parent)
+    try:
+        stack = read_stack(args.config)
+        if args.role == "supervisor":
+            Policies(stack.defects)
+    except (OSError, msgspec.DecodeError, BadDefect) as error:
+        print(f"refstack: {args.config}: {error}", file=sys.stderr)
+        return 4
+    match args.role:
+        case "engine":
+            from servedrill.refstack.engine.main import main as engine
+
+            return engine(stack, args.name)
+        case "gateway":
+            from servedrill.refstack.gateway.main import main as gateway
+
+            return gateway(stack, args.name)
+        case "dns":
+            from servedrill.refstack.control.dns import main as dns
+
+            return dns(stack)
+        case "alerts":
+            from servedrill.refstack.control.alerts import main as alerts
+
+            return alerts(stack)
+        case _:
+            from servedrill.refstack.control.supervisor import main as supervisor
+
+            log_to_stderr("supervisor")
+            return supervisor(stack, args.config)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

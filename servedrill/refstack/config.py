@@ -1,0 +1,164 @@
+"""The one file that describes a stack to its processes: addresses, limits, costs, models, policies.
+
+Written as JSON by whoever starts the stack; every process reads the same file and finds itself in it by name.
+Times are in seconds, memory in bytes, lengths in tokens.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+
+class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a step of the engine takes: ``overhead + prefill tokens * prefill + running sequences * decode``, in seconds.
+
+    The form is that of the step-time models fitted to real engines (Splitwise, ISCA 2024; SLOs-Serve, arXiv 2504.08784).
+    """
+
+    overhead_s: float = 0.018
+    prefill_s_per_token: float = 0.00002
+    decode_s_per_sequence: float = 0.0002
+    cold_factor: float = 13.0
+    """How much slower a step is before the engine has warmed up (graph capture, kernel selection)."""
+    warmup_steps: int = 3
+
+
+class ModelVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One version of the served model, as its registry entry states it."""
+
+    version: str
+    load_s: float = 0.35
+    weights_bytes: int = 24 << 20
+    loads: bool = True
+    """False: loading fails half-way, as a damaged checkpoint does."""
+    accuracy: float = 1.0
+    """Share of the golden questions that it answers right."""
+    slowdown: float = 1.0
+    temperature: float = 1.0
+    """Sampling default where a request names none (the generation config)."""
+    max_model_len: int = 2048
+    dtype: str = "bfloat16"
+
+
+class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an engine accepts and how much it can hold."""
+
+    max_num_seqs: int = 16
+    max_num_batched_tokens: int = 512
+    max_num_queued_reqs: int = 24
+    max_n: int = 8
+    default_max_tokens: int = 128
+    max_tokens_cap: int = 1024
+    block_tokens: int = 16
+    blocks: int = 512
+    block_bytes: int = 96 << 10
+    activation_bytes_per_token: int = 16 << 10
+
+
+class Engine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One engine: where it listens, and the address under which gateways reach it (a proxy's, in a drill)."""
+
+    name: str
+    host: str = "127.0.0.1"
+    port: int
+    reached_at: str = ""
+    """``host:port``; empty: its own."""
+
+
+class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One gateway; the gateways of a stack share a port on different loopback addresses, as replicas behind a name do."""
+
+    name: str
+    host: str
+    port: int
+    published_at: str = ""
+    """The address that the DNS name answers (a proxy's, in a drill); empty: its own. Its port is that of the stack's name."""
+
+
+class GatewayLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Timeouts, budgets and bounds of the gateways, in seconds unless a name says otherwise."""
+
+    connect_timeout_s: float = 0.5
+    first_token_timeout_s: float = 1.5
+    idle_timeout_s: float = 1.0
+    try_timeout_s: float = 20.0
+    request_timeout_s: float = 30.0
+    max_tries: int = 3
+    retry_budget_ratio: float = 0.2
+    retry_budget_min_per_s: float = 1.0
+    backoff_base_s: float = 0.05
+    backoff_max_s: float = 1.0
+    breaker_failures: int = 3
+    breaker_open_s: float = 1.0
+    health_interval_s: float = 0.25
+    health_timeout_s: float = 0.4
+    health_failures: int = 2
+    health_successes: int = 1
+    max_in_flight: int = 40
+    max_queue: int = 24
+    queue_timeout_s: float = 1.5
+    retry_after_s: float = 1.0
+    tokens_per_minute_per_key: int = 6_000_000
+    keep_alive_s: float = 1.0
+    """How long an idle connection to an engine is kept; has to be below the engine's own."""
+    server_keep_alive_s: float = 12.0
+    drain_grace_s: float = 8.0
+    max_body_bytes: int = 4 << 20
+
+
+class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole stack."""
+
+    engines: list[Engine]
+    gateways: list[Gateway]
+    control_port: int
+    alerts_port: int
+    dns_port: int
+    name: str = "gateway.stack.test"
+    name_port: int = 0
+    dns_ttl_s: int = 1
+    dns_check_interval_s: float = 0.2
+    dns_check_timeout_s: float = 0.3
+    dns_check_failures: int = 2
+    alias: str = "chat-model"
+    serves: str = "v1"
+    models: list[ModelVersion]
+    costs: Costs = Costs()
+    engine_limits: EngineLimits = EngineLimits()
+    gateway_limits: GatewayLimits = GatewayLimits()
+    engine_keep_alive_s: float = 2.0
+    drain_grace_s: float = 8.0
+    health_stall_s: float = 1.0
+    """An engine whose core has said nothing for so long, not even to a ping, reports itself unhealthy."""
+    restart_backoff_s: float = 0.2
+    restart_backoff_max_s: float = 2.0
+    canary_weight: float = 0.25
+    canary_requests: int = 10
+    canary_observe_s: float = 2.0
+    canary_slowdown_max: float = 1.5
+    memory_groups: dict[str, str] = {}
+    """Engine name -> cgroup directory that its processes are placed in."""
+    defects: list[str] = []
+    """``package.module:Class`` or ``path/file.py:Class``: policies that stand in for the healthy ones."""
+    log_dir: str
+    """Each process logs to ``<log_dir>/<name>.log``."""
+
+    def engine(self, name: str) -> Engine:
+        return next(engine for engine in self.engines if engine.name == name)
+
+    def gateway(self, name: str) -> Gateway:
+        return next(gateway for gateway in self.gateways if gateway.name == name)
+
+    def model(self, version: str) -> ModelVersion | None:
+        return next((model for model in self.models if model.version == version), None)
+
+    def engine_url(self, name: str) -> str:
+        engine = self.engine(name)
+        return f"http://{engine.reached_at or f'{engine.host}:{engine.port}'}"
+
+
+def read_stack(path: Path) -> Stack:
+    """Parse a stack file; raises `msgspec.ValidationError` that names the field."""
+    return msgspec.json.decode(path.read_bytes(), type=Stack)

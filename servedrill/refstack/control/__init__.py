@@ -1,0 +1,1 @@
+"""What surrounds gateways and engines: the supervisor, the DNS name, the alert endpoint, the rollout of models."""

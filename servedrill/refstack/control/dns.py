@@ -1,0 +1,111 @@
+"""The DNS name in front of the gateways: A records with a short TTL, behind health checks.
+
+The same port number answers HTTP over TCP: ``GET /records`` shows the zone, ``PUT /records`` with a list of addresses replaces
+what the name has (a change of DNS by hand), with ``null`` puts it back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import aiohttp
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+import uvloop
+from aiohttp import web
+
+from servedrill.refstack.config import Gateway, Stack
+from servedrill.refstack.policies import Policies
+from servedrill.refstack.process import log_to_stderr, set_name
+
+log = logging.getLogger("refstack")
+
+
+def address_of(gateway: Gateway) -> str:
+    """The address that the name answers for a gateway."""
+    return gateway.published_at or gateway.host
+
+
+class Resolver(asyncio.DatagramProtocol):
+    """Answers questions for one name."""
+
+    def __init__(self, stack: Stack, policies: Policies) -> None:
+        self.name = stack.name.rstrip(".") + "."
+        self.own = [address_of(gateway) for gateway in stack.gateways]
+        self.addresses = list(self.own)
+        self.health = policies.make("dns_health", stack)
+        self._transport: asyncio.DatagramTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        try:
+            query = dns.message.from_wire(data)
+            question = query.question[0]
+        except Exception:  # anything may arrive on a UDP port; dnspython raises many kinds
+            log.info("no DNS question from %s", addr)
+            return
+        response = dns.message.make_response(query)
+        response.flags |= dns.flags.AA
+        if str(question.name).lower() != self.name.lower():
+            response.set_rcode(dns.rcode.NXDOMAIN)
+        else:
+            response.answer.append(
+                dns.rrset.from_text(question.name, self.health.ttl_s, "IN", "A", *self.health.answers(self.addresses))
+            )
+        self._transport.sendto(response.to_wire(), addr)
+
+    async def get_records(self, http: web.Request) -> web.Response:
+        return web.json_response(
+            {"addresses": self.addresses, "answers": self.health.answers(self.addresses), "ttl_s": self.health.ttl_s}
+        )
+
+    async def put_records(self, http: web.Request) -> web.Response:
+        wanted = await http.json()
+        self.addresses = list(self.own) if wanted is None else [str(address) for address in wanted]
+        return await self.get_records(http)
+
+
+async def _check(stack: Stack, resolver: Resolver, session: aiohttp.ClientSession, address: str) -> None:
+    """Probe one gateway for ever."""
+    loop = asyncio.get_running_loop()
+    port = stack.name_port or stack.gateways[0].port
+    while True:
+        began = loop.time()
+        try:
+            async with (
+                asyncio.timeout(stack.dns_check_timeout_s),
+                session.get(f"http://{address}:{port}/health") as response,
+            ):
+                ok = response.status == 200
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            ok = False
+        resolver.health.observe(address, ok=ok)
+        await asyncio.sleep(max(0.0, began + stack.dns_check_interval_s - loop.time()))
+
+
+def main(stack: Stack) -> int:
+    log_to_stderr("dns")
+    set_name("dns")
+    return uvloop.run(_serve(stack))
+
+
+async def _serve(stack: Stack) -> int:
+    resolver = Resolver(stack, Policies(stack.defects))
+    await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: resolver, local_addr=("127.0.0.1", stack.dns_port)
+    )
+    app = web.Application()
+    app.add_routes([web.get("/records", resolver.get_records), web.put("/records", resolver.put_records)])
+    runner = web.AppRunner(app, handle_signals=False, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", stack.dns_port, reuse_address=True).start()
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as tasks:
+        for address in resolver.own:
+            tasks.create_task(_check(stack, resolver, session, address))
+    return 0

@@ -1,0 +1,59 @@
+"""Starts a gateway, and ends it: SIGTERM drains."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+
+import aiohttp
+import uvloop
+from aiohttp import web
+
+from servedrill.refstack.config import Stack
+from servedrill.refstack.gateway.app import GatewayApp
+from servedrill.refstack.policies import Policies
+from servedrill.refstack.process import log_to_stderr, set_name
+
+log = logging.getLogger("refstack")
+
+
+def main(stack: Stack, name: str) -> int:
+    """Gateway ``name`` until it is told to end."""
+    log_to_stderr(name)
+    set_name(f"GW:{name}")
+    return uvloop.run(_serve(stack, name))
+
+
+async def _serve(stack: Stack, name: str) -> int:
+    app, gateway = GatewayApp(stack, name, Policies(stack.defects)), stack.gateway(name)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=app.keep_alive.pool_s())
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=app.timeouts.connect_s())
+    stopped = asyncio.Event()
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as app.session:
+        await app.learn_aliases()
+        runner = web.AppRunner(
+            app.app(),
+            handle_signals=False,
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=app.keep_alive.server_s(),
+        )
+        await runner.setup()
+        await web.TCPSite(
+            runner, gateway.host, gateway.port, backlog=1024, reuse_address=True, shutdown_timeout=0.2
+        ).start()
+        log.info("listening on %s:%d", gateway.host, gateway.port)
+        loop = asyncio.get_running_loop()
+        tasks = {loop.create_task(app.upstreams.watch(app.session, app.loop_watch))}
+
+        async def terminate() -> None:
+            app.draining = True
+            await app.drain.wait(lambda: len(app.work))
+            stopped.set()
+
+        loop.add_signal_handler(signal.SIGTERM, lambda: tasks.add(loop.create_task(terminate())))
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        await stopped.wait()
+        os._exit(0)

@@ -1,0 +1,39 @@
+"""Token-aware limits for each API key: a bucket of tokens a minute, charged for what a request may cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from servedrill.refstack.config import GatewayLimits
+
+
+@dataclass(slots=True)
+class Bucket:
+    tokens: float
+    updated: float
+
+
+class TokenQuota:
+    """A request is charged its prompt and output limit; the whole charge of one that is refused or fails is given back."""
+
+    policy = "quota"
+
+    def __init__(self, limits: GatewayLimits) -> None:
+        self.capacity = limits.tokens_per_minute_per_key
+        self.buckets: dict[str, Bucket] = {}
+
+    def charge(self, key: str, tokens: int, now: float) -> float | None:
+        """None when admitted; else the seconds after which it would be."""
+        bucket = self.buckets.setdefault(key, Bucket(self.capacity, now))
+        rate = self.capacity / 60
+        bucket.tokens = min(self.capacity, bucket.tokens + (now - bucket.updated) * rate)
+        bucket.updated = now
+        if tokens > bucket.tokens:
+            return (min(tokens, self.capacity) - bucket.tokens) / rate
+        bucket.tokens -= tokens
+        return None
+
+    def refund(self, key: str, tokens: int) -> None:
+        bucket = self.buckets.get(key)
+        if bucket is not None:
+            bucket.tokens = min(self.capacity, bucket.tokens + tokens)

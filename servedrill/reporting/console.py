@@ -1,0 +1,161 @@
+"""Live progress and the final table, with rich; plain lines where the output is no terminal.
+
+NO_COLOR and TERM=dumb are respected by rich itself.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import IO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from servedrill.checkers.finding import Answer, Finding
+from servedrill.checkers.verdict import Verdict
+from servedrill.load.messages import Status
+
+STYLES = {Answer.PASS: "bold green", Answer.FAIL: "bold red", Answer.INCONCLUSIVE: "bold yellow"}
+_PLAIN_WIDTH = 140
+
+
+def console_for(file: IO[str]) -> Console:
+    """A console on ``file``; lines are not broken at 80 columns where nobody told the width."""
+    console = Console(file=file, highlight=False)
+    return console if console.is_terminal else Console(file=file, highlight=False, width=_PLAIN_WIDTH)
+
+
+class ConsoleProgress:
+    """One drill's progress: phase, active faults, rates and errors."""
+
+    def __init__(self, console: Console, drill: str) -> None:
+        self._console, self._drill = console, drill
+        self._began = time.monotonic()
+        self._phase = "starting the stack"
+        self._faults: list[str] = []
+        self._status: Status | None = None
+        self._live = (
+            Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._line)
+            if console.is_terminal
+            else None
+        )
+
+    def __enter__(self) -> ConsoleProgress:
+        if self._live is not None:
+            self._live.start()
+        else:
+            self._console.print()
+            self._say(self._phase)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def phase(self, name: str, step: str) -> None:
+        self._phase = f"{name}: {step}" if step else name
+        self._say(self._phase)
+
+    def fault(self, name: str, target: str, *, active: bool) -> None:
+        label = f"{name} on {target}"
+        if active:
+            self._faults.append(label)
+        elif label in self._faults:
+            self._faults.remove(label)
+        self._say(f"{'injected' if active else 'healed'} {label}")
+
+    def tick(self, status: Status | None) -> None:
+        self._status = status or self._status
+
+    def _say(self, text: str) -> None:
+        if self._live is None:
+            self._console.print(
+                f"  {time.monotonic() - self._began:6.1f} s  {self._drill}: {text}{_rates(self._status)}"
+            )
+
+    def _line(self) -> RenderableType:
+        text = Text(f"{self._drill}  ", style="bold")
+        text.append(f"{time.monotonic() - self._began:5.1f} s  ", style="dim")
+        text.append(self._phase)
+        for fault in self._faults:
+            text.append(f"  ✗ {fault}", style="red")
+        text.append(_rates(self._status), style="dim")
+        return Group(Spinner("dots", text))
+
+
+def _rates(status: Status | None) -> str:
+    if status is None:
+        return ""
+    errors = sum(status.failed.values())
+    return f"  ({status.sent} sent, {status.in_flight} in flight, {status.tokens_per_s:.0f} tokens/s, {errors} errors)"
+
+
+def print_summary(console: Console, verdicts: list[Verdict], folder: str) -> None:
+    """The final table, and everything that was not proven."""
+    for verdict in verdicts:
+        doubts = [*verdict.of(Answer.FAIL), *verdict.of(Answer.INCONCLUSIVE)]
+        if doubts:
+            console.print()
+            console.print(
+                Text.assemble(
+                    (verdict.drill, "bold"),
+                    "  ",
+                    (verdict.answer.value.upper(), STYLES[verdict.answer]),
+                    f"  seed {verdict.seed}",
+                )
+            )
+            for finding in doubts:
+                console.print(_explained(finding))
+    console.print()
+    console.print(summary_table(verdicts))
+    console.print(f"evidence: {folder}", soft_wrap=True)
+
+
+def summary_table(verdicts: list[Verdict]) -> Table:
+    """Drill, verdict, hypothesis, decisive figures, times to detect, fail over and recover."""
+    table = Table(title="servedrill", title_justify="left", show_lines=True, expand=False)
+    table.add_column("drill", style="bold", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("hypothesis", ratio=3)
+    table.add_column("decisive figures", ratio=4)
+    table.add_column("detect / fail over / recover", no_wrap=True)
+    for verdict in verdicts:
+        table.add_row(
+            verdict.drill + ("\n(control)" if verdict.control else ""),
+            Text(verdict.answer.value.upper(), style=STYLES[verdict.answer]),
+            verdict.hypothesis,
+            _decisive(verdict),
+            " / ".join(_seconds(value) for value in (verdict.detect_s, verdict.failover_s, verdict.recover_s)),
+        )
+    return table
+
+
+def _decisive(verdict: Verdict) -> str:
+    """What the verdict hangs on: the first refutation or doubt; else what was measured closest to a limit."""
+    doubts = [*verdict.of(Answer.FAIL), *verdict.of(Answer.INCONCLUSIVE)]
+    if doubts:
+        return "; ".join(f"{finding.checker}: {finding.observed}" for finding in doubts[:2])
+    measured = [finding for finding in verdict.findings if finding.figures and finding.threshold]
+    return f"{len(verdict.findings)} claims proven; " + "; ".join(finding.observed for finding in measured[:3])
+
+
+def _explained(finding: Finding) -> Text:
+    text = Text("  ")
+    text.append(f"{finding.answer.value.upper():12}", style=STYLES[finding.answer])
+    text.append(f" {finding.claim}\n")
+    text.append(f"               seen {finding.observed}")
+    if finding.threshold:
+        text.append(f"; expected {finding.threshold}")
+    if finding.window:
+        text.append(f"; window {finding.window}")
+    if finding.evidence:
+        text.append(f"\n               evidence {', '.join(finding.evidence)}", style="dim")
+    return text
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.1f} s"

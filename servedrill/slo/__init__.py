@@ -1,0 +1,1 @@
+"""Service level objectives: what each class of users was promised."""

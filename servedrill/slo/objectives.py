@@ -1,0 +1,46 @@
+"""Objectives for each request class, and whether one request met them.
+
+Chat: TTFT within 800 ms for 95% of requests. Code 50 ms a token, summaries 100 ms a token (SLOs-Serve, arXiv 2504.08784).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from servedrill.history.events import RequestRecord
+from servedrill.stats.requests import max_stall_s, tpot_s, ttft_s, whole
+
+
+class Objective(msgspec.Struct, frozen=True, kw_only=True):
+    """What one class was promised; None where nothing was."""
+
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    max_stall_s: float | None = None
+    target: float = 0.95
+    """Share of requests that have to be good."""
+
+    def good(self, request: RequestRecord) -> bool:
+        """A complete answer that met every objective."""
+        if not whole(request):
+            return False
+        tpot = tpot_s(request)
+        return (
+            (self.ttft_s is None or not request.stream or ttft_s(request) <= self.ttft_s)
+            and (self.tpot_s is None or tpot is None or tpot <= self.tpot_s)
+            and (self.max_stall_s is None or max_stall_s(request) <= self.max_stall_s)
+        )
+
+
+DEFAULT = {
+    "chat": Objective(ttft_s=0.8),
+    "code": Objective(tpot_s=0.05),
+    "summary": Objective(tpot_s=0.1),
+}
+"""Classes that are not named here only have to be complete."""
+
+
+def objective_of(cls: str, objectives: dict[str, Objective] | None = None) -> Objective:
+    """The objective of a class; ``chat-eu`` has that of ``chat``."""
+    table = DEFAULT if objectives is None else objectives
+    return table.get(cls) or table.get(cls.partition("-")[0]) or Objective()

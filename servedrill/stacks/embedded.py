@@ -1,0 +1,341 @@
+"""The embedded stack: the processes of `servedrill.refstack`, with a fault proxy at every hop.
+
+    load -> DNS name -> proxy -> gateway -> proxy -> engine
+
+Reached over HTTP, signals and files alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+
+from servedrill.clock import wait_for
+from servedrill.errors import NotInTime, StackError
+from servedrill.proc import ProcessId, children, identify
+from servedrill.stacks import memory_group
+from servedrill.stacks.file import StackFile
+from servedrill.stacks.ports import free_ports, require_free
+from servedrill.stacks.protocols import Entry, Part, Promises, Replica
+
+NAME = "gateway.stack.test"
+_UP_WITHIN_S = 20.0
+
+
+class OnUndo(Protocol):
+    """Told how to undo what is about to be made, before it is made."""
+
+    def process(self, pid: int) -> None: ...
+    def memory_group(self, path: Path) -> None: ...
+
+
+class EmbeddedStack:
+    """One running embedded stack; `up` starts it, `down` ends it."""
+
+    def __init__(
+        self, file: StackFile, folder: Path, *, defects: list[str], seed: int, on_undo: OnUndo, limit_memory: bool
+    ) -> None:
+        self.name, self.environment = file.name, file.environment
+        self.promises: Promises
+        self._file, self._folder, self._defects, self._seed = file.embedded, folder, defects, seed
+        self._on_undo, self._limit_memory = on_undo, limit_memory
+        self._logs = folder / "logs"
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._groups: dict[str, Path] = {}
+        self._http = httpx.Client(timeout=5)
+        self._replicas: list[Replica] = []
+        self._addresses: dict[str, str] = {}
+
+    # ---- up and down
+
+    def up(self) -> None:
+        """Start everything and wait until it serves. Raises `StackError` with the tail of the log that says why."""
+        file = self._file
+        ports = iter(free_ports(2 * file.engines + file.gateways + 5))
+        asked = {
+            key: require_free(getattr(file, key), where=f"embedded.{key}") if getattr(file, key) else next(ports)
+            for key in ("control_port", "alerts_port", "dns_port", "name_port")
+        }
+        self._control, self._alerts, self._dns, self._name_port = asked.values()
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self._proxy_port = next(ports)
+        self._start(
+            "toxiproxy",
+            "-m",
+            "servedrill.toxiproxy",
+            "--port",
+            str(self._proxy_port),
+            "--seed",
+            str(self._seed),
+            "--die-with-parent",
+        )
+        engines = [
+            {"name": f"engine-{i}", "port": next(ports), "reached_at": f"127.0.0.1:{next(ports)}"}
+            for i in range(file.engines)
+        ]
+        gateways = [
+            {"name": f"gateway-{i}", "host": "127.0.0.1", "port": next(ports), "published_at": f"127.0.0.{10 + i}"}
+            for i in range(file.gateways)
+        ]
+        if self._limit_memory:
+            run = secrets.token_hex(4)
+            for engine in engines:
+                self._make_group(str(engine["name"]), run)
+        config = self._folder / "stack.json"
+        config.write_text(json.dumps(self._config(engines, gateways), indent=1))
+        self._replicas = [
+            *(
+                Replica(name=str(e["name"]), role="engine", url=f"http://127.0.0.1:{e['port']}", hop=str(e["name"]))
+                for e in engines
+            ),
+            *(
+                Replica(name=str(g["name"]), role="gateway", url=f"http://127.0.0.1:{g['port']}", hop=str(g["name"]))
+                for g in gateways
+            ),
+        ]
+        self._addresses = {str(g["name"]): str(g["published_at"]) for g in gateways}
+        self._start("supervisor", "-m", "servedrill.refstack", "--config", str(config), "--parent", str(os.getpid()))
+        self._wait("the fault proxy", lambda: self._answers(f"http://{self.proxy_api()}/version"), log="toxiproxy")
+        self._make_proxies(engines, gateways)
+        self._wait("the supervisor", lambda: self._answers(f"http://127.0.0.1:{self._control}/stack"), log="supervisor")
+        self.promises = self._read_promises()
+        for replica in self._replicas:
+            self._wait(f"{replica.name}", partial(self._answers, f"{replica.url}/health"), log=replica.name)
+        self._wait("gateways to see every engine", self._all_seen, log="gateway-0")
+
+    def down(self) -> None:
+        """End every process and remove what was made; nothing to do a second time."""
+        for process in reversed(self._children.values()):
+            family, at = [process.pid], 0
+            while at < len(family):
+                family += children(family[at])
+                at += 1
+            identities = [identity for pid in family if (identity := identify(pid)) is not None]
+            process.kill()
+            process.wait()
+            wait_for(
+                partial(_all_gone, identities), what=f"process {process.pid} and those below it to end", within_s=5
+            )
+        self._children.clear()
+        for group in self._groups.values():
+            wait_for(partial(memory_group.is_empty, group), what=f"{group} to be empty", within_s=5)
+            group.rmdir()
+        self._groups.clear()
+        self._http.close()
+
+    def _config(self, engines: list[dict[str, Any]], gateways: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "models": _models(),
+            **self._file.settings,
+            "engines": engines,
+            "gateways": gateways,
+            "control_port": self._control,
+            "alerts_port": self._alerts,
+            "dns_port": self._dns,
+            "name": NAME,
+            "name_port": self._name_port,
+            "defects": self._defects,
+            "memory_groups": {name: str(path) for name, path in self._groups.items()},
+            "log_dir": str(self._logs.resolve()),
+        }
+
+    def _start(self, name: str, *arguments: str) -> None:
+        with (self._logs / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self._children[name] = process
+        self._on_undo.process(process.pid)
+
+    def _make_group(self, engine: str, run: str) -> None:
+        group = memory_group.make(f"servedrill-{run}-{engine}")
+        self._groups[engine] = group
+        self._on_undo.memory_group(group)
+
+    def _make_proxies(self, engines: list[dict[str, Any]], gateways: list[dict[str, Any]]) -> None:
+        proxies = [
+            {"name": e["name"], "listen": e["reached_at"], "upstream": f"127.0.0.1:{e['port']}", "tap": True}
+            for e in engines
+        ]
+        proxies += [
+            {
+                "name": g["name"],
+                "listen": f"{g['published_at']}:{self._name_port}",
+                "upstream": f"127.0.0.1:{g['port']}",
+            }
+            for g in gateways
+        ]
+        for proxy in proxies:
+            response = self._http.post(f"http://{self.proxy_api()}/proxies", json=proxy)
+            if response.status_code != 201:
+                raise StackError(
+                    f"the proxy {proxy['name']} cannot listen on {proxy['listen']}: {response.text.strip()}",
+                    where="fault proxy",
+                )
+
+    def _wait(self, what: str, condition: Any, *, log: str) -> None:
+        dead: list[str] = []
+
+        def ready_or_dead() -> bool:
+            dead[:] = [name for name, process in self._children.items() if process.poll() is not None]
+            return bool(dead) or bool(condition())
+
+        try:
+            wait_for(ready_or_dead, what=what, within_s=_UP_WITHIN_S)
+        except NotInTime as error:
+            raise StackError(f"{what} did not get ready within {error.waited_s:.0f} s", hint=self._tail(log)) from error
+        if dead:
+            status = self._children[dead[0]].returncode
+            raise StackError(f"the {dead[0]} did not start: exit status {status}", hint=self._tail(dead[0]))
+
+    def _tail(self, log: str) -> str:
+        path = self._logs / f"{log}.log"
+        lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
+        return f"the end of {path}: {lines[-1] if lines else '(empty)'}"
+
+    def _answers(self, url: str) -> bool:
+        try:
+            return self._http.get(url, timeout=1).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def _all_seen(self) -> bool:
+        for gateway in (replica for replica in self._replicas if replica.role == "gateway"):
+            try:
+                if not all(
+                    view["healthy"] for view in self._http.get(f"{gateway.url}/admin/upstreams").json().values()
+                ):
+                    return False
+            except httpx.HTTPError:
+                return False
+        return True
+
+    def _read_promises(self) -> Promises:
+        stack = self._http.get(f"http://127.0.0.1:{self._control}/stack").json()
+        gateway, engine, engines = stack["gateway_limits"], stack["engine_limits"], len(stack["engines"])
+        health_s = gateway["health_failures"] * (gateway["health_interval_s"] + gateway["health_timeout_s"])
+        return Promises(
+            model=stack["alias"],
+            version=stack["serves"],
+            tries_max=gateway["max_tries"],
+            retry_budget_ratio=gateway["retry_budget_ratio"],
+            retry_budget_min_per_s=gateway["retry_budget_min_per_s"],
+            first_token_timeout_s=gateway["first_token_timeout_s"],
+            idle_timeout_s=gateway["idle_timeout_s"],
+            request_timeout_s=gateway["request_timeout_s"],
+            detect_s=health_s,
+            eject_failures=gateway["breaker_failures"],
+            drain_grace_s=stack["drain_grace_s"],
+            engine_keep_alive_s=stack["engine_keep_alive_s"],
+            dns_ttl_s=stack["dns_ttl_s"],
+            dns_detect_s=stack["dns_check_failures"] * (stack["dns_check_interval_s"] + stack["dns_check_timeout_s"]),
+            slots=engine["max_num_seqs"] * engines,
+            queue_slots=engine["max_num_queued_reqs"] * engines,
+            engine_admits=engine["max_num_seqs"] + engine["max_num_queued_reqs"],
+            gateway_admits=gateway["max_in_flight"] + gateway["max_queue"],
+            max_model_len=next(m["max_model_len"] for m in stack["models"] if m["version"] == stack["serves"]),
+            max_tokens_cap=engine["max_tokens_cap"],
+            max_n=engine["max_n"],
+            default_max_tokens=engine["default_max_tokens"],
+            default_temperature=next(m["temperature"] for m in stack["models"] if m["version"] == stack["serves"]),
+            kv_blocks=engine["blocks"],
+            block_tokens=engine["block_tokens"],
+            candidates=[m["version"] for m in stack["models"] if m["version"] != stack["serves"]],
+        )
+
+    # ---- what it is
+
+    def replicas(self) -> list[Replica]:
+        return self._replicas
+
+    def entry(self) -> Entry:
+        return Entry(base_url=f"http://{NAME}:{self._name_port}", resolver=f"127.0.0.1:{self._dns}")
+
+    # ---- what can be done to it
+
+    def process(self, replica: str, part: Part = "server") -> ProcessId | None:
+        view = self._view(replica)
+        if view["pid"] is None:
+            return None
+        if part == "server":
+            return identify(view["pid"])
+        below = children(view["pid"])
+        return identify(below[0]) if below else None
+
+    def signal(self, replica: str, number: int, part: Part = "server") -> None:
+        identity = self.process(replica, part)
+        if identity is None:
+            raise LookupError(f"{replica} has no running {part}")
+        os.kill(identity.pid, number)
+
+    def restart(self, replica: str) -> None:
+        self._http.post(f"http://127.0.0.1:{self._control}/processes/{replica}/restart").raise_for_status()
+
+    def starts(self, replica: str) -> int:
+        return int(self._view(replica)["starts"])
+
+    def _view(self, replica: str) -> dict[str, Any]:
+        processes = self._http.get(f"http://127.0.0.1:{self._control}/processes").json()
+        for process in processes:
+            if process["name"] == replica:
+                return dict(process)
+        raise LookupError(f"no replica {replica!r}")
+
+    def proxy_api(self) -> str:
+        return f"127.0.0.1:{self._proxy_port}"
+
+    def hops(self) -> list[str]:
+        return [replica.hop for replica in self._replicas]
+
+    def memory_group(self, replica: str) -> str:
+        if replica not in self._groups:
+            raise StackError(f"{replica} has no memory group", where=self.name)
+        return str(self._groups[replica])
+
+    def records_api(self) -> str:
+        return f"127.0.0.1:{self._dns}"
+
+    def addresses(self) -> dict[str, str]:
+        return self._addresses
+
+    def alerts_url(self) -> str:
+        return f"http://127.0.0.1:{self._alerts}"
+
+    def sleep_routes(self) -> bool:
+        return True
+
+    def processes_url(self) -> str:
+        """Where the supervisor lists its processes."""
+        return f"http://127.0.0.1:{self._control}/processes"
+
+    def start_rollout(self, candidate: str) -> int:
+        response = self._http.post(f"http://127.0.0.1:{self._control}/rollouts", json={"candidate": candidate})
+        response.raise_for_status()
+        return int(response.json()["id"])
+
+    def rollout(self, number: int) -> dict[str, Any]:
+        return dict(self._http.get(f"http://127.0.0.1:{self._control}/rollouts").json()[number])
+
+
+def _all_gone(identities: list[ProcessId]) -> bool:
+    return not any(identity.alive for identity in identities)
+
+
+def _models() -> list[dict[str, Any]]:
+    """The registry: the model served, a good successor, and bad ones of every sort that a rollout has to refuse."""
+    return [
+        {"version": "v1"},
+        {"version": "v2"},
+        {"version": "v2-slow", "slowdown": 2.2},
+        {"version": "v2-params", "temperature": 0.2, "max_model_len": 1024},
+        {"version": "v2-worse", "accuracy": 0.6},
+        {"version": "v2-damaged", "loads": False},
+    ]

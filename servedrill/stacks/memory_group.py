@@ -1,0 +1,91 @@
+"""Memory cgroups, version 1 and 2: made below our own, one for each replica whose memory is to be limited."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from servedrill.errors import StackError
+
+_ROOT = Path("/sys/fs/cgroup")
+UNLIMITED = {1: "-1", 2: "max"}
+
+
+def version_of(group: Path) -> int:
+    """1 or 2."""
+    return 2 if (group / "memory.max").exists() else 1
+
+
+def make(name: str) -> Path:
+    """A new memory cgroup below (version 1) or beside (version 2) the one that this process is in. Raises `StackError` where none can be made."""
+    parent = _own_group()
+    group = parent / name
+    try:
+        if (parent / "cgroup.subtree_control").exists() and "memory" not in (
+            parent / "cgroup.subtree_control"
+        ).read_text():
+            (parent / "cgroup.subtree_control").write_text("+memory")
+        group.mkdir()
+    except OSError as error:
+        raise StackError(
+            f"no memory limit is possible on this system: {error.strerror}",
+            where=str(group),
+            expected="a writable memory cgroup",
+            hint="run as root; or leave this drill out with `--deselect`",
+        ) from error
+    if not (group / "memory.max").exists() and not (group / "memory.limit_in_bytes").exists():
+        group.rmdir()
+        raise StackError("no memory limit is possible on this system: the memory controller is off", where=str(group))
+    _no_swap(group)
+    return group
+
+
+def _no_swap(group: Path) -> None:
+    """A limit that lets pages out to swap would never kill."""
+    for name in ("memory.swap.max", "memory.swappiness"):
+        with contextlib.suppress(OSError):
+            if (group / name).exists():
+                (group / name).write_text("0")
+
+
+def _own_group() -> Path:
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            return _ROOT / "memory" / path.lstrip("/")
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        number, _, path = line.split(":", 2)
+        if number == "0" and (_ROOT / "cgroup.controllers").exists():
+            own = _ROOT / path.lstrip("/")
+            return (
+                own if own == _ROOT else own.parent
+            )  # a v2 group with processes in it can have no controlled children
+    raise StackError("no memory limit is possible on this system: no memory cgroup is mounted", where=str(_ROOT))
+
+
+def limit_file(group: Path) -> Path:
+    return group / ("memory.max" if version_of(group) == 2 else "memory.limit_in_bytes")
+
+
+def usage_bytes(group: Path) -> int:
+    """Anonymous memory of the group: what its processes hold, without the page cache."""
+    for line in (group / "memory.stat").read_text().splitlines():
+        key, _, value = line.partition(" ")
+        if key == ("anon" if version_of(group) == 2 else "rss"):
+            return int(value)
+    return 0
+
+
+def oom_kills(group: Path) -> int:
+    """How many processes of the group the kernel has killed for want of memory."""
+    events = group / ("memory.events" if version_of(group) == 2 else "memory.oom_control")
+    for line in events.read_text().splitlines():
+        key, _, value = line.partition(" ")
+        if key == "oom_kill":
+            return int(value)
+    return 0
+
+
+def is_empty(group: Path) -> bool:
+    """Whether no process is left in it."""
+    return not (group / "cgroup.procs").read_text().split()

@@ -1,0 +1,171 @@
+"""What a stack can do, in small protocols: a drill asks for what it needs, and a stack that lacks it skips that drill.
+
+`Stack` is the least that every stack has. The others are powers beyond that; whether a stack has one is
+``isinstance(stack, Signallable)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import msgspec
+
+from servedrill.proc import ProcessId
+
+Part = Literal["server", "core"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """One engine or gateway; ``url`` reaches it directly, ``hop`` names the proxy in front of it, if any."""
+
+    name: str
+    role: Literal["engine", "gateway"]
+    url: str
+    hop: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Where users come in; ``resolver`` is the ``ip:port`` of the DNS server for the name, None for the system's."""
+
+    base_url: str
+    resolver: str | None = None
+
+
+class Promises(msgspec.Struct, frozen=True, kw_only=True):
+    """What a stack says of itself, and is held to; seconds unless a name says otherwise."""
+
+    model: str
+    version: str = ""
+    resumes_streams: bool = True
+    tries_max: int = 3
+    retry_budget_ratio: float = 0.2
+    retry_budget_min_per_s: float = 1.0
+    retry_budget_burst: float = 10.0
+    """For each gateway."""
+    first_token_timeout_s: float = 1.5
+    idle_timeout_s: float = 1.0
+    request_timeout_s: float = 30.0
+    detect_s: float = 1.5
+    """From a replica's failure to no more new traffic on it."""
+    eject_failures: int = 3
+    drain_grace_s: float = 8.0
+    engine_keep_alive_s: float = 12.0
+    dns_ttl_s: float = 1.0
+    dns_detect_s: float = 1.3
+    """Check interval, failures needed and check timeout together."""
+    down_alert: str = "ReplicaDown"
+    oom_alert: str = "EngineOutOfMemory"
+    alert_within_s: float = 2.5
+    restart_within_s: float = 5.0
+    slots: int = 48
+    """Sequences that all engines together run at once."""
+    queue_slots: int = 0
+    """Requests that may wait, in all engines' queues together."""
+    engine_admits: int = 40
+    """Sequences that one engine lets run and wait."""
+    gateway_admits: int = 64
+    """Requests that one gateway works on and lets wait."""
+    max_model_len: int = 2048
+    max_tokens_cap: int = 1024
+    max_n: int = 8
+    default_max_tokens: int = 128
+    default_temperature: float = 1.0
+    kv_blocks: int = 512
+    block_tokens: int = 16
+    candidates: list[str] = []
+
+
+@runtime_checkable
+class Stack(Protocol):
+    """Something that answers OpenAI's routes."""
+
+    name: str
+    promises: Promises
+
+    def replicas(self) -> list[Replica]:
+        """Everything that can be scraped or broken; empty for bare URLs."""
+
+    def entry(self) -> Entry:
+        """Where load is sent."""
+
+
+@runtime_checkable
+class Signallable(Protocol):
+    """Its replicas are processes that can be signalled."""
+
+    def process(self, replica: str, part: Part = "server") -> ProcessId | None:
+        """The running process; None while there is none. ``core`` is the child that computes."""
+
+    def signal(self, replica: str, number: int, part: Part = "server") -> None:
+        """Send a signal. Raises `LookupError` when the process is not there."""
+
+
+@runtime_checkable
+class Supervised(Protocol):
+    """Something restarts what died, and can be asked to restart gracefully."""
+
+    def restart(self, replica: str) -> None:
+        """SIGTERM, drain, start again."""
+
+    def starts(self, replica: str) -> int:
+        """How often the replica was started."""
+
+
+@runtime_checkable
+class Proxied(Protocol):
+    """Hops have a proxy that speaks Toxiproxy's API."""
+
+    def proxy_api(self) -> str:
+        """``host:port`` of the control API."""
+
+    def hops(self) -> list[str]:
+        """Names of the proxies."""
+
+
+@runtime_checkable
+class MemoryLimited(Protocol):
+    """Replicas live in memory cgroups whose limit can be set."""
+
+    def memory_group(self, replica: str) -> str:
+        """The cgroup's directory. Raises `UsageError` where the system allows none."""
+
+
+@runtime_checkable
+class Named(Protocol):
+    """A DNS name in front of the gateways whose records can be changed."""
+
+    def records_api(self) -> str:
+        """``host:port`` that answers GET and PUT /records."""
+
+    def addresses(self) -> dict[str, str]:
+        """Gateway -> the address that the name has for it."""
+
+
+@runtime_checkable
+class Alerting(Protocol):
+    """An alert endpoint that speaks Alertmanager's v2 API."""
+
+    def alerts_url(self) -> str:
+        """Base URL."""
+
+
+@runtime_checkable
+class Swappable(Protocol):
+    """Models are replaced by rollouts that check the candidate."""
+
+    def start_rollout(self, candidate: str) -> int:
+        """Begin; the number of the rollout."""
+
+    def rollout(self, number: int) -> dict[str, Any]:
+        """``state`` (running, promoted, rolled_back, broken), ``reason``, ``steps``."""
+
+
+@runtime_checkable
+class Sleepable(Protocol):
+    """Its engines sleep and wake up, and load adapters while they run: vLLM's development routes."""
+
+    def sleep_routes(self) -> bool:
+        """Whether the engines have /sleep, /wake_up, /v1/load_lora_adapter."""

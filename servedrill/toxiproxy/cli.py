@@ -1,0 +1,69 @@
+"""The command line of the fault proxy: `python -m servedrill.toxiproxy`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import os
+import resource
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from servedrill.errors import ExitCode, UsageError
+from servedrill.toxiproxy.server import Settings, serve
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the server; the result is the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="servedrill toxiproxy",
+        description="A fault proxy that speaks Toxiproxy's HTTP API, aware of HTTP/1.1 and of event streams.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="where the control API listens (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8474, help="its port; 0 takes a free one (default: %(default)s)")
+    parser.add_argument("--config", type=Path, metavar="FILE.json", help="proxies and toxics to begin with")
+    parser.add_argument("--seed", type=int, metavar="N", help="replays every draw of a run with the same seed")
+    parser.add_argument("--metrics", action="store_true", help="switch GET /metrics on")
+    parser.add_argument("--port-file", type=Path, metavar="PATH", help="write the control port here once it listens")
+    parser.add_argument("--die-with-parent", action="store_true", help="end with the process that started this one")
+    given = parser.parse_args(argv)
+    settings = Settings(
+        host=given.host,
+        port=given.port,
+        config=given.config,
+        seed=secrets.randbits(32) if given.seed is None else given.seed,
+        metrics=given.metrics,
+        port_file=given.port_file,
+    )
+    if given.die_with_parent:
+        _die_with_parent()
+    _allow_many_sockets()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings))
+    except UsageError as problem:
+        print(problem, file=sys.stderr)
+        return ExitCode.USAGE
+    return ExitCode.PASSED
+
+
+def _allow_many_sockets() -> None:
+    """Each connection takes two descriptors, and the usual soft limit of 1,024 is a limit for select() only."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel for a SIGKILL when the parent ends: a proxy must not outlive the drill that made it."""
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # It ended before the request took effect.
+        os.kill(os.getpid(), signal.SIGKILL)

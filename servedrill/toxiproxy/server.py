@@ -1,0 +1,87 @@
+"""The server process: binds the control port, loads the configuration, runs until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+import servedrill.toxiproxy.toxics  # noqa: F401  # registers every toxic
+from servedrill.errors import UsageError
+from servedrill.toxiproxy import addresses, decode
+from servedrill.toxiproxy.api import Api
+from servedrill.toxiproxy.collection import Collection
+from servedrill.toxiproxy.errors import ApiError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the command line says."""
+
+    host: str
+    port: int
+    config: Path | None
+    seed: int
+    metrics: bool
+    port_file: Path | None
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGINT or SIGTERM; raises `UsageError` where it cannot begin."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    collection = Collection(settings.seed)
+    try:
+        sock = addresses.bind(await addresses.resolve(f"[{settings.host}]:{settings.port}"))
+    except addresses.ListenError as problem:
+        raise UsageError(str(problem), where="toxiproxy", hint="choose another --port, or 0 for a free one") from None
+    await _populate(collection, settings.config)
+    api = Api(collection, metrics_on=settings.metrics)
+    server = web.Server(api.handle, access_log=None)
+    listener = await loop.create_server(server, sock=sock, backlog=1024)
+    host, port = sock.getsockname()[:2]
+    address = addresses.Address(host, port)
+    _announce(address, settings)
+    try:
+        await stop.wait()
+    finally:
+        listener.close()
+        collection.close()
+        await server.shutdown(timeout=1.0)
+
+
+def _announce(address: addresses.Address, settings: Settings) -> None:
+    reach = "this machine only" if address.is_loopback else "EVERY MACHINE that reaches this port can inject faults"
+    print(f"toxiproxy: control API on {address} ({reach}), seed {settings.seed}", file=sys.stderr, flush=True)
+    if settings.port_file is not None:
+        part = settings.port_file.with_name(f"{settings.port_file.name}.{os.getpid()}.part")
+        part.write_text(f"{address.port}\n")
+        part.replace(settings.port_file)
+
+
+def _read(config: Path) -> list[decode.ProxyInput]:
+    items = decode.as_list(decode.parse(config.read_bytes()), "a list of proxies")
+    return [decode.proxy_input(item) for item in items]
+
+
+async def _populate(collection: Collection, config: Path | None) -> None:
+    if config is None:
+        return
+    where = f"toxiproxy: {config}"
+    try:
+        _, error = await collection.populate(_read(config))
+    except OSError as problem:
+        raise UsageError(problem.strerror or str(problem), where=where) from None
+    except decode.BadBody as problem:
+        raise UsageError(str(problem), where=where, expected="what POST /populate takes") from None
+    except ApiError as problem:
+        raise UsageError(problem.message, where=where) from None
+    if error is not None:
+        raise UsageError(error.message, where=where)
