@@ -1,0 +1,3 @@
+from fixtures.drill import drill
+
+__all__ = ["drill"]
