@@ -1,0 +1,112 @@
+"""Planted bugs for the checkers of `servedrill.checkers.recovery`."""
+
+from __future__ import annotations
+
+from made_up import ENGINES, PHASES, Events, Plant, at_rest, cut, history, many, observed, refused, tried
+
+from servedrill.checkers import recovery as c
+
+
+def to(hop: str, count: int, start: float, end: float) -> Events:
+    """Tries at one engine, spread over a time."""
+    return [tried(f"{hop}/{start}/{index}", hop, start + (end - start) * index / count) for index in range(count)]
+
+
+OTHERS = [*to("engine-1", 40, 4, 8), *to("engine-2", 40, 4, 8)]
+
+
+def at_engine(hop: str, count: int, start: float, end: float, **fields: float) -> Events:
+    """Requests that one engine answered at the first try."""
+    requests = many(count, start, end, **fields)
+    return [*requests, *(tried(str(r.attempts[0].request_id), hop, start) for r in requests if hasattr(r, "attempts"))]
+
+
+PLANTS = [
+    Plant(
+        checker=c.NewTrafficStops(window="inject", replica="engine-0", within_s=1.0),
+        clean={
+            "stopped": history(*PHASES, *OTHERS, *to("engine-0", 10, 4, 4.9)),
+            "but-for-probes": history(*PHASES, *OTHERS, *to("engine-0", 9, 5, 8)),
+        },
+        bugs={"goes-on": history(*PHASES, *OTHERS, *to("engine-0", 20, 5, 8))},
+        too_little={"no-traffic": history(*PHASES), "only-before": history(*PHASES, *to("engine-1", 40, 4, 4.9))},
+    ),
+    Plant(
+        checker=c.NewTrafficStops(window="inject", replica="engine-0", within_s=3.8),
+        clean={},
+        too_little={"window-too-short": history(*PHASES, *OTHERS)},
+    ),
+    Plant(
+        checker=c.ShareRestored(window="recover", replicas=["engine-0"]),
+        clean={"a-third": history(*PHASES, *at_rest(), *(event for hop in ENGINES for event in to(hop, 20, 9, 12)))},
+        bugs={
+            "nothing": history(*PHASES, *at_rest(), *to("engine-1", 30, 9, 12), *to("engine-2", 30, 9, 12)),
+            "only-probes": history(
+                *PHASES, *at_rest(), *to("engine-0", 3, 9, 12), *to("engine-1", 30, 9, 12), *to("engine-2", 30, 9, 12)
+            ),
+        },
+        too_little={
+            "few-tries": history(*PHASES, *at_rest(), *to("engine-0", 10, 9, 12)),
+            "nobody-was-scraped": history(*PHASES),
+        },
+    ),
+    Plant(
+        checker=c.GoodputRecovers(within_s=1.0),
+        clean={
+            "at-once": history(*PHASES, *many(40, 8, 12)),
+            "soon": history(*PHASES, *many(5, 8, 9, refused), *many(40, 9, 12)),
+            "failures-before-the-heal": history(*PHASES, *many(20, 4, 8, refused), *many(40, 8, 12)),
+        },
+        bugs={
+            "too-late": history(*PHASES, *many(10, 8, 10, refused), *many(40, 10, 12)),
+            "never": history(*PHASES, *many(40, 8, 12, refused)),
+            "not-for-long": history(*PHASES, *many(40, 8, 10.5), *many(10, 10.5, 12, refused)),
+            "slow-is-not-good": history(*PHASES, *many(40, 8, 12, ttft_s=2.0)),
+        },
+        too_little={"few": history(*PHASES, *many(10, 8, 12)), "none": history(*PHASES, *many(40, 0, 4))},
+    ),
+    Plant(
+        checker=c.BystandersUnaffected(window="inject", replica="engine-0"),
+        clean={"as-before": history(*PHASES, *at_engine("engine-1", 20, 0, 4), *at_engine("engine-2", 20, 4, 8))},
+        bugs={
+            "all-blocked": history(
+                *PHASES, *at_engine("engine-1", 20, 0, 4), *at_engine("engine-2", 20, 4, 8, ttft_s=2.0)
+            )
+        },
+        too_little={
+            "no-tap": history(*PHASES, *many(20, 0, 4), *many(20, 4, 8)),
+            "only-at-the-broken-one": history(
+                *PHASES, *at_engine("engine-1", 20, 0, 4), *at_engine("engine-0", 20, 4, 8)
+            ),
+        },
+    ),
+    Plant(
+        checker=c.SloMet(window="baseline", classes=["chat", "code"]),
+        clean={
+            "both": history(*PHASES, *many(20, 0, 4), *many(20, 0, 4, cls="code", gap_s=0.04)),
+            "within-the-target": history(*PHASES, *many(39, 0, 4), refused(1), *many(20, 0, 4, cls="code")),
+        },
+        bugs={
+            "late-first-token": history(*PHASES, *many(20, 0, 4, ttft_s=1.0), *many(20, 0, 4, cls="code")),
+            "slow-tokens": history(*PHASES, *many(20, 0, 4), *many(20, 0, 4, cls="code", gap_s=0.08)),
+            "failures-count": history(*PHASES, *many(20, 0, 4), refused(1), refused(2), *many(20, 0, 4, cls="code")),
+            "cut-counts": history(*PHASES, *many(20, 0, 4), cut(1), cut(2), *many(20, 0, 4, cls="code")),
+        },
+        too_little={"one-class-only": history(*PHASES, *many(20, 0, 4)), "none": history(*PHASES)},
+    ),
+    Plant(
+        checker=c.SloMet(window="baseline", classes=["chat-eu"]),
+        clean={"has-its-family's-objective": history(*PHASES, *many(20, 0, 4, cls="chat-eu"))},
+        bugs={"has-its-family's-objective": history(*PHASES, *many(20, 0, 4, cls="chat-eu", ttft_s=1.0))},
+    ),
+    Plant(
+        checker=c.Settled(settles_min=2),
+        clean={
+            "each-time": history(observed("settled/1", 0.5, t=5, met=True), observed("settled/2", 1.5, t=9, met=True))
+        },
+        bugs={
+            "once-not": history(observed("settled/1", 0.5, t=5, met=True), observed("settled/2", 4.0, t=9, met=False))
+        },
+        too_little={"once": history(observed("settled/1", 0.5, t=5, met=True)), "never-waited-for": history()},
+    ),
+]

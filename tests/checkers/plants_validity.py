@@ -1,0 +1,61 @@
+"""Planted doubts for the checkers of `servedrill.checkers.validity`: most of them never refute, they only withhold their word."""
+
+from __future__ import annotations
+
+from made_up import Plant, answered, at_rest, changed, fault, history, late, many, on_time, refused, sampled
+
+from servedrill.checkers import validity as c
+from servedrill.history.history import History
+
+WHOLE = history()
+
+PLANTS = [
+    Plant(
+        checker=c.RanToItsEnd(),
+        clean={"whole": WHOLE},
+        too_little={"interrupted": history(interrupted="Ctrl-C"), "no-end": History(WHOLE.events[:-1])},
+    ),
+    Plant(
+        checker=c.FaultsTookEffect(),
+        clean={"none": WHOLE, "proven": history(*fault(), *fault("down", "gateway-0"))},
+        too_little={
+            "touched-nothing": history(*fault(), *fault("down", took_effect=False)),
+            "no-evidence": history(*fault(took_effect=None)),
+        },
+    ),
+    Plant(
+        checker=c.FaultsHealed(),
+        clean={"none": WHOLE, "proven": history(*fault(), *fault("down", "gateway-0"))},
+        bugs={"never": history(*fault(), *fault("down", end=None)), "not-proven": history(*fault(healed=False))},
+    ),
+    Plant(
+        checker=c.LoadKeptSchedule(),
+        clean={
+            "on-time": WHOLE,
+            "one-bad-second-of-few": history(*on_time(), changed(on_time()[0], send_lag_s_p99=3.0, sent=0)),
+        },
+        too_little={
+            "sent-late": history(*late()),
+            "loop-late": history(*on_time(loop_lag_s=0.5)),
+            "no-cpu-left": history(*on_time(cpu_ratio=0.99)),
+            "nothing-sent": history(*on_time(sent=0)),
+            "never-reported": History([event for event in WHOLE.events if event not in on_time()]),
+        },
+    ),
+    Plant(
+        checker=c.TrafficFlowed(),
+        clean={"answered": history(*many(30, 0, 4)), "one-answered": history(*many(30, 0, 4, refused), answered(5))},
+        too_little={"few": history(*many(5, 0, 4)), "none-answered": history(*many(30, 0, 4, refused)), "none": WHOLE},
+    ),
+    Plant(
+        checker=c.SignalsHadData(),
+        clean={
+            "each": history(*at_rest()),
+            "after-a-while": history(*sampled("engine-0", 0, 4, health=None), *sampled("engine-0", 4, 12)),
+        },
+        too_little={
+            "one-never": history(*at_rest(), *sampled("engine-9", health=None)),
+            "gateway-never": history(*sampled("gateway-0", health=None)),
+        },
+    ),
+]

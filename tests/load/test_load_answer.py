@@ -1,0 +1,182 @@
+"""Reading answers: the same bytes mean the same, wherever the network cuts them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from load_servers import DONE, event, usage_event
+
+from servedrill.load.answer import Answer
+from servedrill.load.sse import EventSplitter
+
+NEWLINES = st.sampled_from(["\n", "\r\n", "\r"])
+LINES = st.sampled_from(
+    [
+        "data: x",
+        "data:y",
+        "data: {}",
+        "data:",
+        "data",
+        ": comment",
+        "event: error",
+        "id: 1",
+        "retry: 5",
+        "",
+        "",
+        "datax: 1",
+    ]
+)
+
+
+def split(data: bytes, cuts: list[int]) -> list[bytes]:
+    """The data in pieces, some perhaps empty."""
+    places = sorted(cut % (len(data) + 1) for cut in cuts)
+    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+
+
+def reference(text: str) -> list[bytes]:
+    """The data of the events in a text, straight from the definition, a line at a time."""
+    events: list[bytes] = []
+    lines: list[str] = []
+    *whole, _ = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for line in whole:
+        if line:
+            lines.append(line)
+            continue
+        values = [
+            value.removeprefix(" ") for name, _, value in (entry.partition(":") for entry in lines) if name == "data"
+        ]
+        if values:
+            events.append("\n".join(values).encode())
+        lines = []
+    return events
+
+
+@given(
+    lines=st.lists(st.tuples(LINES, NEWLINES), max_size=30),
+    bom=st.booleans(),
+    cuts=st.lists(st.integers(0, 10_000), max_size=40),
+)
+@example(lines=[("data: x", "\r\n"), ("", "\r\n"), ("data:y", "\r"), ("", "\n")], bom=False, cuts=list(range(40)))
+def test_events_do_not_depend_on_the_borders(lines: list[tuple[str, str]], bom: bool, cuts: list[int]) -> None:
+    """Any split, any line ends, comments and unknown fields: the events are those of the definition."""
+    text = ("\ufeff" if bom else "") + "".join(line + end for line, end in lines)
+    splitter = EventSplitter()
+    seen = [data for piece in split(text.encode(), cuts) for data in splitter.feed(piece)]
+    assert seen == reference(text)
+
+
+def facts(answer: Answer) -> tuple[object, ...]:
+    """Everything that a record takes from an answer."""
+    answered = answer.finish("complete", 1)
+    names = [name for name in Answer.__slots__ if not name.startswith("_")]
+    return (answered, answer.texts, *(getattr(answer, name) for name in names))
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.builds(
+            lambda text, index: event(text, index=index), st.sampled_from(["a", "é", "\n", ""]), st.sampled_from([0, 1])
+        ),
+        st.sampled_from(
+            [
+                event("", role="assistant"),
+                event(finish="stop"),
+                event(finish="length", index=1),
+                event("x", index=2),
+                event("f", system_fingerprint="fp"),
+                usage_event(prompt=3, completion=2, cached=1),
+                b'data: {"error": {"message": "m", "type": "t", "code": 500}}\n\n',
+                b"data: broken\n\n",
+                b": ping\n\n",
+                DONE,
+                DONE.replace(b"\n", b"\r\n"),
+                b'data: {"choices":\ndata: []}\n\n',
+            ]
+        ),
+    ),
+    max_size=15,
+)
+
+
+@given(events=EVENTS, cuts=st.lists(st.integers(0, 10_000), max_size=30))
+def test_a_record_does_not_depend_on_the_borders(events: list[bytes], cuts: list[int]) -> None:
+    """Cut anywhere, a stream leaves the same texts, counts and failure."""
+    body = b"".join(events)
+    whole, pieces = Answer(stream=True, n=2), Answer(stream=True, n=2)
+    whole.status = pieces.status = 200
+    whole.feed(body, 5)
+    for piece in split(body, cuts):
+        pieces.feed(piece, 5)
+    assert facts(pieces) == facts(whole)
+
+
+def read(*events: bytes, n: int = 1) -> Answer:
+    """An answer whose events came 10 ns apart."""
+    answer = Answer(stream=True, n=n)
+    answer.status = 200
+    for number, data in enumerate(events):
+        answer.feed(data, 100 + 10 * number)
+    return answer
+
+
+def test_only_content_counts_as_a_token() -> None:
+    """Role-only, empty, usage and comment chunks have no instant; reasoning and tool deltas have one."""
+    tool = b'data: {"choices": [{"delta": {"tool_calls": [{"index": 0}]}}]}\n\n'
+    reasoning = b'data: {"choices": [{"delta": {"reasoning_content": "hm"}}]}\n\n'
+    answer = read(
+        event("", role="assistant"), b": ping\n\n", reasoning, event("a"), usage_event(prompt=1, completion=1), tool
+    )
+    assert answer.stamps_ns == [120, 130, 150]
+    assert (answer.texts, answer.preambles) == (["a"], 1)
+
+
+def test_models_and_fingerprints_in_order_of_appearance() -> None:
+    """A stream that changes hands shows it."""
+    answer = read(event("a", system_fingerprint="f1"), event("b", model="m2"), event("c", system_fingerprint="f1"))
+    assert (answer.models, answer.fingerprints) == (["m", "m2"], ["f1"])
+
+
+@pytest.mark.parametrize(
+    ("events", "ending", "failure"),
+    [
+        ([event("a", finish="stop"), DONE], "complete", None),
+        ([event("a", finish="stop"), DONE], "reset", None),
+        ([event("a", finish="stop")], "complete", "cut"),
+        ([event("a", finish="stop"), DONE[:-1]], "eof", "cut"),
+        ([event("a"), DONE], "eof", "cut"),
+        ([event("a")], "reset", "reset"),
+        ([event("a")], "deadline", "deadline"),
+        ([event("a")], "bad_http", "bad_frame"),
+        ([event("a", finish="stop"), DONE, b": bye\n\n"], "complete", None),
+        ([event("a", finish="stop"), DONE, event("b")], "complete", "bad_frame"),
+        ([b"data: {}\n\n", b'data: {"error": "x"}\n\n', b"data: ?\n\n"], "eof", "error_event"),
+        ([b"data: ?\n\n", b'data: {"error": "x"}\n\n'], "eof", "bad_frame"),
+        ([b'data: {"object": "error", "message": "x"}\n\n'], "eof", "error_event"),
+        ([b'data: {"choices": [{"index": -1, "delta": {"content": "a"}}]}\n\n'], "eof", "bad_frame"),
+        ([b'data: {"choices": [{"delta": {"content": 5}}]}\n\n'], "eof", "bad_frame"),
+        ([b"data: \xff\xfe\n\n"], "eof", "bad_frame"),
+        ([b"data: " + b"x" * (5 << 20)], "eof", "bad_frame"),
+    ],
+)
+def test_what_an_ending_amounts_to(events: list[bytes], ending: str, failure: str | None) -> None:
+    """Whole is whole however the connection ends; otherwise the first thing that went wrong names the failure."""
+    assert read(*events).finish(ending, 1) == failure  # type: ignore[arg-type]
+
+
+def test_every_choice_has_to_finish() -> None:
+    """One choice without its finish_reason makes the stream cut."""
+    assert read(event("a", finish="stop"), event("b", index=1), DONE, n=2).finish("complete", 1) == "cut"
+
+
+def test_completions_stream_their_text() -> None:
+    """The older route's chunks are read as well."""
+    chunks = [
+        {"choices": [{"index": 0, "text": " a"}]},
+        {"choices": [{"index": 0, "text": " b", "finish_reason": "stop"}]},
+    ]
+    answer = read(*(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks), DONE)
+    assert (answer.finish("complete", 1), answer.texts) == (None, [" a b"])

@@ -1,0 +1,390 @@
+"""The plugin over drills on a stack of paper, whose verdicts are what their names say: outcomes, names, seeds, leavings."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest_plugins = ["pytester"]
+ROOT = Path(__file__).parents[2]
+
+CONFTEST = '''
+import contextlib
+
+import servedrill.checkers.verdict as verdicts
+import servedrill.stacks.lifecycle as lifecycle
+from fixtures.drill import drill
+from servedrill.checkers.finding import Answer, Finding
+from servedrill.errors import StackError
+from servedrill.stacks.protocols import Entry, Promises, Replica
+
+
+class PaperStack:
+    """Nobody is there."""
+
+    name, environment, promises = "paper", "local", Promises(model="m")
+
+    def replicas(self):
+        return [Replica(name="engine-0", role="engine", url="http://127.0.0.1:9")]
+
+    def entry(self):
+        return Entry(base_url="http://127.0.0.1:9")
+
+
+@contextlib.contextmanager
+def paper_up(file, folder, **_):
+    if folder.name.startswith("torn"):
+        raise StackError("the paper is torn", where="paper", hint="see the bin")
+    yield PaperStack()
+
+
+def judge_by_name(folder):
+    """A drill that holds holds, one that fails fails, and nobody knows of the others."""
+    answer = {"holds": Answer.PASS, "fails": Answer.FAIL}.get(folder.name[:5], Answer.INCONCLUSIVE)
+    finding = Finding(checker="Name", answer=answer, claim="It is in the name.", observed=folder.name, evidence=["chat-1"])
+    started = verdicts.read_events(folder / "history.jsonl")[0]
+    return verdicts.Verdict(
+        drill=started.drill, answer=answer, hypothesis=started.hypothesis, seed=started.seed, control=started.control,
+        defects=started.defects, findings=[finding],
+    )
+
+
+lifecycle.stack_up = paper_up
+verdicts.judge_folder = judge_by_name
+'''
+
+DRILLS = """
+def test_holds(drill):
+    '''It holds,
+    whatever comes.
+
+    Not part of the hypothesis.
+    '''
+
+def test_fails(drill):
+    '''It fails.'''
+
+def test_doubtful(drill):
+    '''Who knows.'''
+"""
+
+MORE = """
+import pytest
+
+@pytest.mark.parametrize("case", [1, 2, 3], ids=["a", "b c", "1-2.5"])
+def test_holds_each(drill, case):
+    pass
+
+def test_raises(drill):
+    assert 1 == 2, "bad sums"
+
+def test_walks_out(drill):
+    pytest.skip("not today")
+
+@pytest.mark.needs("Signallable")
+def test_needs(drill):
+    raise AssertionError("it cannot have been tried")
+"""
+PLUGIN = ("-p", "servedrill.plugin", "-p", "no:cacheprovider", "--runs", "runs")
+ALONE = {"PYTHONPATH": str(ROOT), "NO_COLOR": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+
+@pytest.fixture
+def paper(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A folder with the stack of paper."""
+    for name, value in ALONE.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    pytester.makeconftest(CONFTEST)
+    return pytester
+
+
+def run(paper: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return paper.runpytest_subprocess(*PLUGIN, *arguments, timeout=60)
+
+
+@dataclass
+class Whole:
+    """A run of every sort of drill: what it printed, what it left, how it ended."""
+
+    folder: Path
+    status: int
+    lines: list[str]
+
+    def json(self, name: str) -> Any:
+        return json.loads((self.folder / "runs" / "latest" / name).read_text())
+
+    def history(self, drill: str) -> list[dict[str, Any]]:
+        text = (self.folder / "runs" / "latest" / drill / "history.jsonl").read_text()
+        return [json.loads(line) for line in text.splitlines()]
+
+
+def run_whole(folder: Path, *arguments: str) -> Whole:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *PLUGIN, *arguments], cwd=folder, env={**os.environ, **ALONE, "PYTEST_ADDOPTS": ""},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    return Whole(folder, done.returncode, done.stdout.splitlines())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """One such run, for everything that is asked of it."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "test_it.py").write_text(DRILLS + MORE)
+    return run_whole(folder, "--junitxml=report.xml", "-rA", "--control")
+
+
+def test_three_answers_are_three_outcomes(whole: Whole) -> None:
+    """A failure decides the exit code; each drill has its own word, in the summary line and in the files."""
+    assert whole.status == 1
+    assert re.search(r"=+ 2 failed, 4 passed, 2 skipped, 1 inconclusive in ", whole.lines[-1])
+    answers = {verdict["drill"]: verdict["answer"] for verdict in whole.json("verdicts.json")}
+    assert (answers["holds"], answers["fails"], answers["doubtful"]) == ("pass", "fail", "inconclusive")
+    report = (whole.folder / "report.xml").read_text()
+    assert 'failures="2" skipped="3"' in report
+    assert "INCONCLUSIVE: Name: It is in the name. Seen: doubtful" in report
+    assert "FAIL: Name: It is in the name. Seen: fails" in whole.lines
+
+
+def test_what_a_drill_says_of_itself(whole: Whole) -> None:
+    """Its hypothesis is the first paragraph of its docstring, or its name."""
+    hypotheses = {verdict["drill"]: verdict["hypothesis"] for verdict in whole.json("verdicts.json")}
+    assert (hypotheses["holds"], hypotheses["holds_each[b c]"]) == ("It holds, whatever comes.", "holds_each[b c]")
+    assert {name for name in hypotheses if name.startswith("holds_each")} == {
+        f"holds_each[{case}]" for case in ("a", "b c", "1-2.5")
+    }
+
+
+def test_a_run_leaves_what_happened(whole: Whole) -> None:
+    """What was asked for, on which machine; histories and a ledger without an open lease; nothing outside of its folder."""
+    about, folder = whole.json("run.json"), whole.folder / "runs" / "latest"
+    assert about["options"] == {
+        "seed": about["seed"],
+        "stack_file": None,
+        "control": True,
+        "defects": [],
+        "runs": "runs",
+    }
+    assert {"servedrill", "python", "pytest"} <= set(about["versions"])
+    assert [event["type"] for event in whole.history("holds")][::100] == ["drill_started"]
+    assert whole.history("holds")[-1]["type"] == "drill_ended"
+    assert (folder / "leases.jsonl").read_text() == ""
+    assert (folder / "watchdog.log").read_text() == ""
+    assert {path.name for path in whole.folder.iterdir()} - {"__pycache__"} == {
+        "conftest.py",
+        "report.xml",
+        "runs",
+        "test_it.py",
+    }
+
+
+def test_a_drill_that_raises_fails_as_any_test(whole: Whole) -> None:
+    """With its traceback; its history says that it was interrupted, and by what."""
+    assert any("assert 1 == 2" in line for line in whole.lines)
+    assert whole.history("raises")[-1]["interrupted"].startswith("AssertionError: bad sums")
+
+
+def test_a_drill_that_walks_out_is_skipped_and_not_green(whole: Whole) -> None:
+    """A skip of its own is a skip; the history that it left is judged, and doubtful."""
+    assert any(re.match(r"SKIPPED \[1\] test_it.py:\d+: not today", line) for line in whole.lines)
+    assert {verdict["drill"]: verdict["answer"] for verdict in whole.json("verdicts.json")}[
+        "walks_out"
+    ] == "inconclusive"
+
+
+def test_a_capability_that_the_stack_lacks_skips_its_drill(whole: Whole) -> None:
+    """With the reason, and without a verdict."""
+    assert any(line.startswith("SKIPPED") and line.endswith("stack 'paper' is not Signallable") for line in whole.lines)
+    assert "needs" not in {verdict["drill"] for verdict in whole.json("verdicts.json")}
+
+
+def test_a_seed_is_told_and_replays(whole: Whole) -> None:
+    """Without one a new one is drawn; with it every drill has the seed that it had."""
+    (seed,) = re.findall(r"seed (\d+); run again with: pytest drills --seed \d+ --control", "\n".join(whole.lines))
+    about = whole.json("run.json")
+    assert about["seed"] == int(seed)
+    assert about["replay"]["holds"] == f"pytest test_it.py::test_holds --seed {seed} --control"
+    seeds = {verdict["drill"]: verdict["seed"] for verdict in whole.json("verdicts.json")}
+    assert len(set(seeds.values())) == len(seeds)
+    again = run_whole(whole.folder, "-k", "holds", "--seed", seed, "--runs", "again")
+    assert again.status == 0
+    verdicts = json.loads((whole.folder / "again" / "latest" / "verdicts.json").read_text())
+    assert len(verdicts) == 4
+    assert all(seeds[verdict["drill"]] == verdict["seed"] for verdict in verdicts)
+    shutil.rmtree(whole.folder / "again")
+
+
+def test_doubt_is_an_exit_code_of_its_own(paper: pytest.Pytester) -> None:
+    """6 where nothing failed, however many held; never called passed where none did."""
+    paper.makepyfile(test_it=DRILLS)
+    both = run(paper, "-k", "not fails", "-v")
+    assert both.ret == 6
+    both.stdout.fnmatch_lines(
+        ["PASSED *", "INCONCLUSIVE (INCONCLUSIVE: Name: *", "*1 passed, 1 deselected, 1 inconclusive in *"]
+    )
+    alone = run(paper, "-k", "doubtful")
+    assert alone.ret == 6
+    assert "passed" not in alone.stdout.str()
+    alone.stdout.fnmatch_lines(
+        ["doubtful  INCONCLUSIVE  seed *", "*seen doubtful", "*evidence chat-1", "*1 inconclusive in *"]
+    )
+
+
+@pytest.mark.xfail(reason="the name is a path")
+def test_a_drill_with_a_slash_in_its_name_has_a_folder(paper: pytest.Pytester) -> None:
+    """Parametrized by a route or a URL, for instance."""
+    paper.makepyfile(
+        test_it="import pytest\n\n@pytest.mark.parametrize('route', ['a/b'])\ndef test_holds(drill, route):\n    pass\n"
+    )
+    run(paper).assert_outcomes(passed=1)
+
+
+@pytest.mark.xfail(reason="the second drill of a name finds its folder taken")
+def test_two_drills_of_one_name_do_not_meet(paper: pytest.Pytester) -> None:
+    """In two files, as two teams may call theirs the same."""
+    paper.mkpydir("one")
+    paper.mkpydir("two")
+    for folder in ("one", "two"):
+        (paper.path / folder / "test_it.py").write_text(DRILLS)
+    result = run(paper, "-k", "holds")
+    result.assert_outcomes(passed=2)
+    assert len(json.loads((paper.path / "runs" / "latest" / "verdicts.json").read_text())) == 2
+
+
+# ---- wrong usage
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        pytest.param("    with drill.window('a'), drill.window('a'):\n        pass", "holds: window 'a' twice in one drill; expected a name of its own", id="window-twice"),
+        pytest.param("    from servedrill.drill.traffic import chat\n    drill.load(chat(rate=0, model='m'))", "arrivals Poisson: rate is 0; expected", id="no-rate"),
+        pytest.param("    from servedrill.drill.traffic import chat\n    drill.load(chat(rate=1, model=''))", "class 'chat': no model; expected", id="no-model"),
+    ],
+)  # fmt: skip
+def test_a_drill_that_asks_for_the_impossible_is_told_in_one_line(paper: pytest.Pytester, body: str, says: str) -> None:
+    """Exit code 4 and no traceback."""
+    paper.makepyfile(test_it=f"def test_holds(drill):\n{body}\n")
+    result = run(paper)
+    assert result.ret == 4
+    assert sum(line.startswith("ERROR: ") for line in result.outlines) == 1
+    result.stdout.fnmatch_lines([f"ERROR: {says}*"])
+    assert "Traceback" not in result.stdout.str()
+    assert 'File "' not in result.stdout.str()
+
+
+def test_a_stack_that_does_not_come_up_is_told_in_one_line(paper: pytest.Pytester) -> None:
+    """With the hint where to look; the drills after it are not tried."""
+    paper.makepyfile(test_it="def test_torn(drill):\n    pass\n\ndef test_torn_too(drill):\n    pass\n")
+    result = run(paper)
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["ERROR: paper: the paper is torn; hint: see the bin"])
+    result.assert_outcomes(errors=1)
+
+
+@pytest.mark.xfail(reason="an unknown capability is a traceback")
+def test_a_capability_that_does_not_exist_is_told_in_one_line(paper: pytest.Pytester) -> None:
+    """A typing mistake must not look like a broken stack."""
+    paper.makepyfile(test_it="import pytest\n\n@pytest.mark.needs('Signalable')\ndef test_holds(drill):\n    pass\n")
+    result = run(paper)
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["ERROR: *Signalable*"])
+
+
+@pytest.mark.parametrize("arguments", [("--seed", "soon"), ("--stack",)], ids=" ".join)
+def test_options_that_cannot_be_understood_are_pytests_own_errors(
+    paper: pytest.Pytester, arguments: tuple[str, ...]
+) -> None:
+    """Exit code 4, before anything is collected."""
+    paper.makepyfile(test_it=DRILLS)
+    result = run(paper, *arguments)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: *"])
+    assert not (paper.path / "runs").exists()
+
+
+@pytest.mark.parametrize("text", ["[embedded]\nengines = 99\n", "[embedded]\nengins = 1\n", "kind = 'cloud'\n"])
+def test_a_stack_file_that_cannot_be_used_is_told_before_anything_starts(paper: pytest.Pytester, text: str) -> None:
+    """One line with the file's name and what was expected."""
+    paper.makepyfile(test_it=DRILLS)
+    paper.makefile(".toml", stack=text)
+    result = run(paper, "--stack", "stack.toml")
+    assert result.ret == 4
+    lines = [line for line in result.errlines if line]
+    assert len(lines) == 1
+    assert lines[0].startswith("ERROR: stack.toml: ")
+    assert "expected" in lines[0].lower()
+    assert not (paper.path / "runs").exists()
+
+
+@pytest.mark.xfail(reason="a folder that cannot be made is a traceback")
+def test_a_place_for_runs_that_is_none_is_told_in_one_line(paper: pytest.Pytester) -> None:
+    """Exit code 4: it is what was given that is wrong."""
+    paper.makepyfile(test_it=DRILLS)
+    (paper.path / "runs").write_text("a file")
+    result = run(paper, "-k", "holds")
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["ERROR: *runs*"])
+
+
+# ---- without drills
+
+PLAIN = """
+import sys
+
+import pytest
+from servedrill.errors import UsageError
+
+def test_passes():
+    pass
+
+def test_fails():
+    assert 0
+
+def test_raises_what_the_package_raises():
+    raise UsageError("not a drill's")
+
+@pytest.mark.skip(reason="no")
+def test_skipped():
+    pass
+
+@pytest.mark.xfail
+def test_expected():
+    assert 0
+
+def test_nothing_heavy_was_imported():
+    heavy = {"aiohttp", "uvloop", "httpx", "rich", "servedrill.drill", "servedrill.faults", "servedrill.stacks", "hypothesis.stateful"}
+    assert not heavy & set(sys.modules)
+"""
+
+
+def without_chance(lines: list[str]) -> list[str]:
+    """The lines of a run, but for the plugins' names, versions and times."""
+    return [
+        re.sub(r"\d+\.\d+s|0x[0-9a-f]+", "", line) for line in lines if not line.startswith(("plugins: ", "rootdir: "))
+    ]
+
+
+def test_a_run_without_drills_is_as_if_the_plugin_were_not_there(pytester: pytest.Pytester) -> None:
+    """The same output line by line, the same exit code, no fixture more, no folder, nothing heavy imported."""
+    pytester.makepyfile(test_plain=PLAIN)
+    arguments = ["-p", "no:cacheprovider", "-ra", "-p", "no:hypothesispytest", "-p", "no:anyio"]
+    runs = [pytester.runpytest_subprocess(*arguments, *more) for more in ((), ("-p", "no:servedrill"))]
+    assert runs[0].ret == runs[1].ret == 1
+    assert without_chance(runs[0].outlines) == without_chance(runs[1].outlines)
+    runs[0].assert_outcomes(passed=2, failed=2, skipped=1, xfailed=1)
+    assert not list(pytester.path.glob(".servedrill*"))
+    fixtures = pytester.runpytest_subprocess("--fixtures", "-p", "no:cacheprovider").stdout.str()
+    assert "servedrill" not in fixtures.split("collected")[-1].replace("plugins: ", "")
+    assert pytester.runpytest_subprocess("-k", "no_such").ret == 5

@@ -1,0 +1,135 @@
+"""A gateway in front of an engine, both as processes: what it passes on, and whom it keeps waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from ref_engine import STEADY, Server, gateway_and_engine, oracle_text, request_body
+
+from servedrill.clock import wait_for
+from servedrill.metrics.scrape import read_page
+from servedrill.metrics.vocabulary import GATEWAY
+
+ASK = {"model": "chat-model", "prompt": "hello", "max_tokens": 20, "temperature": 0, "ignore_eos": True}
+SAID = oracle_text(chat=True, prompt="hello", max_tokens=20, temperature=0, ignore_eos=True)[0]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
+    """A gateway and its engine."""
+    with gateway_and_engine(tmp_path_factory.mktemp("pair"), costs=STEADY) as servers:
+        yield servers
+
+
+def gauges(front: Server) -> dict[str, float]:
+    return read_page(front.http.get("/metrics").text, GATEWAY)
+
+
+def quiet(front: Server, behind: Server) -> None:
+    """Nobody is under way at either."""
+    wait_for(
+        lambda: gauges(front)["in_flight"] == 0 == gauges(front)["upstream_in_flight/engine-0"],
+        what="the gateway to be quiet",
+        within_s=5,
+    )
+    behind.wait_quiet()
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("chat", [True, False], ids=["chat", "completions"])
+def test_an_alias_is_answered_by_its_version(pair: tuple[Server, Server], chat: bool, stream: bool) -> None:
+    """Word for word, with one preamble, one end, and the names of those who took part."""
+    front, behind = pair
+    answer = front.ask(chat=chat, stream=stream, headers={"x-request-id": "mine"}, **ASK)
+    assert answer.texts == [oracle_text(chat=chat, prompt="hello", max_tokens=20, temperature=0, ignore_eos=True)[0]]
+    assert (answer.roles, answer.done) == ((int(chat), 1) if stream else (0, 0))
+    assert answer.headers["x-request-id"] == "mine"
+    assert answer.headers["x-served-via"] == "gateway-0"
+    assert answer.headers["x-served-by"] == f"engine-0/{behind.process.pid}"
+    quiet(front, behind)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_a_refusal_is_passed_on_as_it_is(pair: tuple[Server, Server], stream: bool) -> None:
+    """The engine's status, message and code, with this request's id, and not tried again."""
+    front, _ = pair
+    before = gauges(front)["retries"]
+    answer = front.ask(stream=stream, headers={"x-request-id": "bad-1"}, **{**ASK, "temperature": 9.0})
+    assert answer.status == 400
+    assert answer.error is not None
+    assert (answer.error["code"], answer.error["request_id"]) == ("invalid_temperature", "bad-1")
+    unknown = front.ask(stream=stream, **{**ASK, "model": "gpt"})
+    assert (unknown.status, unknown.error and unknown.error["code"]) == (404, "model_not_found")
+    assert gauges(front)["retries"] == before
+    assert gauges(front)["breaker/engine-0"] == 0
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_a_hang_up_reaches_the_engine(pair: tuple[Server, Server], stream: bool) -> None:
+    """Nothing is generated for who is gone, and nothing is held, at either."""
+    front, behind = pair
+    path, body = request_body(chat=True, stream=stream, **{**ASK, "max_tokens": 1000})
+    with (
+        pytest.raises(httpx.ReadTimeout),
+        httpx.Client(base_url=front.url) as http,
+        http.stream("POST", path, json=body, timeout=0.3) as response,
+    ):
+        for _ in response.iter_lines():
+            raise httpx.ReadTimeout("enough")
+    quiet(front, behind)
+
+
+def test_a_repeated_key_runs_once(pair: tuple[Server, Server]) -> None:
+    """At the same time or afterwards: one generation, one answer for all of them."""
+    front, behind = pair
+    before = behind.metrics()["generated_tokens"]
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: front.ask(headers={"idempotency-key": "k-1"}, **ASK), range(3)))
+    answers.append(front.ask(headers={"idempotency-key": "k-1"}, **ASK))
+    assert [answer.texts for answer in answers] == [[SAID]] * 4
+    assert behind.metrics()["generated_tokens"] == before + 20
+
+
+def test_a_key_whose_first_client_hung_up_can_be_used_again(pair: tuple[Server, Server]) -> None:
+    """That is what the key is for: who lost the connection sends the request again, and must not wait for ever."""
+    front, behind = pair
+    headers = {"idempotency-key": "k-2"}
+    path, body = request_body(chat=True, stream=True, **ASK)
+    with httpx.Client(base_url=front.url) as http, http.stream("POST", path, json=body, headers=headers) as response:
+        next(response.iter_lines())
+    quiet(front, behind)
+    try:
+        again = httpx.post(f"{front.url}{path}", json={**body, "stream": False}, headers=headers, timeout=4)
+    except httpx.ReadTimeout:
+        pytest.fail("nobody answered for 4 s")
+    assert again.json()["choices"][0]["message"]["content"] == SAID
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"model": 3}', b'{"messages": []}', b"\xff"])
+def test_bodies_that_are_no_request_never_reach_an_engine(pair: tuple[Server, Server], content: bytes) -> None:
+    """A 400 of the one schema."""
+    response = pair[0].http.post("/v1/chat/completions", content=content)
+    assert response.status_code == 400
+    assert set(response.json()["error"]) == {"message", "type", "code", "param", "request_id"}
+
+
+def test_a_gateway_without_an_engine_says_so_quickly(tmp_path: Path) -> None:
+    """A 502 or 503 with Retry-After while it does not know yet, and a 503 at once when it does."""
+    with gateway_and_engine(tmp_path) as (front, behind):
+        behind.process.kill()
+        behind.process.wait()
+        first = front.ask(**ASK)
+        assert first.status in (502, 503)
+        assert int(first.headers["retry-after"]) >= 1
+        wait_for(
+            lambda: not front.http.get("/admin/upstreams").json()["engine-0"]["healthy"],
+            what="the engine to be ejected",
+            within_s=4,
+        )
+        later = front.ask(**ASK)
+        assert (later.status, later.error and later.error["code"]) == (503, "no_engine")
+        assert front.healthy()

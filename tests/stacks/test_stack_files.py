@@ -1,0 +1,58 @@
+"""Stack files: what is wrong with one is said in one line, before anything starts."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from servedrill.errors import StackError, UsageError
+from servedrill.stacks.file import StackFile, read_stack_file
+from servedrill.stacks.ports import free_ports, is_free, require_free
+
+
+def test_without_a_file_the_embedded_stack_has_its_defaults() -> None:
+    assert read_stack_file(None) == StackFile()
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nowhere\.toml: no stack file.*expected a TOML file"):
+        read_stack_file(tmp_path / "nowhere.toml")
+
+
+def test_an_unknown_key_is_named_with_the_one_that_was_probably_meant(tmp_path: Path) -> None:
+    file = tmp_path / "stack.toml"
+    file.write_text("[embedded]\nengins = 3\n")
+    with pytest.raises(UsageError, match=r"stack\.toml.*`engins`.*did you mean `engines`"):
+        read_stack_file(file)
+
+
+@pytest.mark.parametrize("line", ["engines = 0", "engines = 17", "gateways = 0", "control_port = 70000"])
+def test_a_number_out_of_range_is_refused_with_the_range(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "stack.toml"
+    file.write_text(f"[embedded]\n{line}\n")
+    with pytest.raises(UsageError, match=f"{line.split()[0]} is {line.split()[-1]}; expected"):
+        read_stack_file(file)
+
+
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "stack.toml"
+    file.write_text("engines: 3")
+    with pytest.raises(UsageError, match="expected a stack file"):
+        read_stack_file(file)
+
+
+def test_free_ports_are_different_and_below_the_range_of_outgoing_connections() -> None:
+    ports = free_ports(20)
+    lowest_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert len(set(ports)) == 20
+    assert all(is_free(port) and port < lowest_ephemeral for port in ports)
+
+
+def test_a_taken_port_is_refused_by_name() -> None:
+    port = free_ports(1)[0]
+    with socket.create_server(("127.0.0.1", port)):
+        with pytest.raises(StackError, match=rf"embedded\.control_port: port {port} is taken"):
+            require_free(port, where="embedded.control_port")
+    assert require_free(port, where="embedded.control_port") == port

@@ -1,0 +1,181 @@
+"""The same calls to the original server and to ours get the same answers; needs `toxiproxy-server` on PATH."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from toxi_world import Peer, Server, Stopwatch, dead_address, upstream
+
+from servedrill.clock import wait_for
+
+PROGRAM = shutil.which("toxiproxy-server")
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="toxiproxy-server is not on PATH")
+
+UPSTREAM = "127.0.0.1:9"
+A = {"name": "a", "upstream": UPSTREAM, "listen": "127.0.0.1:0"}
+CALLS: list[tuple[str, str, Any]] = [
+    ("GET", "/proxies", None),
+    ("POST", "/proxies", {}),
+    ("POST", "/proxies", {"name": "a"}),
+    ("POST", "/proxies", b""),
+    ("POST", "/proxies", b"[1]"),
+    ("POST", "/proxies", {"name": 1, "upstream": UPSTREAM}),
+    ("POST", "/proxies", {"name": "x", "upstream": UPSTREAM, "listen": "local373"}),
+    ("POST", "/proxies", {"name": "x", "upstream": UPSTREAM, "listen": "127.0.0.1:99999"}),
+    ("POST", "/proxies", A),
+    ("POST", "/proxies", A),
+    ("GET", "/proxies/a", None),
+    ("GET", "/proxies/a/", None),
+    ("PUT", "/proxies/a", {}),
+    ("GET", "/nothing", None),
+    ("PATCH", "/proxies/a", {"ENABLED": False}),
+    ("PATCH", "/proxies/a", {"enabled": 3}),
+    ("PATCH", "/proxies/a", {"enabled": True, "name": "other", "unknown": 1}),
+    ("PATCH", "/proxies/nothing", {}),
+    ("GET", "/proxies/a/toxics", None),
+    ("POST", "/proxies/a/toxics", {}),
+    ("POST", "/proxies/a/toxics", {"type": "nothing"}),
+    ("POST", "/proxies/a/toxics", {"type": "nothing", "stream": "x"}),
+    ("POST", "/proxies/a/toxics", {"type": 1, "stream": "x"}),
+    ("POST", "/proxies/a/toxics", {"type": "latency", "attributes": {"latency": 5}}),
+    ("POST", "/proxies/a/toxics", {"type": "latency", "attributes": {"latency": "x"}}),
+    ("POST", "/proxies/a/toxics", {"type": "latency", "name": "l", "attributes": {"latency": 1.5}}),
+    ("POST", "/proxies/a/toxics", {"type": "latency", "name": "l", "attributes": None, "stream": "UPstream"}),
+    ("POST", "/proxies/a/toxics", {"type": "noop", "stream": "UPstream", "toxicity": 0.5}),
+    ("POST", "/proxies/a/toxics", {"type": "bandwidth", "attributes": {"RATE": 7, "x": 1}, "toxicity": "1"}),
+    ("POST", "/proxies/a/toxics", {"type": "bandwidth", "attributes": {"RATE": 7, "x": 1}}),
+    ("POST", "/proxies/a/toxics", {"type": "slow_close"}),
+    ("POST", "/proxies/a/toxics", {"type": "timeout", "attributes": {"timeout": 1}}),
+    ("POST", "/proxies/a/toxics", {"type": "reset_peer"}),
+    ("POST", "/proxies/a/toxics", {"type": "slicer", "attributes": {"average_size": 10, "size_variation": 1}}),
+    ("POST", "/proxies/a/toxics", {"type": "limit_data"}),
+    ("GET", "/proxies/a/toxics", None),
+    ("GET", "/proxies/a/toxics/l", None),
+    ("GET", "/proxies/a/toxics/nothing", None),
+    ("PATCH", "/proxies/a/toxics/l", {"attributes": {"jitter": 3}, "toxicity": 0.25, "name": "m", "stream": "x"}),
+    ("POST", "/proxies/a/toxics/l", {"attributes": {"jitter": "x"}}),
+    ("PATCH", "/proxies/a/toxics/l", {"attributes": None}),
+    ("PATCH", "/proxies/a/toxics/nothing", {}),
+    ("DELETE", "/proxies/a/toxics/l", None),
+    ("DELETE", "/proxies/a/toxics/l", None),
+    ("POST", "/populate", []),
+    ("POST", "/populate", {}),
+    ("POST", "/populate", [{"name": "b"}]),
+    ("POST", "/populate", [A, {"upstream": UPSTREAM}]),
+    ("POST", "/populate", [{**A, "name": "b", "enabled": False}, {**A, "name": "c", "listen": "x"}]),
+    ("GET", "/proxies/b", None),
+    ("POST", "/reset", None),
+    ("GET", "/proxies/a", None),
+    ("DELETE", "/proxies/a", None),
+    ("DELETE", "/proxies/a", None),
+]
+
+
+@pytest.fixture(scope="module")
+def original_port() -> Iterator[int]:
+    port = int(dead_address().split(":")[1])
+    process = subprocess.Popen([str(PROGRAM), "-port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def up() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    try:
+        wait_for(up, what="original server", within_s=10)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def answer(port: int, method: str, path: str, body: Any) -> tuple[int, str, Any]:
+    """Status, content type and body, without what must differ: ports, and the words of a decoding error."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    connection.request(method, path, body=data)
+    response = connection.getresponse()
+    text = response.read().decode()
+    connection.close()
+    text = re.sub(r"127\.0\.0\.1:(?!9\b)\d{4,5}", "127.0.0.1:N", text)
+    text = re.sub(r"(bad request body: ).*?(\",\"status)", r"\1...\2", text)
+    text = re.sub(r"(\"listen tcp[^\"]*?: ).*?(\",\"status)", r"\1...\2", text)
+    kind = response.headers.get("Content-Type", "")
+    try:
+        parsed = json.loads(text)
+        for thing in parsed.values() if isinstance(parsed, dict) else []:
+            if isinstance(thing, dict):
+                thing.pop("Logger", None)
+        if isinstance(parsed, dict):
+            parsed.pop("Logger", None)
+            for item in parsed.get("proxies") or []:
+                item.pop("Logger", None)
+        return response.status, kind, parsed
+    except ValueError:
+        return response.status, kind, text
+
+
+def test_every_answer_is_the_original_s(server: Server, original_port: int) -> None:
+    """Status, content type and body, call by call."""
+    for method, path, body in CALLS:
+        theirs, ours = answer(original_port, method, path, body), answer(server.port, method, path, body)
+        assert ours == theirs, f"{method} {path} {body}"
+
+
+PROBES: list[tuple[str, dict[str, int]]] = [
+    ("noop", {}),
+    ("latency", {"latency": 80}),
+    ("bandwidth", {"rate": 20}),
+    ("slow_close", {"delay": 80}),
+    ("timeout", {"timeout": 80}),
+    ("reset_peer", {"timeout": 80}),
+    ("slicer", {"average_size": 100, "delay": 4000}),
+    ("limit_data", {"bytes": 700}),
+    ("limit_data", {"bytes": 2000}),
+]
+
+
+def greeting_back(peer: Peer) -> None:
+    """2,000 bytes for a request, then the end."""
+    peer.receive(5)
+    peer.send(b"x" * 2000)
+
+
+@pytest.mark.parametrize(("type_name", "attributes"), PROBES)
+def test_every_toxic_does_what_the_original_s_does(
+    server: Server, original_port: int, type_name: str, attributes: dict[str, int]
+) -> None:
+    """As many bytes, the same ending, and the same time within 60 ms."""
+    seen = []
+    with upstream(greeting_back) as address:
+        for port in (original_port, server.port):
+            proxy = {"name": "probe", "upstream": address, "listen": "127.0.0.1:0"}
+            made = json.loads(raw(port, "POST", "/proxies", proxy))
+            raw(port, "POST", "/proxies/probe/toxics", {"type": type_name, "attributes": attributes})
+            host, _, listen_port = made["listen"].rpartition(":")
+            with Peer(socket.create_connection((host, int(listen_port)))) as peer:
+                watch = Stopwatch()
+                peer.send(b"hello")
+                data, ending = peer.receive_all()
+                seen.append((len(data), ending, watch.s))
+            raw(port, "DELETE", "/proxies/probe")
+    assert seen[0][:2] == seen[1][:2]
+    assert abs(seen[0][2] - seen[1][2]) < 0.06
+
+
+def raw(port: int, method: str, path: str, body: Any = None) -> bytes:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request(method, path, body=None if body is None else json.dumps(body).encode())
+    text = connection.getresponse().read()
+    connection.close()
+    return text
