@@ -59,7 +59,7 @@ def test_timeout_spike(drill: Drill) -> None:
     drill.settle()
     with drill.broken(*(black_hole(stack, engine) for engine in engines), window="all silent"):
         drill.hold(2.6)
-    drill.recover(3.0)
+    drill.recover(3.8)
 
     drill.expect(
         NoFailures(window="baseline"),

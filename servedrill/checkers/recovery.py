@@ -99,13 +99,16 @@ class GoodputRecovers(Checker, frozen=True, kw_only=True):
                 )
         if total < self.requests_min:
             return self.cannot_say(f"{total} requests after {self.after!r}, at least {self.requests_min} needed")
-        last = [good for index, goods in buckets.items() if index >= max(buckets) - 3 for good in goods]
-        bad = [index for index, goods in sorted(buckets.items()) if sum(goods) < len(goods) * 0.75]
-        recovered_s = (bad[-1] + 1) * BUCKET_S if bad else 0.0
-        final = sum(last) / len(last)
+        bad = [index for index, goods in buckets.items() if sum(goods) < len(goods) * 0.75]
+        back = max(bad, default=-1) + 1
+        recovered_s = back * BUCKET_S
+        since = [good for index, goods in buckets.items() if index >= back for good in goods]
+        if recovered_s <= self.within_s and len(since) < self.requests_min:
+            return self.cannot_say(f"{len(since)} requests since it was back, at least {self.requests_min} needed")
+        final = sum(since) / len(since) if since else 0.0
         return self.says(
             recovered_s <= self.within_s and final >= self.ratio_min,
-            f"back after {recovered_s:.1f} s, {final:.0%} good at the end of {self.window!r}",
+            f"back after {recovered_s:.1f} s, {final:.0%} of {len(since)} good since",
             threshold=f"within {self.within_s:g} s, >= {self.ratio_min:.0%}",
             recovered_s=recovered_s,
             final_ratio=final,

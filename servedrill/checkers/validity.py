@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from servedrill.checkers.checker import Checker
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.history.events import DrillEnded, LoadHealth, RequestRecord, Sample
 from servedrill.history.history import History
-from servedrill.stats.percentiles import median
+from servedrill.stats.percentiles import median, percentile_counted
 
 LAG_S_MAX = 0.04
 """5% of the strictest TTFT objective (800 ms for chat)."""
@@ -69,14 +70,14 @@ class LoadKeptSchedule(Checker, frozen=True, kw_only=True):
         health = history.of(LoadHealth)
         if not health:
             return self.cannot_say("no load generator ever reported")
-        send_lags = _weighted([(h.send_lag_s_p99, h.sent) for h in health])
-        loop_lags = sorted(h.loop_lag_s_p99 for h in health)
-        if not send_lags:
+        send_lags = sum((Counter(h.send_lags_ms) for h in health), Counter[int]())
+        loop_lags = sum((Counter(h.loop_lags_ms) for h in health), Counter[int]())
+        if not send_lags or not loop_lags:
             return self.cannot_say("nothing was sent")
-        send_p99, loop_p99 = _p99(send_lags), _p99(loop_lags)
+        send_p99, loop_p99 = percentile_counted(send_lags, 99) / 1e3, percentile_counted(loop_lags, 99) / 1e3
         busy = median([h.cpu_ratio for h in health])
         figures: dict[str, Any] = {"send_lag_s_p99": send_p99, "loop_lag_s_p99": loop_p99, "cpu_ratio": busy}
-        seen = f"send lag p99 {send_p99 * 1e3:.1f} ms, loop lag p99 {loop_p99 * 1e3:.1f} ms, CPU {busy:.0%}"
+        seen = f"send lag p99 {send_p99 * 1e3:.0f} ms, loop lag p99 {loop_p99 * 1e3:.0f} ms, CPU {busy:.0%}"
         if send_p99 > LAG_S_MAX or loop_p99 > LAG_S_MAX or busy > CPU_RATIO_MAX:
             return self.says(
                 Answer.INCONCLUSIVE, seen, threshold=f"{LAG_S_MAX * 1e3:.0f} ms, CPU {CPU_RATIO_MAX:.0%}", **figures
@@ -112,12 +113,3 @@ class SignalsHadData(Checker, frozen=True, kw_only=True):
             True,
             f"{len(history.of(Sample))} samples of {len(history.sources('engine') + history.sources('gateway'))} replicas",
         )
-
-
-def _weighted(lags: list[tuple[float, int]]) -> list[float]:
-    """Each second's lag as often as requests were sent in it."""
-    return sorted(lag for lag, sent in lags for _ in range(sent))
-
-
-def _p99(ordered: list[float]) -> float:
-    return ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]

@@ -175,8 +175,10 @@ class LoadHealth(Event, frozen=True, kw_only=True, tag="load_health"):
     planned: int
     sent: int
     in_flight: int
-    loop_lag_s_p99: float
-    send_lag_s_p99: float
+    loop_lags_ms: dict[int, int]
+    """Beats of the event loop by lag in whole milliseconds, rounded up; counted, so that the run's percentile is a true one."""
+    send_lags_ms: dict[int, int]
+    """Requests by the lag of their sending, likewise."""
     cpu_ratio: float
 
 

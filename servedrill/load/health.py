@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from servedrill.clock import NS, now_ns
@@ -65,6 +66,11 @@ def p99_s(values_ns: Sequence[int]) -> float:
         return 0.0
     ranked = sorted(values_ns)
     return max(0, ranked[-(-len(ranked) * 99 // 100) - 1]) / NS
+
+
+def counts_ms(values_ns: Sequence[int]) -> dict[int, int]:
+    """How often each lag was seen, in whole milliseconds, rounded up."""
+    return dict(Counter(-(-value // 1_000_000) for value in values_ns))
 
 
 def settle_gc() -> None:

@@ -30,7 +30,7 @@ from servedrill.history.events import LoadHealth, Observed, RequestRecord
 from servedrill.history.journal import Journal
 from servedrill.load.client import Client
 from servedrill.load.dispatch import Dispatcher
-from servedrill.load.health import CpuMeter, LagMeter, p99_s, settle_gc
+from servedrill.load.health import CpuMeter, LagMeter, counts_ms, p99_s, settle_gc
 from servedrill.load.messages import Command, Job, Status
 
 _FLUSH_S = 0.05
@@ -183,8 +183,8 @@ class Worker:
             planned=planned - self._health_before[0],
             sent=sent - self._health_before[1],
             in_flight=len(client.calls),
-            loop_lag_s_p99=p99_s(self._health_lags),
-            send_lag_s_p99=p99_s(self._health_sends),
+            loop_lags_ms=counts_ms(self._health_lags),
+            send_lags_ms=counts_ms(self._health_sends),
             cpu_ratio=self._cpu.take(),
         )
         self._unwritten.append(health)

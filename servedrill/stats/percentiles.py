@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 def percentile(values: Sequence[float], p: float) -> float:
@@ -12,6 +12,16 @@ def percentile(values: Sequence[float], p: float) -> float:
         return math.nan
     ordered = sorted(values)
     return ordered[max(0, math.ceil(p / 100 * len(ordered)) - 1)]
+
+
+def percentile_counted(counts: Mapping[int, int], p: float) -> float:
+    """The same of values that were counted: value to how often it was seen."""
+    rank = max(1, math.ceil(p / 100 * sum(counts.values())))
+    for value in sorted(counts):
+        rank -= counts[value]
+        if rank <= 0:
+            return value
+    return math.nan
 
 
 def median(values: Sequence[float]) -> float:

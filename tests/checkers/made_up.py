@@ -308,8 +308,8 @@ def on_time(*, send_lag_s: float = 0.002, loop_lag_s: float = 0.002, cpu_ratio: 
             planned=20,
             sent=sent,
             in_flight=3,
-            loop_lag_s_p99=loop_lag_s,
-            send_lag_s_p99=send_lag_s,
+            loop_lags_ms={int(loop_lag_s * 1e3): 200},
+            send_lags_ms={int(send_lag_s * 1e3): sent} if sent else {},
             cpu_ratio=cpu_ratio,
         )
         for second in range(1, int(END_S))

@@ -101,8 +101,8 @@ OTHERS = st.one_of(
         planned=st.integers(0, 9),
         sent=st.integers(0, 9),
         in_flight=st.integers(0, 9),
-        loop_lag_s_p99=st.floats(0, 1),
-        send_lag_s_p99=st.floats(0, 1),
+        loop_lags_ms=st.dictionaries(st.integers(0, 1000), st.integers(1, 200), max_size=4),
+        send_lags_ms=st.dictionaries(st.integers(0, 1000), st.integers(1, 20), max_size=4),
         cpu_ratio=st.floats(0, 1),
     ),
     st.builds(
