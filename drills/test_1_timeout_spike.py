@@ -20,7 +20,7 @@ from servedrill.checkers.recovery import BystandersUnaffected, GoodputRecovers, 
 from servedrill.checkers.replicas import BreakersClosed
 from servedrill.checkers.retries import RetriesSpread, RetriesWithinBudget, RetryAfterHonoured, TriesBounded
 from servedrill.drill.context import Drill
-from servedrill.drill.traffic import bad_requests, chat, code
+from servedrill.drill.traffic import bad_requests, cancels, chat, code
 from servedrill.faults.network import black_hole, http_status, latency
 
 
@@ -35,6 +35,7 @@ def test_timeout_spike(drill: Drill) -> None:
     drill.load(
         chat(rate=20, stream=0.8, **brief),
         code(rate=8, params={"temperature": 0}, **brief),
+        chat(rate=10, name="quits", cancel=cancels(points={"0.01": 1, "1": 1}), model=model),
     )
     drill.baseline(1.8)
     with drill.window("retries"):

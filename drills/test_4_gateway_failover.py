@@ -17,7 +17,7 @@ from servedrill.checkers.failover import (
 from servedrill.checkers.recovery import GoodputRecovers, SloMet
 from servedrill.drill.context import Drill
 from servedrill.drill.traffic import chat, idle_sweep
-from servedrill.faults.network import latency
+from servedrill.faults.network import slow_close
 from servedrill.faults.process import ProcessKill, ProcessPause
 from servedrill.load.lengths import Uniform
 
@@ -32,16 +32,10 @@ def test_gateway_failover(drill: Drill) -> None:
     (first, first_at), (second, second_at), *_ = addresses.items()
     patience_s, shift_s = 2.0, p.dns_detect_s + p.dns_ttl_s + 0.4
     patience: dict[str, Any] = {"first_token_timeout_s": patience_s, "idle_timeout_s": patience_s}
-    users = chat(rate=30, model=model, keep_alive=False, output_tokens=Uniform(20, 36), **patience)
-    drill.load(users)
-    drill.baseline(1.6)
-    with drill.broken(
-        latency(stack, "engine-0", ms=100),
-        latency(stack, "engine-1", ms=100),
-        latency(stack, "engine-2", ms=100),
-        window="sweep",
-    ):
+    with drill.broken(*(slow_close(stack, engine, ms=200) for engine in drill.names("engine")), window="sweep"):
         drill.load(*idle_sweep(around_s=p.engine_keep_alive_s, model=model)).wait(within_s=15)
+    drill.load(chat(rate=30, model=model, keep_alive=False, output_tokens=Uniform(20, 36), **patience))
+    drill.baseline(1.6)
     with drill.broken(ProcessKill(stack, first), window="killed"):
         drill.hold(shift_s + 1.0)
     drill.hold(0.7)

@@ -33,6 +33,7 @@ from servedrill.faults.guard import Guard
 from servedrill.faults.lease import leased
 from servedrill.history.events import DrillEnded, DrillStarted, Observed, PhaseStarted, WindowClosed, WindowOpened
 from servedrill.history.journal import Journal
+from servedrill.load.generator import SpareWorker
 from servedrill.load.plan import RequestClass
 from servedrill.stacks.protocols import Entry, Promises, Stack
 
@@ -64,6 +65,8 @@ class Drill:
         self._classes: set[str] = set()
         self._windows: list[str] = []
         self._settles = 0
+        self._spare = SpareWorker(folder / "logs")
+        self._spare.prepare()
         self.ended = False
         self.journal.append(
             DrillStarted(
@@ -110,7 +113,7 @@ class Drill:
             list(classes),
             seed=self.seed ^ len(self._traffics),
             history=self.journal.path,
-            logs=self.folder / "logs",
+            spare=self._spare,
             nonce=f"{self.name}-{len(self._traffics)}",
             on_tick=self._tick,
         )
@@ -138,6 +141,7 @@ class Drill:
 
     def hold(self, seconds: float) -> None:
         """Let time pass while traffic, faults and observation go on."""
+        self._spare.prepare()
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(_TICK_S, left))
@@ -234,6 +238,7 @@ class Drill:
                 if traffic.running and not interrupted:
                     traffic.stop()
                 traffic.close()
+            self._spare.close()
             self.observer.stop()
         finally:
             self.journal.append(DrillEnded(t_ns=now_ns(), interrupted=interrupted))

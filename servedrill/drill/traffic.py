@@ -9,7 +9,7 @@ from typing import Any
 from servedrill.clock import wait_for
 from servedrill.history.events import CancelPlan
 from servedrill.load.arrivals import Arrivals, Burst, Constant, Poisson
-from servedrill.load.generator import Load
+from servedrill.load.generator import Load, SpareWorker
 from servedrill.load.lengths import Uniform
 from servedrill.load.plan import CancelMix, CancelPoint, LoadPlan, RequestClass, Target
 from servedrill.oracle.prompts import golden_prompt
@@ -158,16 +158,16 @@ class Traffic:
         *,
         seed: int,
         history: Path,
-        logs: Path,
+        spare: SpareWorker,
         nonce: str,
         on_tick: Callable[[], None],
     ) -> None:
         plan = LoadPlan(
             classes=classes, seed=seed, target=Target(base_url=entry.base_url, resolver=entry.resolver), nonce=nonce
         )
-        self.load = Load(plan, history, log_dir=logs)
+        self.load = Load(plan, history, spare=spare)
         self.running = False
-        self._on_tick = on_tick
+        self._spare, self._on_tick = spare, on_tick
 
     def start(self) -> None:
         self.load.start()
@@ -180,7 +180,8 @@ class Traffic:
             self.load.stop(drain_s=drain_s)
 
     def wait(self, *, within_s: float) -> None:
-        """Wait for a plan that ends by itself."""
+        """Wait for a plan that ends by itself; the worker of the next load comes up meanwhile."""
+        self._spare.prepare()
 
         def done() -> bool:
             self._on_tick()

@@ -127,6 +127,11 @@ def connection_reset(stack: Proxied, hop: str, *, after_ms: int = 0) -> Toxic:
     return Toxic(stack, hop, "reset_peer", timeout=after_ms)
 
 
+def slow_close(stack: Proxied, hop: str, *, ms: int) -> Toxic:
+    """The peer learns of a close only later, as on a long way: what it sends meanwhile meets a closed connection."""
+    return Toxic(stack, hop, "slow_close", delay=ms)
+
+
 def bandwidth(stack: Proxied, hop: str, *, kb_per_s: int) -> Toxic:
     """Answers trickle."""
     return Toxic(stack, hop, "bandwidth", rate=kb_per_s)

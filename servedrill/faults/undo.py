@@ -14,6 +14,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from servedrill.clock import wait_for
+from servedrill.errors import NotInTime
 from servedrill.proc import ProcessId, children
 
 
@@ -82,11 +84,15 @@ class WriteFile(_Undo, frozen=True, kw_only=True, tag="write_file"):
 
 
 class RemoveMemoryGroup(_Undo, frozen=True, kw_only=True, tag="remove_memory_group"):
-    """Remove a memory cgroup that we made; its processes go to the group above."""
+    """Remove a memory cgroup that we made; its processes go to the group above, those that are dying are waited for."""
 
     path: str
 
     def carry_out(self) -> None:
+        with contextlib.suppress(NotInTime):
+            wait_for(self._removed, what=f"{self.path} to be removed", within_s=3)
+
+    def _removed(self) -> bool:
         group = Path(self.path)
         with contextlib.suppress(OSError):
             for pid in (group / "cgroup.procs").read_text().split():
@@ -94,6 +100,7 @@ class RemoveMemoryGroup(_Undo, frozen=True, kw_only=True, tag="remove_memory_gro
                     (group.parent / "cgroup.procs").write_text(pid)
         with contextlib.suppress(OSError):
             group.rmdir()
+        return not group.exists()
 
 
 class RemoveTree(_Undo, frozen=True, kw_only=True, tag="remove_tree"):

@@ -229,12 +229,12 @@ def main() -> NoReturn:
     """Read the job, run it, and leave with an exit code of this package."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
     if stat.S_ISFIFO(os.fstat(1).st_mode):
         os.set_blocking(1, False)
     try:
         job = msgspec.json.decode(_first_line(), type=Job)
+        with contextlib.suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(job))
     except UsageError as error:

@@ -32,7 +32,9 @@ PLANTS = [
         checker=c.LoadKeptSchedule(),
         clean={
             "on-time": WHOLE,
-            "one-stall-of-a-moment": history(*on_time(), changed(on_time()[0], send_lags_ms={}, loop_lags_ms={2: 191, 46: 9})),
+            "one-stall-of-a-moment": history(
+                *on_time(), changed(on_time()[0], send_lags_ms={}, loop_lags_ms={2: 191, 46: 9})
+            ),
         },
         too_little={
             "sent-late": history(*late()),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 from typing import Any
 
 from servedrill.refstack.gateway.admission import BoundedQueue
 from servedrill.refstack.gateway.aliases import Aliases
+from servedrill.refstack.gateway.balancer import LeastInFlight
 from servedrill.refstack.gateway.breaker import CLOSED, CircuitBreaker
 from servedrill.refstack.gateway.cancel import CancelUpstream
 from servedrill.refstack.gateway.error_body import OpenAIErrors
@@ -128,6 +130,16 @@ class BreakerNeverCloses(CircuitBreaker):
 
     def allows(self, upstream: str, now: float) -> bool:
         return self.circuit(upstream).state == CLOSED
+
+
+class ProbeNeverGivenBack(CircuitBreaker):
+    """A probe whose client hung up, or whose request was wrong, is never over: the breaker waits for it for ever (G1: smg#2468)."""
+
+    caught_by = "timeout_spike"
+
+    def record(self, outcome: Outcome, now: float) -> None:
+        if not outcome.neutral:
+            super().record(outcome, now)
 
 
 class FailedIsTerminal(ActiveHealth):
@@ -253,6 +265,30 @@ class NoResume(TokenExactResume):
 
     def max_resumes(self) -> int:
         return 0
+
+
+class HalfShareAfterReturn(LeastInFlight):
+    """An engine that was away once gets only half of what is due to it (G1: smg#2468, in part)."""
+
+    caught_by = "node_restart"
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__(chance)
+        self.known: set[str] = set()
+        self.returned: set[str] = set()
+        self.before: set[str] = set()
+
+    def choose(self, candidates: Sequence[str], in_flight: dict[str, int], tried: Sequence[str]) -> str:
+        now = set(candidates)
+        self.returned |= (now - self.before) & self.known
+        self.known |= now
+        self.before = now
+        chosen = super().choose(candidates, in_flight, tried)
+        return (
+            super().choose(candidates, in_flight, tried)
+            if chosen in self.returned and self.chance.random() < 0.5
+            else chosen
+        )
 
 
 class PoolOutlivesPeer(ShorterThanPeer):

@@ -46,7 +46,7 @@ async def _serve(stack: Stack, name: str) -> int:
         ).start()
         log.info("listening on %s:%d", gateway.host, gateway.port)
         loop = asyncio.get_running_loop()
-        tasks = {loop.create_task(app.upstreams.watch(app.session, app.loop_watch))}
+        tasks = {loop.create_task(app.upstreams.watch(app.loop_watch))}
 
         async def terminate() -> None:
             app.draining = True

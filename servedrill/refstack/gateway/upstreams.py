@@ -58,9 +58,13 @@ class Upstreams:
             outcome.upstream, f"{outcome.kind}_{outcome.status}" if outcome.kind == "status" else outcome.kind
         ).inc()
 
-    async def watch(self, session: aiohttp.ClientSession, own: LoopWatch) -> None:
-        """Probe every engine for ever, each at its own pace: a frozen one delays nobody else's checks."""
-        async with asyncio.TaskGroup() as tasks:
+    async def watch(self, own: LoopWatch) -> None:
+        """Probe every engine for ever, each at its own pace: a frozen one delays nobody else's checks.
+
+        Each probe on a connection of its own: one from the pool would keep alive what users' requests left idle.
+        """
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as tasks:
             for upstream in self.urls:
                 tasks.create_task(self._watch_one(session, upstream, own))
 
