@@ -84,6 +84,7 @@ class DrillSession:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.run: Run | None = None
+        self.has_drills = False
         self.usage_errors: list[str] = []
         self.open_drill: Drill | None = None
 
@@ -117,6 +118,7 @@ class DrillSession:
         from servedrill.stacks.lifecycle import stack_up
 
         option = self.config.getoption
+        self.has_drills = True
         if self.run is None:
             seed = option("seed")
             self.run = Run(
@@ -129,8 +131,16 @@ class DrillSession:
                 )
             )
         run = self.run
-        name = item.name.removeprefix("test_")
+        needed = [name for marker in item.iter_markers("needs") for name in marker.args]
+        for capability in needed:
+            if not hasattr(protocols, capability):
+                raise UsageError(
+                    f"unknown capability {capability!r}",
+                    where=item.nodeid,
+                    expected="the name of a protocol of servedrill.stacks.protocols",
+                )
         file = read_stack_file(Path(option("stack")) if option("stack") else None)
+        name = item.name.removeprefix("test_")
         folder = run.drill_folder(name, item.nodeid)
         seed = (run.options.seed ^ hash64(name)) & 0x7FFFFFFF
         with ConsoleProgress(console_for(self._terminal()), name) as progress:
@@ -142,10 +152,9 @@ class DrillSession:
                     file, folder, on_undo=keeper, defects=run.options.defects, seed=seed, limit_memory=limit_memory
                 ) as stack,
             ):
-                for marker in item.iter_markers("needs"):
-                    for capability in marker.args:
-                        if not isinstance(stack, getattr(protocols, capability)):
-                            pytest.skip(f"stack {stack.name!r} is not {capability}")
+                for capability in needed:
+                    if not isinstance(stack, getattr(protocols, capability)):
+                        pytest.skip(f"stack {stack.name!r} is not {capability}")
                 hypothesis = " ".join(
                     (inspect.getdoc(getattr(item, "function", None)) or name).split("\n\n")[0].split()
                 )
@@ -176,7 +185,7 @@ class DrillSession:
 
         assert self.run is not None
         verdict = judge_folder(drill.folder)
-        self.run.add(verdict)
+        self.run.add(drill.folder.name, verdict)
         return verdict
 
     @pytest.hookimpl(wrapper=True)
@@ -211,7 +220,7 @@ class DrillSession:
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
         report = yield
         error = call.excinfo.value if call.excinfo is not None else None
-        if isinstance(error, UsageError) and self.run is not None:
+        if isinstance(error, UsageError) and self.has_drills:
             self.usage_errors.append(str(error))
             item.session.shouldstop = "wrong usage"
             report.longrepr = f"usage: {error}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 import shlex
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,6 +22,7 @@ import msgspec
 
 from servedrill import __version__
 from servedrill.checkers.verdict import Verdict
+from servedrill.errors import UsageError
 from servedrill.faults.guard import Guard
 
 
@@ -45,6 +47,17 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return arguments
 
 
+def _new_folder(parent: Path, name: str) -> Path:
+    number, folder = 1, parent / name
+    while True:
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            number += 1
+            folder = parent / f"{name}-{number}"
+
+
 class Run:
     """Made when the first drill starts."""
 
@@ -53,16 +66,16 @@ class Run:
         self.verdicts: dict[str, Verdict] = {}
         self._commands: dict[str, str] = {}
         began = datetime.now(UTC)
-        root = Path(options.runs)
-        self.folder = (root / f"{began:%Y%m%dT%H%M%S}-{options.seed}").absolute()
-        number = 1
-        while True:
-            try:
-                self.folder.mkdir(parents=True)
-                break
-            except FileExistsError:
-                number += 1
-                self.folder = (root / f"{began:%Y%m%dT%H%M%S}-{options.seed}-{number}").absolute()
+        root = Path(options.runs).absolute()
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            self.folder = _new_folder(root, f"{began:%Y%m%dT%H%M%S}-{options.seed}")
+        except OSError as error:
+            raise UsageError(
+                f"runs cannot be written there: {error.strerror}",
+                where=f"--runs {options.runs}",
+                expected="a folder that can be made and written",
+            ) from error
         self._about: dict[str, Any] = {
             "began": began.isoformat(),
             "seed": options.seed,
@@ -75,7 +88,7 @@ class Run:
             "system": f"{platform.system()} {platform.release()}, {os.cpu_count()} cores",
         }
         self._write()
-        self._point_latest(root.absolute())
+        self._point_latest(root)
         self.guard = Guard(self.folder)
 
     def replay_command(self, nodeid: str) -> str:
@@ -83,15 +96,15 @@ class Run:
         return shlex.join(["pytest", nodeid, *self.options.arguments()])
 
     def drill_folder(self, name: str, nodeid: str) -> Path:
-        """A new folder for one drill."""
-        self._commands[name] = self.replay_command(nodeid)
-        folder = self.folder / name
-        folder.mkdir()
+        """A new folder for one drill; its name is the drill's, in characters that a file may have, numbered where it is taken."""
+        folder = _new_folder(self.folder, re.sub(r"[^\w.+-]+", "-", name).strip("-") or "drill")
+        self._commands[folder.name] = self.replay_command(nodeid)
         self._write()
         return folder
 
-    def add(self, verdict: Verdict) -> None:
-        self.verdicts[verdict.drill] = verdict
+    def add(self, folder: str, verdict: Verdict) -> None:
+        """What came out of the drill in this folder."""
+        self.verdicts[folder] = verdict
         self._write()
 
     def close(self) -> None:

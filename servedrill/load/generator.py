@@ -56,7 +56,7 @@ class Load:
         self._count = workers
         self._log_dir = Path(log_dir) if log_dir is not None else None
         self._spare = spare
-        self._workers: list[_WorkerProcess] = []
+        self._workers: list[WorkerProcess] = []
 
     def __enter__(self) -> Self:
         return self

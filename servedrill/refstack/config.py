@@ -161,4 +161,9 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def read_stack(path: Path) -> Stack:
     """Parse a stack file; raises `msgspec.ValidationError` that names the field."""
-    return msgspec.json.decode(path.read_bytes(), type=Stack)
+    stack = msgspec.json.decode(path.read_bytes(), type=Stack)
+    if stack.model(stack.serves) is None:
+        raise msgspec.ValidationError(
+            f"no version {stack.serves!r} among the models {', '.join(m.version for m in stack.models)} - at `$.serves`"
+        )
+    return stack

@@ -241,7 +241,6 @@ def test_doubt_is_an_exit_code_of_its_own(paper: pytest.Pytester) -> None:
     )
 
 
-@pytest.mark.xfail(reason="the name is a path")
 def test_a_drill_with_a_slash_in_its_name_has_a_folder(paper: pytest.Pytester) -> None:
     """Parametrized by a route or a URL, for instance."""
     paper.makepyfile(
@@ -250,7 +249,6 @@ def test_a_drill_with_a_slash_in_its_name_has_a_folder(paper: pytest.Pytester) -
     run(paper).assert_outcomes(passed=1)
 
 
-@pytest.mark.xfail(reason="the second drill of a name finds its folder taken")
 def test_two_drills_of_one_name_do_not_meet(paper: pytest.Pytester) -> None:
     """In two files, as two teams may call theirs the same."""
     paper.mkpydir("one")
@@ -293,7 +291,6 @@ def test_a_stack_that_does_not_come_up_is_told_in_one_line(paper: pytest.Pyteste
     result.assert_outcomes(errors=1)
 
 
-@pytest.mark.xfail(reason="an unknown capability is a traceback")
 def test_a_capability_that_does_not_exist_is_told_in_one_line(paper: pytest.Pytester) -> None:
     """A typing mistake must not look like a broken stack."""
     paper.makepyfile(test_it="import pytest\n\n@pytest.mark.needs('Signalable')\ndef test_holds(drill):\n    pass\n")
@@ -328,7 +325,6 @@ def test_a_stack_file_that_cannot_be_used_is_told_before_anything_starts(paper: 
     assert not (paper.path / "runs").exists()
 
 
-@pytest.mark.xfail(reason="a folder that cannot be made is a traceback")
 def test_a_place_for_runs_that_is_none_is_told_in_one_line(paper: pytest.Pytester) -> None:
     """Exit code 4: it is what was given that is wrong."""
     paper.makepyfile(test_it=DRILLS)

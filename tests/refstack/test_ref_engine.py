@@ -314,7 +314,6 @@ def test_adapters_come_go_and_change(quick: Server) -> None:
     assert quick.healthy()
 
 
-@pytest.mark.xfail(reason="an adapter is changed under the streams that it is answering")
 def test_an_adapter_is_not_changed_under_a_stream(tmp_path: Path) -> None:
     """Who began with one revision ends with it."""
     ask = {"prompt": "p", "model": "tuned", "max_tokens": 40, "temperature": 0, "ignore_eos": True}

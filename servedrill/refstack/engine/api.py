@@ -137,7 +137,7 @@ class EngineAPI:
                 request_id=request_id,
                 retry_after_s=self.admission.retry_after_s(),
             )
-        request = OpenRequest(submit.id, n=body.n, prompt_tokens=len(submit.prompt))
+        request = OpenRequest(submit.id, n=body.n, prompt_tokens=len(submit.prompt), adapter=submit.adapter)
         self.open[submit.id] = request
         self.link.send(submit)
         reason = "abort"
@@ -209,18 +209,15 @@ class EngineAPI:
             seed=body.seed or 0,
             ignore_eos=body.ignore_eos,
             stop=body.stops,
+            adapter=self.adapters.get(body.model, ""),
             continues=continues,
         )
 
-    def frames(self, body: ChatRequest | CompletionRequest, *, chat: bool, request_id: str) -> Frames:
+    def frames(self, model: str, adapter: str, *, chat: bool, request_id: str) -> Frames:
         assert self.model is not None
-        version = (
-            self.model.version
-            if body.model == self.model.version
-            else f"{self.model.version}+{self.adapters.get(body.model, body.model)}"
-        )
+        version = f"{self.model.version}+{adapter}" if adapter else self.model.version
         frames: Frames = self.policies.make(
-            "frames", request_id=request_id, route="chat" if chat else "completions", model=body.model, version=version
+            "frames", request_id=request_id, route="chat" if chat else "completions", model=model, version=version
         )
         return frames
 
@@ -236,7 +233,7 @@ class EngineAPI:
         tokens = await request.take()
         if request.error and not tokens:
             return self.refuse(request.error[0], request.error[1], code=request.error[2], request_id=request_id)
-        frames = self.frames(body, chat=chat, request_id=request_id)
+        frames = self.frames(body.model, request.adapter, chat=chat, request_id=request_id)
         response = web.StreamResponse(headers={**wire.SSE_HEADERS, **self.headers(request_id)})
         await response.prepare(http)
         data = b"".join(frames.preamble(choice) for choice in range(body.n))
@@ -268,7 +265,7 @@ class EngineAPI:
                 texts[token.choice] += token.text
         if request.error is not None:
             return self.refuse(request.error[0], request.error[1], code=request.error[2], request_id=request_id)
-        frames = self.frames(body, chat=chat, request_id=request_id)
+        frames = self.frames(body.model, request.adapter, chat=chat, request_id=request_id)
         return web.Response(
             body=frames.whole(texts, request.finishes, request.usage()),
             headers=self.headers(request_id),

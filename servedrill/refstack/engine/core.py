@@ -123,7 +123,7 @@ class Core:
         position = sequence.computed
         end = position + work.positions
         state = START if position == 0 else pool.read(sequence.blocks[(position - 1) // width], position - 1)
-        version = self.weights.identity(sequence.request.model)
+        version = self.weights.identity(sequence.request.adapter)
         version_hash = hash64(version)
         for p in range(position, end):
             state = fold(state, sequence.tokens[p], version_hash)
@@ -190,10 +190,8 @@ class Core:
     def submit(self, request: m.Submit) -> None:
         """One sequence a choice."""
         model = self.weights.model
-        adapter = self.weights.adapters.get(request.model, "")
-        keys = self.cache.keys(
-            request.prompt, self.cache.salt(adapter=request.model if adapter else "", revision=adapter)
-        )
+        adapter = request.model if request.adapter else ""
+        keys = self.cache.keys(request.prompt, self.cache.salt(adapter=adapter, revision=request.adapter))
         self.prompted += len(request.prompt)
         for choice in range(request.n):
             script = golden_answer(request.prompt, version=model.version, accuracy=model.accuracy)

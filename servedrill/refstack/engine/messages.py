@@ -23,6 +23,8 @@ class Submit(msgspec.Struct, tag="submit", kw_only=True):
     seed: int = 0
     ignore_eos: bool = False
     stop: list[str] = []
+    adapter: str = ""
+    """The revision that the answer is given with, whatever is loaded under its name meanwhile; empty for the base model."""
     continues: int = 0
     """How many tokens at the end of the prompt are an answer to be continued."""
 

@@ -13,6 +13,7 @@ class OpenRequest:
 
     __slots__ = (
         "_wake",
+        "adapter",
         "began",
         "cached",
         "error",
@@ -26,8 +27,8 @@ class OpenRequest:
         "tokens",
     )
 
-    def __init__(self, request_id: str, *, n: int, prompt_tokens: int) -> None:
-        self.id, self.n, self.prompt_tokens = request_id, n, prompt_tokens
+    def __init__(self, request_id: str, *, n: int, prompt_tokens: int, adapter: str) -> None:
+        self.id, self.n, self.prompt_tokens, self.adapter = request_id, n, prompt_tokens, adapter
         self.tokens: list[Token] = []
         self.finishes: list[str | None] = [None] * n
         self.generated = 0

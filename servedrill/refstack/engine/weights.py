@@ -81,7 +81,7 @@ class Weights:
     def serves(self, name: str) -> bool:
         return (self.model is not None and name == self.model.version) or name in self.adapters
 
-    def identity(self, name: str) -> str:
-        """The version whose tokens an answer has to show: the base's, or base and adapter revision."""
+    def identity(self, adapter: str) -> str:
+        """The version whose tokens an answer has to show: the base's, or base and adapter revision (its path)."""
         assert self.model is not None
-        return f"{self.model.version}+{self.adapters[name]}" if name in self.adapters else self.model.version
+        return f"{self.model.version}+{adapter}" if adapter else self.model.version
