@@ -88,6 +88,6 @@ def test_node_restart(drill: Drill) -> None:
         ),
         *(ReadyMeansFast(replica=engine) for engine in engines),
         EveryRequestResolved(window="churn", requests_min=1000),
-        ShareRestored(window="recover", replicas=engines, fair_ratio_min=0.65),
+        ShareRestored(window="recover", replicas=engines),
         GoodputRecovers(after="core dead", within_s=2.0),
     )

@@ -60,7 +60,10 @@ class VersionsServed(Checker, frozen=True, kw_only=True):
 
 
 class CanaryShareBounded(Checker, frozen=True, kw_only=True):
-    """A candidate under trial is seen by few."""
+    """A candidate under trial is seen by few.
+
+    Its share is taken from its first answer to its last: over a whole rollout, with its load and its checks, even all of the traffic is little.
+    """
 
     window: str
     candidate: str
@@ -75,11 +78,14 @@ class CanaryShareBounded(Checker, frozen=True, kw_only=True):
         mine = [r for r in answered if self.candidate in r.fingerprints]
         if len(answered) < 20:
             return self.cannot_say(f"{len(answered)} answers in {self.window!r}, at least 20 needed")
+        if mine:
+            first_ns, last_ns = min(r.t_int_ns for r in mine), max(r.t_int_ns for r in mine)
+            answered = [r for r in answered if first_ns <= r.t_int_ns <= last_ns]
         share = len(mine) / len(answered)
         right = share <= self.share_max and (bool(mine) or not self.seen)
         return self.says(
             right,
-            f"{len(mine)} of {len(answered)} answers ({share:.0%})",
+            f"{len(mine)} of {len(answered)} answers ({share:.0%})" + (" while it was tried" if mine else ""),
             threshold=f"{'some, ' if self.seen else ''}<= {self.share_max:.0%}",
             evidence=mine if not right else [],
             share=share,

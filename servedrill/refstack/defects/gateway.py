@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Sequence
 from typing import Any
 
 from servedrill.refstack.gateway.admission import BoundedQueue
 from servedrill.refstack.gateway.aliases import Aliases
-from servedrill.refstack.gateway.balancer import LeastInFlight
 from servedrill.refstack.gateway.breaker import CLOSED, CircuitBreaker
 from servedrill.refstack.gateway.cancel import CancelUpstream
 from servedrill.refstack.gateway.error_body import OpenAIErrors
@@ -267,30 +265,6 @@ class NoResume(TokenExactResume):
         return 0
 
 
-class HalfShareAfterReturn(LeastInFlight):
-    """An engine that was away once gets only half of what is due to it (G1: smg#2468, in part)."""
-
-    caught_by = "node_restart"
-
-    def __init__(self, chance: random.Random) -> None:
-        super().__init__(chance)
-        self.known: set[str] = set()
-        self.returned: set[str] = set()
-        self.before: set[str] = set()
-
-    def choose(self, candidates: Sequence[str], in_flight: dict[str, int], tried: Sequence[str]) -> str:
-        now = set(candidates)
-        self.returned |= (now - self.before) & self.known
-        self.known |= now
-        self.before = now
-        chosen = super().choose(candidates, in_flight, tried)
-        return (
-            super().choose(candidates, in_flight, tried)
-            if chosen in self.returned and self.chance.random() < 0.5
-            else chosen
-        )
-
-
 class PoolOutlivesPeer(ShorterThanPeer):
     """Idle connections are kept for longer than the engine keeps them (G5: llm-d#1564, kserve#5446)."""
 
@@ -298,19 +272,6 @@ class PoolOutlivesPeer(ShorterThanPeer):
 
     def pool_s(self) -> float:
         return self.stack.engine_keep_alive_s * 4
-
-
-class StickyCanary(Aliases):
-    """A version that was once in the table keeps some traffic after it was taken out (M18: kserve#2130)."""
-
-    caught_by = "model_hot_swap"
-
-    def set(self, weights: dict[str, dict[str, float]]) -> None:
-        before = self.weights
-        super().set(weights)
-        for alias, versions in before.items():
-            for version in versions:
-                self.weights.setdefault(alias, {}).setdefault(version, 0.05)
 
 
 class IgnoresCanaryWeight(Aliases):
@@ -324,12 +285,3 @@ class IgnoresCanaryWeight(Aliases):
             if len(versions) > 1:
                 newest = list(versions)[-1]
                 versions.update({version: 0.05 for version in versions if version != newest})
-
-
-class SlowHealth(ActiveHealth):
-    """An engine is believed well long after it has gone (R3: production-stack#601)."""
-
-    caught_by = "timeout_spike"
-
-    def healthy(self, upstream: str) -> bool:
-        return True
