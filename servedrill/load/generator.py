@@ -32,7 +32,6 @@ _START_IN_NS = 20_000_000
 """All workers begin at one instant; this is the time that the command may take to reach them."""
 _EXIT_WITHIN_S = 5.0
 _STDERR_TAIL_BYTES = 2000
-_NICENESS_BEFORE = 5
 
 
 class Load:
@@ -261,10 +260,6 @@ class WorkerProcess:
             self._begun.set()
             return
         self._process = process
-        if (
-            os.geteuid() == 0
-        ):  # while it comes up others are measured; with its job it takes precedence, which only root may
-            os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS_BEFORE)
         self._begun.set()
         assert process.stdin is not None and process.stdout is not None
         try:

@@ -39,8 +39,6 @@ _HEALTH_S = 1.0
 _OLDER_EVERY = 10
 """Young garbage is collected with every health event, what is a little older with every tenth; the oldest never."""
 _PR_SET_PDEATHSIG = 1
-_NICENESS = -10
-"""The clock of a run comes before what it measures, where the system lets it."""
 
 
 class Worker:
@@ -233,14 +231,24 @@ def main() -> NoReturn:
         os.set_blocking(1, False)
     try:
         job = msgspec.json.decode(_first_line(), type=Job)
-        with contextlib.suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
+        take_precedence()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(job))
     except UsageError as error:
         print(error, file=sys.stderr)
         sys.exit(ExitCode.USAGE)
     sys.exit(ExitCode.PASSED)
+
+
+def take_precedence() -> None:
+    """The clock of a run comes before what it measures, where the system lets it.
+
+    As a real-time process: niceness counts only within a session where the kernel groups processes by session (sched_autogroup), and every
+    process of a stack has a session of its own. Measured on two cores with two busy processes beside: p99 of the lag 26 ms with a niceness
+    of -10, 0.1 ms with SCHED_RR. The kernel keeps 5% of the time for everybody else.
+    """
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 async def _run(job: Job) -> None:
