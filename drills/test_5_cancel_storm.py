@@ -15,7 +15,7 @@ from servedrill.checkers.conservation import (
     NothingLeft,
     SocketsReturn,
 )
-from servedrill.checkers.replicas import ProcessesUnchanged
+from servedrill.checkers.replicas import MemorySteady, ProcessesUnchanged
 from servedrill.drill.context import Drill
 from servedrill.drill.traffic import burst, cancel_storm, chat
 from servedrill.load.arrivals import Poisson
@@ -47,6 +47,7 @@ def test_cancel_storm(drill: Drill) -> None:
         NothingLeft(window="quiet"),
         GenerationStops(window="quiet"),
         SocketsReturn(before="idle", window="quiet"),
+        MemorySteady(before="idle", after="quiet"),
         CapacityKept(before="probe-before", after="probe-after"),
     )
     if not drill.control:

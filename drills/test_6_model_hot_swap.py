@@ -9,6 +9,7 @@ import pytest
 from servedrill.checkers.answered import NoFailures
 from servedrill.checkers.integrity import GoldenAnswersRight
 from servedrill.checkers.recovery import SloMet
+from servedrill.checkers.replicas import MemorySteady
 from servedrill.checkers.swap import CanaryShareBounded, ProbeSaid, RolloutEnded, VersionsServed
 from servedrill.drill.context import Drill
 from servedrill.drill.traffic import burst, chat, golden
@@ -56,6 +57,7 @@ def test_model_hot_swap(drill: Drill) -> None:
         NoFailures(window="whole", classes=["chat", "defaults", "golden"]),
         SloMet(window="whole", classes=["chat"]),
         GoldenAnswersRight(window="whole"),
+        MemorySteady(before="baseline", after="after"),
         ProbeSaid(name="freed by sleep", at_least=0.9, what="Sleep really gives back what weights and KV cache held."),
         VersionsServed(window="adapter r1", versions=[p.version], adapter="adapters/sql-r1", classes=["sql-r1"]),
         VersionsServed(window="adapter r2", versions=[p.version], adapter="adapters/sql-r2", classes=["sql-r2"]),

@@ -6,7 +6,7 @@ from servedrill.checkers.checker import Checker
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import AlertSeen, Exchange, ProcessSeen
 from servedrill.history.history import History
-from servedrill.stats.percentiles import percentile
+from servedrill.stats.percentiles import median, percentile
 
 
 class ProcessesUnchanged(Checker, frozen=True, kw_only=True):
@@ -29,6 +29,33 @@ class ProcessesUnchanged(Checker, frozen=True, kw_only=True):
             "; ".join(changed) or f"{len(names)} processes, none changed",
             threshold="0 changes",
             evidence=changed,
+        )
+
+
+class MemorySteady(Checker, frozen=True, kw_only=True):
+    """Engines hold no more memory afterwards than before: nothing is kept of what was cancelled, loaded or replaced."""
+
+    before: str
+    after: str
+    growth_mib_max: float = 8.0
+
+    def __call__(self, history: History) -> Finding:
+        grown: dict[str, float] = {}
+        for name in history.sources("engine"):
+            was, now = (
+                [p for p in history.processes(name) if p.t_ns in history.windows[w]] for w in (self.before, self.after)
+            )
+            if was and now and was[-1].pid == now[-1].pid:
+                grown[name] = (median([p.rss_bytes for p in now]) - median([p.rss_bytes for p in was])) / (1 << 20)
+        if not grown:
+            return self.cannot_say(f"no engine lived from {self.before!r} to {self.after!r}")
+        over = [name for name, mib in grown.items() if mib > self.growth_mib_max]
+        return self.says(
+            not over,
+            ", ".join(f"{name} {mib:+.1f} MiB" for name, mib in grown.items()),
+            threshold=f"<= {self.growth_mib_max:g} MiB",
+            evidence=over,
+            grown_mib=max(grown.values()),
         )
 
 

@@ -51,6 +51,33 @@ PLANTS = [
         too_little={"never-seen": history(*PHASES), "not-seen-then": history(*PHASES, *seen("engine-0", 0, 4))},
     ),
     Plant(
+        checker=c.MemorySteady(before="baseline", after="recover"),
+        clean={
+            "the-same": history(*PHASES, *at_rest(), *seen("engine-0")),
+            "more-for-a-while": history(
+                *PHASES,
+                *at_rest(),
+                *seen("engine-0", 0, 4),
+                *seen("engine-0", 4, 8, rss_bytes=900 << 20),
+                *seen("engine-0", 8, 12),
+            ),
+            "gateways-do-not-count": history(
+                *PHASES,
+                *at_rest(),
+                *seen("engine-0"),
+                *seen("gateway-0", 0, 6),
+                *seen("gateway-0", 6, 12, rss_bytes=900 << 20),
+            ),
+        },
+        bugs={
+            "kept": history(*PHASES, *at_rest(), *seen("engine-0", 0, 6), *seen("engine-0", 6, 12, rss_bytes=90 << 20))
+        },
+        too_little={
+            "another-process": history(*PHASES, *at_rest(), *seen("engine-0", 0, 6), *seen("engine-0", 6, 12, pid=200)),
+            "never-seen": history(*PHASES, *at_rest()),
+        },
+    ),
+    Plant(
         checker=c.KvPoolFilled(window="inject", replica="engine-0"),
         clean={
             "nearly-full": history(*PHASES, *sampled("engine-0", values={"kv_usage": 0.95})),
