@@ -63,6 +63,6 @@ def test_model_hot_swap(drill: Drill) -> None:
         VersionsServed(window="adapter r2", versions=[p.version], adapter="adapters/sql-r2", classes=["sql-r2"]),
         NoFailures(window="adapter r2", classes=["sql-r2"]),
         *(CanaryShareBounded(window=bad, candidate=bad, share_max=0.0, seen=False) for bad in BAD if bad != "v2-slow"),
-        CanaryShareBounded(window="v2-slow", candidate="v2-slow", share_max=0.45, seen=True),
+        CanaryShareBounded(window="v2-slow", candidate="v2-slow", share_max=0.65, seen=True),
         VersionsServed(window="after", versions=["v2"] if not drill.control else [p.version]),
     )

@@ -37,7 +37,7 @@ class MemorySteady(Checker, frozen=True, kw_only=True):
 
     before: str
     after: str
-    growth_mib_max: float = 8.0
+    growth_mib_max: float = 5.0
 
     def __call__(self, history: History) -> Finding:
         grown: dict[str, float] = {}
