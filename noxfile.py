@@ -65,6 +65,13 @@ def defects(session: nox.Session) -> None:
 
 
 @nox.session
+def interrupts(session: nox.Session) -> None:
+    """20 times Ctrl-C and 20 times kill -9 at random moments: nothing is left behind (about 8 minutes)."""
+    session.install("-e", ".")
+    session.run("python", "bench/left_behind.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Costs, as ratios against peers in the same run."""
     session.install("-e", ".")
