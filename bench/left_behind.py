@@ -3,14 +3,16 @@
     python bench/left_behind.py [TRIALS] [SEED]
 
 Each trial starts one of the drills, sends SIGINT or SIGKILL (in turn) to pytest alone after a random time, and looks 5 s later at the latest for
-processes of the package, stopped ones among them, listening ports of theirs and memory cgroups. Prints a line for each; exits 1 when one
+processes that came of it, whose ports end with them, and for memory cgroups. Prints a line for each; exits 1 when one
 left something.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import secrets
 import signal
 import subprocess
 import sys
@@ -24,14 +26,14 @@ SIGINT_WITHIN_S = 15.0
 """Ctrl-C ends a drill in order, which writes its verdict; SIGKILL leaves everything to the watchdog."""
 
 
-def processes() -> dict[int, str]:
-    """Those that run a module of the package, by their command line; what they forked among them."""
-    found = {}
+def processes(mark: str) -> list[str]:
+    """Those that have the trial's mark in their environment, as every process that comes of it has."""
+    found = []
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if "-m servedrill." in command or "servedrill.faults" in command:
-                found[int(path.name)] = command.strip()
+            if mark.encode() in (path / "environ").read_bytes():
+                command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                found.append(f"{path.name} {command[:80]}")
     return found
 
 
@@ -40,17 +42,10 @@ def groups() -> set[str]:
     return {str(path) for path in Path("/sys/fs/cgroup").rglob("servedrill-*") if path.is_dir()}
 
 
-def left(before: set[int], groups_before: set[str]) -> list[str]:
-    return [
-        *(f"{pid} {command[:80]}" for pid, command in processes().items() if pid not in before),
-        *sorted(groups() - groups_before),
-    ]
-
-
 def trials(count: int, chance: random.Random) -> Iterator[tuple[signal.Signals, float, float, list[str]]]:
     """``(signal, when, clean after, what is left)``; seconds."""
-    before, groups_before = set(processes()), groups()
     for number in range(count):
+        mark, groups_before = f"SERVEDRILL_TRIAL={secrets.token_hex(8)}", groups()
         which = (signal.SIGINT, signal.SIGKILL)[number % 2]
         drill, when_s = chance.choice(sorted(Path("drills").glob("test_*.py"))), chance.uniform(0.3, 18.0)
         with tempfile.TemporaryDirectory() as runs:
@@ -60,6 +55,7 @@ def trials(count: int, chance: random.Random) -> Iterator[tuple[signal.Signals, 
                 stderr=subprocess.DEVNULL,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                env=os.environ | dict([mark.split("=")]),
             )
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(when_s)
@@ -67,7 +63,9 @@ def trials(count: int, chance: random.Random) -> Iterator[tuple[signal.Signals, 
             sent = time.monotonic()
             process.wait(60)
             within_s = WITHIN_S if which is signal.SIGKILL else SIGINT_WITHIN_S
-            while (rest := left(before, groups_before)) and time.monotonic() - sent < within_s:
+            while (
+                rest := [*processes(mark), *sorted(groups() - groups_before)]
+            ) and time.monotonic() - sent < within_s:
                 time.sleep(0.05)
             yield which, when_s, time.monotonic() - sent, rest
 
