@@ -13,6 +13,7 @@ from pathlib import Path
 
 from servedrill import __version__
 from servedrill.errors import ExitCode, ServedrillError, UsageError
+from servedrill.slo import cli as slo_cli
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     judge.add_argument("folder", type=Path, metavar="RUN", help="a run's folder, or one drill's folder inside it")
     judge.set_defaults(run=_judge)
+
+    slo_cli.register(commands)
 
     commands.add_parser(
         "toxiproxy", help="run the fault proxy (Toxiproxy's API); `servedrill toxiproxy --help` tells more"

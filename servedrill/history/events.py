@@ -38,6 +38,14 @@ class DrillStarted(Event, frozen=True, kw_only=True, tag="drill_started"):
     defects: list[str] = []
 
 
+class ObjectivesGiven(Event, frozen=True, kw_only=True, tag="objectives"):
+    """The SLOs that the drill is held to instead of the built-in ones, each as `servedrill.slo.slo.Slo`; the last one holds."""
+
+    source: str
+    """The file that they are from."""
+    slos: list[dict[str, Any]] = []
+
+
 class PhaseStarted(Event, frozen=True, kw_only=True, tag="phase"):
     """A phase (baseline, inject, heal, recover, judge) or a named step of one began."""
 
@@ -270,6 +278,7 @@ class DrillEnded(Event, frozen=True, kw_only=True, tag="drill_ended"):
 
 AnyEvent: TypeAlias = (
     DrillStarted
+    | ObjectivesGiven
     | PhaseStarted
     | WindowOpened
     | WindowClosed

@@ -10,6 +10,9 @@ import msgspec
 from servedrill.history.events import RequestRecord
 from servedrill.stats.requests import max_stall_s, tpot_s, ttft_s, whole
 
+TARGET = 0.95
+"""Share of requests that have to be good where nothing else is said."""
+
 
 class Objective(msgspec.Struct, frozen=True, kw_only=True):
     """What one class was promised; None where nothing was."""
@@ -17,7 +20,7 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
     ttft_s: float | None = None
     tpot_s: float | None = None
     max_stall_s: float | None = None
-    target: float = 0.95
+    target: float = TARGET
     """Share of requests that have to be good."""
 
     def good(self, request: RequestRecord) -> bool:
@@ -40,7 +43,12 @@ DEFAULT = {
 """Classes that are not named here only have to be complete."""
 
 
+def family(cls: str) -> str:
+    """``chat`` of ``chat-eu``: a class without an objective of its own has that of its family."""
+    return cls.partition("-")[0]
+
+
 def objective_of(cls: str, objectives: dict[str, Objective] | None = None) -> Objective:
-    """The objective of a class; ``chat-eu`` has that of ``chat``."""
+    """The objective of a class; ``chat-eu`` has that of ``chat``, and every class that of ``""`` where there is one."""
     table = DEFAULT if objectives is None else objectives
-    return table.get(cls) or table.get(cls.partition("-")[0]) or Objective()
+    return table.get(cls) or table.get(family(cls)) or table.get("") or Objective()
