@@ -13,7 +13,7 @@ from pathlib import Path
 
 from servedrill import __version__
 from servedrill.errors import ExitCode, ServedrillError, UsageError
-from servedrill.slo import cli as slo_cli
+from servedrill.slo import budget_cli, slo_cli
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,9 +67,13 @@ def _parser() -> argparse.ArgumentParser:
         "judge", help="judge the stored histories of a run again, with the checkers of this version"
     )
     judge.add_argument("folder", type=Path, metavar="RUN", help="a run's folder, or one drill's folder inside it")
+    judge.add_argument(
+        "--slo", type=Path, metavar="FILE", help="by the SLOs of this file instead of those it was run with"
+    )
     judge.set_defaults(run=_judge)
 
-    slo_cli.register(commands)
+    for part in (slo_cli, budget_cli):
+        part.register(commands)
 
     commands.add_parser(
         "toxiproxy", help="run the fault proxy (Toxiproxy's API); `servedrill toxiproxy --help` tells more"
@@ -139,6 +143,7 @@ def _judge(given: argparse.Namespace) -> int:
     from servedrill.checkers.finding import Answer
     from servedrill.checkers.verdict import HISTORY, judge_folder
     from servedrill.reporting.console import console_for, print_summary
+    from servedrill.slo.gate import given_objectives
 
     folder: Path = given.folder
     drills = [folder] if (folder / HISTORY).is_file() else sorted(path.parent for path in folder.glob(f"*/{HISTORY}"))
@@ -146,7 +151,8 @@ def _judge(given: argparse.Namespace) -> int:
         raise UsageError(
             "no drill's history in it", where=str(folder), expected=f"a folder with {HISTORY}, or one with such folders"
         )
-    verdicts = [judge_folder(drill) for drill in drills]
+    objectives = given_objectives(given.slo) if given.slo else []
+    verdicts = [judge_folder(drill, *objectives) for drill in drills]
     print_summary(console_for(sys.stdout), verdicts, str(folder))
     answers = {verdict.answer for verdict in verdicts}
     if Answer.FAIL in answers:

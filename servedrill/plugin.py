@@ -46,6 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="MODULE:CLASS",
         help="start the embedded stack with this policy (module:Class or path.py:Class); repeatable",
     )
+    group.addoption("--slo", metavar="FILE", help="SLO file (OpenSLO) to judge by instead of the built-in objectives")
     group.addoption(
         "--runs", default=".servedrill/runs", metavar="DIR", help="where runs are written (default: %(default)s)"
     )
@@ -61,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     session = DrillSession(config)
     config.stash[_session] = session
     config.pluginmanager.register(session, "servedrill-session")
-    if config.getoption("defect") or config.getoption("stack"):
+    if config.getoption("defect") or config.getoption("stack") or config.getoption("slo"):
         try:
             session.check_options()
         except UsageError as error:
@@ -89,14 +90,17 @@ class DrillSession:
         self.open_drill: Drill | None = None
 
     def check_options(self) -> None:
-        """Raise `UsageError` for a stack file or a defect that cannot be used."""
+        """Raise `UsageError` for a stack file, an SLO file or a defect that cannot be used."""
         from pathlib import Path
 
         from servedrill.refstack.policies import BadDefect, Policies
+        from servedrill.slo.openslo import read_slos
         from servedrill.stacks.file import read_stack_file
 
         stack = self.config.getoption("stack")
         read_stack_file(Path(stack) if stack else None)
+        if slo := self.config.getoption("slo"):
+            read_slos(Path(slo))
         try:
             Policies(self.config.getoption("defect"))
         except BadDefect as error:
@@ -113,6 +117,7 @@ class DrillSession:
         from servedrill.faults.keeper import StackKeeper
         from servedrill.oracle.tokens import hash64
         from servedrill.reporting.console import ConsoleProgress, console_for
+        from servedrill.slo.gate import objectives_for
         from servedrill.stacks import protocols
         from servedrill.stacks.file import read_stack_file
         from servedrill.stacks.lifecycle import stack_up
@@ -125,6 +130,7 @@ class DrillSession:
                 Options(
                     seed=secrets.randbelow(10**9) if seed is None else seed,
                     stack_file=option("stack"),
+                    slo_file=option("slo"),
                     control=option("control"),
                     defects=option("defect"),
                     runs=option("runs"),
@@ -141,6 +147,9 @@ class DrillSession:
                 )
         file = read_stack_file(Path(option("stack")) if option("stack") else None)
         name = item.name.removeprefix("test_")
+        objectives = objectives_for(
+            option("slo"), environment=file.environment, stack=file.name, runs=Path(option("runs"))
+        )
         folder = run.drill_folder(name, item.nodeid)
         seed = (run.options.seed ^ hash64(name)) & 0x7FFFFFFF
         with ConsoleProgress(console_for(self._terminal()), name) as progress:
@@ -169,6 +178,7 @@ class DrillSession:
                     guard=run.guard,
                     progress=progress,
                 )
+                drill.journal.append(*objectives)
                 self.open_drill = drill
                 interrupted: str | None = "the drill was not run"
                 try:

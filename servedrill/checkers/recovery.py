@@ -6,7 +6,9 @@ from servedrill.checkers.checker import Checker
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import Observed
 from servedrill.history.history import History
-from servedrill.slo.objectives import objective_of
+from servedrill.slo.evaluate import attained, missed
+from servedrill.slo.slo import Agreement, objective_in, slos_in, slos_of
+from servedrill.slo.words import percent
 from servedrill.stats.percentiles import percentile
 from servedrill.stats.requests import ttft_s
 
@@ -91,6 +93,7 @@ class GoodputRecovers(Checker, frozen=True, kw_only=True):
         end_ns = history.windows[self.window].end_ns
         buckets: dict[int, list[bool]] = {}
         total = 0
+        objective_of = objective_in(history)
         for request in history.requests():
             if healed_ns <= request.t_int_ns <= end_ns:
                 total += 1
@@ -156,25 +159,50 @@ class SloMet(Checker, frozen=True, kw_only=True):
     window: str
     classes: list[str]
     requests_min: int = 10
+    agreement: Agreement = "slo"
+    """``sla``: what was agreed with users, which is looser, and kept apart."""
 
     def __call__(self, history: History) -> Finding:
-        parts, bad, figures, few = [], [], {}, []
+        given, within = slos_in(history), history.windows[self.window]
+        parts: list[str] = []
+        limits: list[str] = []
+        bad: list[str] = []
+        figures: dict[str, float] = {}
+        few: list[str] = []
+        held = True
         for cls in self.classes:
             requests = history.undisturbed(self.window, classes=[cls])
-            objective = objective_of(cls)
-            if len(requests) < self.requests_min:
-                few.append(f"{len(requests)} of {cls}")
-                continue
-            missed = [request for request in requests if not objective.good(request)]
-            ratio = 1 - len(missed) / len(requests)
-            parts.append(f"{cls} {ratio:.1%} of {len(requests)}")
-            figures[f"attainment_{cls}"] = ratio
-            if ratio < objective.target:
-                bad += missed
-        if few:
+            slos = slos_of(cls, given, agreement=self.agreement)
+            if not slos:
+                return self.cannot_say(f"no {self.agreement.upper()} of {cls} is given")
+            for slo in slos:
+                name = cls if len(slos) == 1 else f"{cls} {slo.name}"
+                if len(requests) < self.requests_min:
+                    few.append(f"{len(requests)} of {name}")
+                    continue
+                span = {"start_ns": within.start_ns, "end_ns": within.end_ns}
+                tally = attained(slo, requests, **span, observed=history.of(Observed))
+                if not tally.total:
+                    few.append(f"nothing to judge {name} by")
+                    continue
+                parts.append(f"{name} {tally.ratio:.1%} of {tally.total:.0f}{_SLICES.get(slo.method, '')}")
+                limits.append(f"{name} {percent(slo.target)}")
+                figures[f"attainment_{name}"] = tally.ratio
+                if tally.ratio < slo.target:
+                    held = False
+                    bad += [request.id for request in missed(slo, requests)]
+        if few and held:
             return self.cannot_say(f"too few requests: {', '.join(few)}")
-        targets = ", ".join(f"{cls} {objective_of(cls).target:.0%}" for cls in self.classes)
-        return self.says(not bad, "good: " + ", ".join(parts), threshold=f">= {targets}", evidence=bad, **figures)
+        return self.says(
+            held,
+            "good: " + ", ".join([*parts, *few]),
+            threshold=f">= {', '.join(limits)}",
+            evidence=dict.fromkeys(bad),
+            **figures,
+        )
+
+
+_SLICES = {"Timeslices": " slices", "RatioTimeslices": " slices, their mean"}
 
 
 class Settled(Checker, frozen=True, kw_only=True):

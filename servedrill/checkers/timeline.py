@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from servedrill.history.events import AlertSeen
 from servedrill.history.history import History
-from servedrill.slo.objectives import objective_of
+from servedrill.slo.slo import objective_in
 
 _BUCKET_S = 0.5
 
@@ -45,6 +45,7 @@ def timeline(history: History) -> Times:
     recover_s = None
     if healed:
         buckets: dict[int, list[bool]] = {}
+        objective_of = objective_in(history)
         for request in history.requests():
             if request.t_int_ns >= max(healed):
                 buckets.setdefault(int((request.t_int_ns - max(healed)) / 1e9 / _BUCKET_S), []).append(

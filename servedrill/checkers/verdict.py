@@ -11,7 +11,7 @@ from servedrill.checkers.checker import Checker, read_checker
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.checkers.timeline import timeline
 from servedrill.errors import UsageError
-from servedrill.history.events import DrillEnded, Expected
+from servedrill.history.events import DrillEnded, Expected, ObjectivesGiven
 from servedrill.history.history import History
 from servedrill.history.journal import read_events
 
@@ -74,9 +74,13 @@ def judge(history: History) -> Verdict:
     )
 
 
-def judge_folder(folder: Path) -> Verdict:
-    """Judge the history in a drill's folder, and write the verdict beside it."""
-    verdict = judge(History(read_events(folder / HISTORY)))
+def judge_folder(folder: Path, *objectives: ObjectivesGiven) -> Verdict:
+    """Judge the history in a drill's folder, by other objectives than it was given if there are any, and write the verdict beside it."""
+    events = read_events(folder / HISTORY)
+    if objectives and events:
+        kept = [event for event in events if not isinstance(event, ObjectivesGiven)]
+        events = [kept[0], *(msgspec.structs.replace(one, t_ns=kept[0].t_ns) for one in objectives), *kept[1:]]
+    verdict = judge(History(events))
     (folder / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1) + b"\n")
     return verdict
 

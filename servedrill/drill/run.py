@@ -31,6 +31,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     seed: int
     stack_file: str | None = None
+    slo_file: str | None = None
     control: bool = False
     defects: list[str] = []
     runs: str = ".servedrill/runs"
@@ -40,6 +41,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         arguments = ["--seed", str(self.seed)]
         if self.stack_file:
             arguments += ["--stack", self.stack_file]
+        if self.slo_file:
+            arguments += ["--slo", self.slo_file]
         if self.control:
             arguments.append("--control")
         for defect in self.defects:

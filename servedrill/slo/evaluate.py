@@ -72,6 +72,18 @@ def events(
     return sorted(found, key=lambda event: event.t_ns)
 
 
+def missed(slo: Slo, requests: Iterable[RequestRecord]) -> list[RequestRecord]:
+    """The requests that are bad events of an SLO."""
+    if slo.sli.measure in RATES or slo.sli.measure == OBSERVED:
+        return []
+    found = []
+    for request in attempted(requests):
+        tallies = events(slo, [request], start_ns=request.t_int_ns, end_ns=request.t_int_ns)
+        if any(tally.good < tally.total for tally in tallies):
+            found.append(request)
+    return found
+
+
 def series(found: Sequence[Tally], *, start_ns: int, end_ns: int, bucket_s: float) -> list[Tally]:
     """Events added up by time slice; the last slice may be a shorter one, and a slice without an event is there with nothing in it."""
     bucket_ns = max(1, round(bucket_s * 1e9))

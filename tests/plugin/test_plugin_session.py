@@ -172,6 +172,7 @@ def test_a_run_leaves_what_happened(whole: Whole) -> None:
     assert about["options"] == {
         "seed": about["seed"],
         "stack_file": None,
+        "slo_file": None,
         "control": True,
         "defects": [],
         "runs": "runs",
