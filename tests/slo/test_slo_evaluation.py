@@ -34,6 +34,7 @@ from servedrill.history import events as e
 from servedrill.slo.evaluate import attained, events, goodput_per_s, missed, percentiles, series
 from servedrill.slo.measures import COUNTS, MEASURES, RATES, VALUES, token_deadlines
 from servedrill.slo.objectives import Objective
+from servedrill.slo.quality import calibration_error, logprob_drift_nats
 from servedrill.slo.slo import Sli, Slo, event_of, slos_of
 
 SPAN: dict[str, Any] = {"start_ns": at(0), "end_ns": at(12)}
@@ -268,3 +269,24 @@ def test_deadlines_met_are_never_more_than_there_were(
         met, total = token_deadlines(request, Objective(ttft_s=ttft_s, tpot_s=tpot_s))
         assert 0 <= met <= total
         assert met <= len(request.gaps_ns) + 1
+
+
+# ---- model quality
+
+
+def test_drift_and_calibration() -> None:
+    """Drift is nothing for the same log-probabilities; one that is as sure as it is right has no error, one that is always sure has its mistakes."""
+    assert logprob_drift_nats([-0.1, -2.0], [-0.1, -2.0]) == 0
+    assert logprob_drift_nats([-0.1, -2.0], [-0.2, -1.7]) == pytest.approx(0.2)
+    assert math.isnan(logprob_drift_nats([], []))
+    assert calibration_error([(0.75, True)] * 3 + [(0.75, False)]) == pytest.approx(0)
+    assert calibration_error([(1.0, True)] * 6 + [(1.0, False)] * 4) == pytest.approx(0.4)
+    assert math.isnan(calibration_error([]))
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=40))
+def test_calibration_error_is_a_share(answers: list[tuple[float, bool]]) -> None:
+    """Between 0 and 1, in one bin never more than in ten."""
+    error = calibration_error(answers)
+    assert -1e-9 <= error <= 1 + 1e-9
+    assert calibration_error(answers, bins=1) <= error + 1e-9
