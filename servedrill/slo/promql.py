@@ -77,21 +77,26 @@ def _histogram(slo: Slo) -> Query | str:
     below = [bound for bound in bounds if bound <= limit]
     if not below:
         return f"{name} has no bucket at or below {limit:g} s"
-    within = _metric(f"{name}_bucket", slo.sli.selector, f'le="{_le(below[-1])}"')
+    above = next((bound for bound in bounds if bound > limit), None)
     total = _metric(f"{name}_count", slo.sli.selector)
-    note = (
-        ""
-        if below[-1] == limit
-        else f"{limit:g} s is no bound of the histogram: {below[-1]:g} s is used, which is stricter"
-    )
+    within = [
+        f"sum(rate({_metric(f'{name}_bucket', slo.sli.selector, _le(bound))}[{WINDOW}]))"
+        for bound in (below[-1], above)
+        if bound
+    ]
+    good, note = within[0], ""
+    if below[-1] != limit and above is not None:
+        part = (limit - below[-1]) / (above - below[-1])
+        good = f"({within[0]} + {part:.6g} * ({within[1]} - {within[0]}))"
+        note = f"{limit:g} s is no bound of the histogram: interpolated between {below[-1]:g} and {above:g} s, as histogram_quantile does"
     if slo.sli.measure == "max_stall_s":
         note = "; ".join(filter(None, [note, "counts gaps between tokens, not requests"]))
-    return Query(f"1 - (sum(rate({within}[{WINDOW}])) / sum(rate({total}[{WINDOW}])))", note)
+    return Query(f"1 - ({good} / sum(rate({total}[{WINDOW}])))", note)
 
 
 def _le(bound: float) -> str:
     """As prometheus_client writes a bound: ``1.0``, ``0.75``."""
-    return repr(float(bound))
+    return f'le="{float(bound)!r}"'
 
 
 def _metric(name: str, *matchers: str) -> str:

@@ -98,6 +98,7 @@ def budget_left(
                             seconds=seconds,
                             bad_ratio=bad_ratio,
                             spend=share,
+                            alerts=drill_replay(slo, history) if share else [],
                         )
                     )
     return {
