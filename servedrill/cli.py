@@ -13,7 +13,7 @@ from pathlib import Path
 
 from servedrill import __version__
 from servedrill.errors import ExitCode, ServedrillError, UsageError
-from servedrill.slo import budget_cli, slo_cli
+from servedrill.slo import alerts_cli, budget_cli, slo_cli
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     judge.set_defaults(run=_judge)
 
-    for part in (slo_cli, budget_cli):
+    for part in (slo_cli, budget_cli, alerts_cli):
         part.register(commands)
 
     commands.add_parser(

@@ -1,0 +1,123 @@
+"""A Grafana dashboard from the same SLOs as the rules: budgets, burn rates, and what an LLM service shows of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from servedrill.slo import llm_rules as names
+from servedrill.slo.promql import Query, query_of
+from servedrill.slo.rules import LEFT, recorded
+from servedrill.slo.slo import Slo
+from servedrill.slo.windows import burn_alerts
+
+SCHEMA_VERSION = 39
+"""Grafana 11; newer ones read it and move it on."""
+SOURCE = {"type": "prometheus", "uid": "${source}"}
+_WIDTH, _STAT_WIDTH = 24, 6
+
+
+def dashboard_of(slos: list[Slo], *, title: str = "LLM service objectives") -> dict[str, Any]:
+    """As Grafana imports it: Dashboards, New, Import."""
+    told = [slo for slo in slos if isinstance(query_of(slo), Query)]
+    panels: list[dict[str, Any]] = [_row("Error budgets")]
+    for slo in told:
+        name = slo.name + (" (SLA)" if slo.agreement == "sla" else "")
+        panels.append(_panel("stat", f"{name}: budget left", [(f'{LEFT}{{slo="{slo.name}"}}', "")], unit="percentunit", width=_STAT_WIDTH, steps=[(None, "red"), (0, "orange"), (0.25, "green")]))  # fmt: skip
+    panels.append(_row("Burn rates: 1 spends the budget exactly in its period"))
+    for slo in told:
+        alerts = [alert for alert in burn_alerts(slo.period_s, slo.alert_windows) if alert.threshold(slo.target) < 1]
+        if slo.agreement == "sla" or slo.conditions or not alerts:
+            continue
+        burns = [
+            (f"{recorded(slo, window_s)} / {slo.budget_ratio:.10g}", legend)
+            for alert in alerts[:1]
+            for window_s, legend in ((alert.short_s, "short window"), (alert.long_s, "long window"))
+        ]
+        panels.append(
+            _panel("timeseries", f"{slo.name}: burn rate", burns, steps=[(None, "green"), (alerts[0].factor, "red")])
+        )
+    panels.append(_row("Engines"))
+    quantile = "histogram_quantile({q}, sum by (le, model_name) (rate({name}[5m])))"
+    for what, unit, targets in (
+        ("Time to first token", "s", [(quantile.format(q=q, name=names.TTFT), f"p{q * 100:g} {{{{model_name}}}}") for q in (0.5, 0.95, 0.99)]),
+        ("Time per output token", "s", [(quantile.format(q=q, name="vllm:request_time_per_output_token_seconds_bucket"), f"p{q * 100:g} {{{{model_name}}}}") for q in (0.5, 0.95, 0.99)]),
+        ("Gap between tokens", "s", [(quantile.format(q=q, name="vllm:inter_token_latency_seconds_bucket"), f"p{q * 100:g} {{{{model_name}}}}") for q in (0.5, 0.99)]),
+        ("Tokens generated", "short", [(f"sum by (model_name) (rate({names.GENERATED}[1m]))", "{{model_name}} tokens/s")]),
+        ("Requests", "short", [(names.RUNNING, "running {{instance}}"), (names.WAITING, "waiting {{instance}}")]),
+        ("KV cache", "percentunit", [(names.KV_USAGE, "{{instance}}")]),
+        ("Ended, by reason", "reqps", [(f"sum by (finished_reason) (rate({names.ENDED}[1m]))", "{{finished_reason}}")]),
+        ("Refused and preempted", "reqps", [(f"sum by (reason) (rate({names.REFUSED}[1m]))", "refused: {{reason}}"), (f"sum(rate({names.PREEMPTIONS}[1m]))", "preempted")]),
+    ):  # fmt: skip
+        panels.append(_panel("timeseries", what, targets, unit=unit))
+    _place(panels)
+    return {
+        "title": title,
+        "uid": "servedrill-slo",
+        "schemaVersion": SCHEMA_VERSION,
+        "version": 1,
+        "editable": True,
+        "tags": ["servedrill", "slo"],
+        "time": {"from": "now-6h", "to": "now"},
+        "refresh": "30s",
+        "templating": {
+            "list": [{"name": "source", "label": "Prometheus", "type": "datasource", "query": "prometheus"}]
+        },
+        "annotations": {
+            "list": [
+                {
+                    "name": "alerts",
+                    "enable": True,
+                    "iconColor": "red",
+                    "datasource": SOURCE,
+                    "expr": 'ALERTS{alertstate="firing", severity="page"}',
+                    "titleFormat": "{{alertname}} {{slo}}",
+                }
+            ]
+        },
+        "panels": panels,
+    }
+
+
+def _row(title: str) -> dict[str, Any]:
+    return {"type": "row", "title": title, "collapsed": False, "panels": [], "gridPos": {"w": _WIDTH, "h": 1}}
+
+
+def _panel(
+    kind: str,
+    title: str,
+    targets: list[tuple[str, str]],
+    *,
+    unit: str = "short",
+    width: int = 12,
+    steps: list[tuple[float | None, str]] | None = None,
+) -> dict[str, Any]:
+    defaults: dict[str, Any] = {"unit": unit, "min": None if kind == "stat" else 0}
+    if steps:
+        defaults["thresholds"] = {
+            "mode": "absolute",
+            "steps": [{"value": value, "color": color} for value, color in steps],
+        }
+        defaults["custom"] = {"thresholdsStyle": {"mode": "dashed"}}
+    return {
+        "type": kind,
+        "title": title,
+        "datasource": SOURCE,
+        "gridPos": {"w": width, "h": 4 if kind == "stat" else 8},
+        "fieldConfig": {"defaults": defaults, "overrides": []},
+        "targets": [
+            {"refId": chr(ord("A") + index), "datasource": SOURCE, "expr": expr, "legendFormat": legend or "__auto"}
+            for index, (expr, legend) in enumerate(targets)
+        ],
+    }
+
+
+def _place(panels: list[dict[str, Any]]) -> None:
+    """From left to right, a new line where one is full; ids as Grafana wants them."""
+    x = y = height = 0
+    for index, panel in enumerate(panels, start=1):
+        place = panel["gridPos"]
+        if x + place["w"] > _WIDTH or panel["type"] == "row":
+            x, y, height = 0, y + height, 0
+        panel["id"] = index
+        place |= {"x": x, "y": y}
+        x, height = x + place["w"], max(height, place["h"])
