@@ -86,7 +86,10 @@ def read_documents(path: Path) -> tuple[list[Document], list[Mistake]]:
         "JSON": _json,
         "TOML": _toml,
     }
-    documents, mistakes = reader[form](str(path), text)
+    try:
+        documents, mistakes = reader[form](str(path), text)
+    except RecursionError:
+        return [], [Mistake(str(path), START, "", "is nested too deeply")]
     spread = [one for document in documents for one in _spread(document)]
     if not spread and not mistakes:
         mistakes = [Mistake(str(path), START, "", "no object in it", expected="apiVersion, kind, metadata, spec")]
@@ -209,8 +212,8 @@ def _json(file: str, text: str) -> tuple[list[Document], list[Mistake]]:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         return [], [Mistake(file, Position(error.lineno, error.colno), "", f"is no JSON: {error.msg}")]
-    except RecursionError:
-        return [], [Mistake(file, START, "", "is nested too deeply")]
+    except ValueError as error:  # a number of thousands of digits
+        return [], [Mistake(file, START, "", f"cannot be read: {error}")]
     # A tab can only be white space here, and YAML has none of it.
     documents, mistakes = _yaml(file, text.replace("\t", " "))
     mistakes = [mistake for mistake in mistakes if mistake.what.startswith("key ")]
@@ -225,7 +228,7 @@ def _json(file: str, text: str) -> tuple[list[Document], list[Mistake]]:
 def _toml(file: str, text: str) -> tuple[list[Document], list[Mistake]]:
     try:
         value = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         match = re.search(r"^(.*) \(at (?:line (\d+), column (\d+)|end of document)\)$", str(error))
         last = Position(text.count("\n") + 1, len(text) - text.rfind("\n"))
         where = Position(int(match[2]), int(match[3])) if match and match[2] else last

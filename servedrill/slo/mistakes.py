@@ -17,6 +17,8 @@ from msgspec import inspect as types
 if TYPE_CHECKING:
     from servedrill.slo.documents import Document
 
+NUMBER_MAX = 1e15
+"""Beyond it are infinities, what is no number at all, and slips of the hand."""
 Key = tuple[str | int, ...]
 """A path from the top of an object: keys of mappings, indexes of lists."""
 
@@ -204,7 +206,7 @@ def _fits(value: Any, type_: types.Type) -> bool:
         case types.IntType():
             return isinstance(value, int) and not isinstance(value, bool)
         case types.FloatType():
-            return isinstance(value, int | float) and not isinstance(value, bool)
+            return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < NUMBER_MAX
         case types.StrType():
             return isinstance(value, str)
         case types.LiteralType():
@@ -225,7 +227,7 @@ def _named(type_: types.Type) -> str:
         case types.IntType():
             return "a whole number"
         case types.FloatType():
-            return "a number"
+            return "a number, finite and no giant"
         case types.StrType():
             return "a text"
         case types.LiteralType():

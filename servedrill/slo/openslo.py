@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -39,6 +39,7 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _PREFIX = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 DESCRIPTION_MAX = 1050
+SLICE_S_MIN = 0.1
 
 
 class SloFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -621,8 +622,9 @@ class _Reader:
             self._wrong(document, key, "'timeSliceWindow' is missing", expected=durations.FORM + ", or minutes")
             return None
         slice_s = durations.seconds(window) if isinstance(window, str) else window * 60
-        if slice_s is None or not slice_s > 0:
-            self._wrong(document, (*key, "timeSliceWindow"), f"is {window!r}", expected=durations.FORM + ", or minutes")
+        if slice_s is None or slice_s < SLICE_S_MIN:
+            expected = f"{durations.FORM}, or minutes; {SLICE_S_MIN:g} s or more"
+            self._wrong(document, (*key, "timeSliceWindow"), f"is {window!r}", expected=expected)
             return None
         return slice_s
 
@@ -645,7 +647,8 @@ class _Reader:
         if window.is_rolling:
             self._wrong(document, (*key, "isRolling"), "is rolling and has a calendar", expected="one of them")
         try:
-            zone = ZoneInfo(window.calendar.time_zone)
+            # Everybody has UTC, also a system without the IANA data base.
+            zone = UTC if window.calendar.time_zone == "UTC" else ZoneInfo(window.calendar.time_zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             self._wrong(
                 document,

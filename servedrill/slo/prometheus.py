@@ -23,12 +23,17 @@ class Prometheus:
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"{url!r} is no URL", where="Prometheus", expected="http://host:port")
+        if "@" in url.split("/")[2]:
+            raise UsageError("a password in the URL", where="Prometheus", expected=f"a token in the variable {TOKEN}")
         self.url = url.rstrip("/")
         self._timeout_s = timeout_s
 
     def value(self, query: str) -> float:
         """The one number that a query comes to; NaN where it has no result. Raises `UsageError`."""
-        result = self._get("query", query=query).get("result", [])
+        data = self._get("query", query=query)
+        result = data.get("result", [])
+        if data.get("resultType") == "scalar":
+            return float(result[1])
         if not result:
             return math.nan
         if len(result) > 1:

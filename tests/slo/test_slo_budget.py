@@ -349,6 +349,7 @@ SERIES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(RATIOS, TARGETS, st.floats(0, 400 * D), PERIODS)
 def test_spend_is_never_negative(bad_ratio: float, target: float, seconds: float, period_s: float) -> None:
     """It grows with everything that is bad, and a whole period at a burn rate of 1 spends exactly all."""
@@ -359,6 +360,7 @@ def test_spend_is_never_negative(bad_ratio: float, target: float, seconds: float
     assert budget_of("x", bad_ratio, target=target, period_s=period_s).spent == pytest.approx(burn(bad_ratio, target))
 
 
+@settings(deadline=None)
 @given(PERIODS, st.sampled_from(["sloth", "pyrra"]))
 def test_windows_are_consistent(period_s: float, dialect: str) -> None:
     """The short one within the long one, within the period; slower alerts look at longer windows; in Sloth's, the long window at its factor spends its share."""

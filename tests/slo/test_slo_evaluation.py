@@ -284,6 +284,7 @@ def test_drift_and_calibration() -> None:
     assert math.isnan(calibration_error([]))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=40))
 def test_calibration_error_is_a_share(answers: list[tuple[float, bool]]) -> None:
     """Between 0 and 1, in one bin never more than in ten."""
