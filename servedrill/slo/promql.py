@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from servedrill.slo.durations import short
-from servedrill.slo.openslo import WINDOW
-from servedrill.slo.slo import SIGNS, Slo
+from servedrill.slo.slo import SIGNS, WINDOW, Slo
 
 _LATENCY = (
     0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0, 160.0, 640.0, 2560.0,

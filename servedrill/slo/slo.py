@@ -15,6 +15,8 @@ from servedrill.slo.schema import Method, Op
 
 DAY_S = 86_400.0
 PERIOD_S = 30 * DAY_S
+WINDOW = "$window"
+"""Stands for the range in a query."""
 Agreement = Literal["slo", "sla"]
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {

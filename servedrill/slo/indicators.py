@@ -1,0 +1,286 @@
+"""Indicators of SLO files: what is measured, where servedrill or Prometheus is the source."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from servedrill.slo import schema
+from servedrill.slo.documents import Document
+from servedrill.slo.measures import COUNTS, MEASURES, OBSERVED, RATES, VALUES
+from servedrill.slo.mistakes import Key, meant, mistakes_of, repaired
+from servedrill.slo.objectives import Objective
+from servedrill.slo.objects import Objects
+from servedrill.slo.slo import WINDOW, Sli
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def sli_of(objects: Objects, document: Document, spec: schema.SloSpec) -> Sli | None:
+    composite = [
+        index for index, one in enumerate(spec.objectives) if one.indicator is not None or one.indicator_ref is not None
+    ]
+    for index in composite:
+        objects.wrong(
+            document,
+            ("spec", "objectives", index),
+            "an indicator of its own makes a composite SLO, which is not judged",
+            hint="write an SLO of its own for it",
+        )
+    if composite:
+        return None
+    if (spec.indicator is None) == (spec.indicator_ref is None):
+        objects.wrong(
+            document,
+            ("spec",),
+            "has both" if spec.indicator else "has no indicator",
+            expected="either indicator or indicatorRef",
+        )
+        return None
+    if spec.indicator is not None:
+        return indicator(objects, document, ("spec", "indicator", "spec"), spec.indicator.spec)
+    known = objects.named("SLI", str(spec.indicator_ref), document, ("spec", "indicatorRef"))
+    if known is None:
+        return None
+    return indicator(objects, known.document, ("spec",), known.object.spec)
+
+
+def indicator(objects: Objects, document: Document, key: Key, spec: schema.SliSpec) -> Sli | None:
+    if (spec.threshold_metric is None) == (spec.ratio_metric is None):
+        objects.wrong(
+            document,
+            key,
+            "has both" if spec.ratio_metric else "measures nothing",
+            expected="either thresholdMetric or ratioMetric",
+        )
+        return None
+    if spec.threshold_metric is not None:
+        return _threshold(objects, document, (*key, "thresholdMetric"), spec.threshold_metric)
+    assert spec.ratio_metric is not None
+    return _ratio(objects, document, (*key, "ratioMetric"), spec.ratio_metric)
+
+
+def _type(objects: Objects, document: Document, key: Key, metric: schema.Metric) -> str:
+    """``servedrill`` or ``prometheus``; empty for any other, which is a mistake."""
+    source = metric.metric_source
+    type_, where = source.type, (*key, "metricSource", "type")
+    if source.metric_source_ref:
+        known = objects.named(
+            "DataSource", source.metric_source_ref, document, (*key, "metricSource", "metricSourceRef")
+        )
+        if known is None:
+            return ""
+        type_ = type_ or known.object.spec.type
+    if not type_:
+        objects.wrong(document, (*key, "metricSource"), "'type' is missing", expected="servedrill or Prometheus")
+        return ""
+    if type_.lower() not in ("servedrill", "prometheus"):
+        objects.wrong(
+            document,
+            where,
+            f"{type_!r} cannot be read",
+            expected="servedrill or Prometheus",
+            hint=meant(type_, ["servedrill", "Prometheus"]),
+        )
+        return ""
+    return type_.lower()
+
+
+def _spec(objects: Objects, document: Document, key: Key, metric: schema.Metric, type_: type[S]) -> S | None:
+    """The part of a source that only one implementation knows."""
+    below = (*key, "metricSource", "spec")
+    if "spec" not in _at(document.value, (*key, "metricSource")):
+        objects.wrong(document, (*key, "metricSource"), "'spec' is missing", expected=", ".join(_keys(type_)))
+        return None
+    mistakes = mistakes_of(document, type_, below)
+    objects.mistakes += mistakes
+    if mistakes:
+        objects.doubtful |= {(document.file, document.at(()), mistake.path) for mistake in mistakes}
+        fixed = repaired(document.below(below), type_)
+        return None if fixed is None else msgspec.convert(fixed.value, type_)
+    return msgspec.convert(metric.metric_source.spec, type_)
+
+
+def _query(objects: Objects, document: Document, key: Key, metric: schema.Metric) -> str:
+    found = _spec(objects, document, key, metric, schema.PrometheusQuery)
+    if found is None:
+        return ""
+    _has_window(objects, document, (*key, "metricSource", "spec", "query"), found.query)
+    return found.query
+
+
+def _has_window(objects: Objects, document: Document, key: Key, query: str) -> None:
+    if WINDOW not in query:
+        objects.wrong(
+            document,
+            key,
+            f"has no {WINDOW}",
+            expected=f"a query over the range {WINDOW}, such as sum(increase(errors_total[{WINDOW}]))",
+        )
+
+
+def _threshold(objects: Objects, document: Document, key: Key, metric: schema.Metric) -> Sli | None:
+    type_ = _type(objects, document, key, metric)
+    if type_ == "prometheus":
+        found = _spec(objects, document, key, metric, schema.PrometheusQuery)
+        return Sli(value_query=found.query) if found else None
+    value = _spec(objects, document, key, metric, schema.ServedrillValue) if type_ else None
+    if value is None:
+        return None
+    below = (*key, "metricSource", "spec")
+    if value.measure not in MEASURES:
+        _unknown(objects, document, (*below, "measure"), value.measure, MEASURES, COUNTS)
+        return None
+    if (value.measure == OBSERVED) != bool(value.name):
+        what = "'name' is missing" if value.measure == OBSERVED else "'name' is for the measure 'observed' only"
+        objects.wrong(document, (*below, "name") if value.name else below, what)
+    deadlines = value.measure in VALUES and VALUES[value.measure].deadlines
+    limits = value.measure in RATES and RATES[value.measure].limits
+    return Sli(
+        measure=value.measure,
+        cls=value.cls,
+        limits=_limits(objects, document, below, value, deadlines=deadlines, limits=limits),
+        observed=value.name,
+        selector=value.selector,
+    )
+
+
+def _ratio(objects: Objects, document: Document, key: Key, metric: schema.RatioMetric) -> Sli | None:
+    numerators = [name for name in ("good", "bad", "raw") if getattr(metric, name) is not None]
+    if len(numerators) != 1:
+        objects.wrong(
+            document, key, f"has {' and '.join(numerators) or 'no numerator'}", expected="one of good, bad, raw"
+        )
+        return None
+    numerator = numerators[0]
+    if (metric.total is None) != (numerator == "raw"):
+        objects.wrong(
+            document,
+            key,
+            "'total' is missing" if metric.total is None else "'total' beside 'raw'",
+            expected="good or bad with total, or raw alone",
+        )
+        return None
+    if (metric.raw_type is not None) != (numerator == "raw"):
+        objects.wrong(document, key, "'rawType' goes with 'raw', and 'raw' with it")
+    upper: schema.Metric = getattr(metric, numerator)
+    types = [_type(objects, document, (*key, numerator), upper)]
+    if metric.total is not None:
+        types.append(_type(objects, document, (*key, "total"), metric.total))
+    if "" in types:
+        return None
+    if len(set(types)) > 1:
+        objects.wrong(document, key, f"{numerator} and total are of different types", expected="one type")
+        return None
+    if types[0] == "prometheus":
+        return _prometheus_ratio(objects, document, key, metric, numerator, upper)
+    if numerator != "good" or metric.total is None:
+        objects.wrong(document, (*key, numerator), "servedrill counts good ones of all", expected="good and total")
+        return None
+    return _counts(objects, document, key, upper, metric.total)
+
+
+def _prometheus_ratio(
+    objects: Objects, document: Document, key: Key, metric: schema.RatioMetric, numerator: str, upper: schema.Metric
+) -> Sli:
+    query = _query(objects, document, (*key, numerator), upper)
+    if numerator == "raw":
+        return Sli(ratio_query=query if metric.raw_type != "failure" else f"1 - ({query})")
+    assert metric.total is not None
+    total = _query(objects, document, (*key, "total"), metric.total)
+    return Sli(
+        good_query=query if numerator == "good" else "",
+        bad_query=query if numerator == "bad" else "",
+        total_query=total,
+    )
+
+
+def _counts(
+    objects: Objects, document: Document, key: Key, good_metric: schema.Metric, total_metric: schema.Metric
+) -> Sli | None:
+    good = _spec(objects, document, (*key, "good"), good_metric, schema.ServedrillCount)
+    total = _spec(objects, document, (*key, "total"), total_metric, schema.ServedrillCount)
+    if good is None or total is None:
+        return None
+    where_good, where_total = ((*key, name, "metricSource", "spec") for name in ("good", "total"))
+    pairs = {count.good: name for name, count in COUNTS.items()}
+    if good.count not in pairs:
+        _unknown(objects, document, (*where_good, "count"), good.count, pairs, ())
+        return None
+    measure = pairs[good.count]
+    count = COUNTS[measure]
+    if total.count != count.total:
+        objects.wrong(
+            document,
+            (*where_total, "count"),
+            f"{total.count!r} is not what {good.count!r} is a part of",
+            expected=repr(count.total),
+        )
+    if total.cls != good.cls:
+        objects.wrong(
+            document,
+            (*where_total, "class") if total.cls else where_total,
+            f"class {total.cls!r}, but good is of {good.cls!r}",
+            expected="the same class",
+        )
+    limits = _limits(objects, document, where_good, good, deadlines=count.deadlines, limits=count.limits)
+    for name in ("ttft_s", "tpot_s", "max_stall_s"):
+        if getattr(total, name) is not None:
+            objects.wrong(document, (*where_total, name), f"{name} has no use in total", expected="it in good")
+    for where, one in ((where_good, good), (where_total, total)):
+        if one.promql:
+            _has_window(objects, document, (*where, "promql"), one.promql)
+    if bool(good.promql) != bool(total.promql):
+        objects.wrong(document, key, "promql in one of good and total", expected="it in both")
+    return Sli(
+        measure=measure,
+        cls=good.cls,
+        limits=limits,
+        selector=good.selector or total.selector,
+        good_query=good.promql,
+        total_query=total.promql,
+    )
+
+
+def _limits(
+    objects: Objects,
+    document: Document,
+    key: Key,
+    spec: schema.ServedrillValue | schema.ServedrillCount,
+    *,
+    deadlines: bool,
+    limits: bool,
+) -> Objective:
+    given = {name: getattr(spec, name) for name in ("ttft_s", "tpot_s", "max_stall_s")}
+    for name, value in given.items():
+        allowed = limits or (deadlines and name != "max_stall_s")
+        if value is not None and not allowed:
+            objects.wrong(
+                document,
+                (*key, name),
+                f"{name} has no use here",
+                hint="the limit of a value is `value` of the objective",
+            )
+        elif value is not None and not value > 0:
+            objects.wrong(document, (*key, name), f"is {value:g}", expected="seconds above 0")
+        elif value is None and deadlines and name != "max_stall_s":
+            objects.wrong(document, key, f"'{name}' is missing", expected="the deadlines ttft_s and tpot_s")
+    return Objective(**given)
+
+
+def _unknown(objects: Objects, document: Document, key: Key, word: str, known: Any, elsewhere: Any) -> None:
+    hint = meant(word, known)
+    if word in elsewhere:
+        hint = f"{word} is a ratio: write ratioMetric with {COUNTS[word].good} and {COUNTS[word].total}"
+    objects.wrong(document, key, f"{word!r} is not measured", expected=" or ".join(known), hint=hint)
+
+
+def _at(value: Any, key: Key) -> Any:
+    for step in key:
+        value = value[step]
+    return value
+
+
+def _keys(type_: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(field.encode_name for field in msgspec.structs.fields(type_))

@@ -1,0 +1,135 @@
+"""OpenSLO objects as they are read: each by itself (shape, name, labels), found by kind and name, with everything that is wrong."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from servedrill.slo import schema
+from servedrill.slo.documents import Document
+from servedrill.slo.mistakes import Key, Mistake, Position, dotted, meant, mistakes_of, repaired
+
+AGREEMENT = "agreement"
+"""The label that tells an SLA from an SLO."""
+WHEN_SPENT = "servedrill/when-spent"
+ALERT_WINDOWS = "servedrill/alert-windows"
+ANNOTATIONS = (WHEN_SPENT, ALERT_WINDOWS)
+DESCRIPTION_MAX = 1050
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_PREFIX = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An object whose shape is right."""
+
+    document: Document
+    object: Any
+
+
+class Objects:
+    """What files hold, by kind and name, and the mistakes that were found so far."""
+
+    def __init__(self) -> None:
+        self.mistakes: list[Mistake] = []
+        self.known: dict[tuple[str, str], Known] = {}
+        self.doubtful: set[tuple[str, Position, str]] = set()
+        """Paths of objects (by file and position) that were repaired: what else is wrong there follows from that."""
+
+    def take(self, document: Document) -> None:
+        """Look at the shape, the name and the labels of one object, and keep it."""
+        if not isinstance(document.value, dict):
+            self.wrong(document, (), "is no object", expected="apiVersion, kind, metadata, spec")
+            return
+        kind = document.value.get("kind")
+        if kind not in schema.KINDS:
+            if kind is None:
+                hint = next((meant(str(key), ["kind"]) for key in document.value if meant(str(key), ["kind"])), "")
+                self.wrong(document, (), "'kind' is missing", expected=" or ".join(schema.KINDS), hint=hint)
+            else:
+                self.wrong(
+                    document,
+                    ("kind",),
+                    f"{kind!r}",
+                    expected=" or ".join(schema.KINDS),
+                    hint=meant(str(kind), schema.KINDS),
+                )
+            return
+        mistakes = mistakes_of(document, schema.KINDS[kind])
+        if mistakes:
+            self.mistakes += mistakes
+            self.doubtful |= {(document.file, document.at(()), mistake.path) for mistake in mistakes}
+            fixed = repaired(document, schema.KINDS[kind])
+            if fixed is None:
+                return
+            document = fixed
+        found: Any = msgspec.convert(document.value, schema.KINDS[kind])
+        self._metadata(document, found.metadata)
+        if len(getattr(found.spec, "description", "")) > DESCRIPTION_MAX:
+            self.wrong(
+                document, ("spec", "description"), "is too long", expected=f"at most {DESCRIPTION_MAX} characters"
+            )
+        key = (kind, found.metadata.name)
+        if key in self.known:
+            first = self.known[key].document
+            position = first.at(("metadata", "name"))
+            self.wrong(
+                document,
+                ("metadata", "name"),
+                f"{kind} {found.metadata.name!r} twice, first at {first.file}:{position.line}",
+            )
+            return
+        self.known[key] = Known(document, found)
+
+    def _metadata(self, document: Document, metadata: schema.Metadata) -> None:
+        if not _NAME.fullmatch(metadata.name):
+            expected = "at most 63 lower-case letters, digits and dashes, a letter or digit at both ends"
+            self.wrong(document, ("metadata", "name"), f"{metadata.name!r} is no name", expected=expected)
+        for label in metadata.labels:
+            if not _LABEL.fullmatch(label):
+                self.wrong(
+                    document, ("metadata", "labels", label), f"{label!r} is no label", expected="letters, digits, - _ ."
+                )
+        for annotation in metadata.annotations:
+            prefix, slash, name = annotation.rpartition("/")
+            if not _LABEL.fullmatch(name) or (slash and not _PREFIX.fullmatch(prefix)):
+                self.wrong(
+                    document,
+                    ("metadata", "annotations", annotation),
+                    f"{annotation!r} is no annotation",
+                    expected="name or prefix/name",
+                )
+            elif prefix == "servedrill" and annotation not in ANNOTATIONS:
+                self.wrong(
+                    document,
+                    ("metadata", "annotations", annotation),
+                    f"unknown annotation {annotation!r}",
+                    expected=" or ".join(ANNOTATIONS),
+                    hint=meant(annotation, ANNOTATIONS),
+                )
+
+    def prometheus_url(self) -> str:
+        """Of the first data source of type Prometheus; empty without one."""
+        for (kind, _), known in self.known.items():
+            if kind == "DataSource" and known.object.spec.type.lower() == "prometheus":
+                return str(known.object.spec.connection_details.get("url", ""))
+        return ""
+
+    def named(self, kind: str, name: str, document: Document, key: Key) -> Known | None:
+        """The object that is referred to at ``key``; without one that is a mistake there."""
+        if found := self.known.get((kind, name)):
+            return found
+        names = [one for other, one in self.known if other == kind]
+        expected = " or ".join(names) or f"an object of kind {kind}"
+        self.wrong(document, key, f"no {kind} {name!r}", expected=expected, hint=meant(name, names))
+        return None
+
+    def wrong(self, document: Document, key: Key, what: str, *, expected: str = "", hint: str = "") -> None:
+        """Note a mistake, unless it follows from one that is noted already."""
+        if (document.file, document.at(()), dotted(key)) in self.doubtful:
+            return
+        self.mistakes.append(Mistake(document.file, document.value_at(key), dotted(key), what, expected, hint))
