@@ -319,7 +319,7 @@ def running(command: list[str], log: Path, ready: str) -> Iterator[None]:
                 return httpx.get(ready, timeout=1).status_code == 200
             return False
 
-        wait_for(up, what=ready, within_s=20, every_s=0.1)
+        wait_for(up, what=ready, within_s=30, every_s=0.1)
         yield
     finally:
         process.terminate()
@@ -388,7 +388,7 @@ def test_an_alert_fires_is_seen_and_resolves(tmp_path: Path) -> None:
         observer.start()
         try:
             recorded = 'servedrill:sli_bad:ratio_1h{slo="answers"}'
-            wait_for(lambda: server.value(recorded) == 0, what="a clean ratio", within_s=15, every_s=0.2)
+            wait_for(lambda: server.value(recorded) == 0, what="a clean ratio", within_s=30, every_s=0.2)
             assert not any(name == "SloBurnRate" for name, _ in observer.alerts)
             began = now_ns()
             journal.append(e.WindowOpened(t_ns=began, window="inject"))
@@ -416,7 +416,7 @@ def test_an_alert_fires_is_seen_and_resolves(tmp_path: Path) -> None:
     exporter.shutdown()
     exporter.server_close()
     history = History(read_events(path))
-    finding = AlertFired(alert="SloBurnRate", replica="answers", window="inject", within_s=20, resolves_within_s=20)(
+    finding = AlertFired(alert="SloBurnRate", replica="answers", window="inject", within_s=30, resolves_within_s=30)(
         history
     )
     assert finding.answer is Answer.PASS, finding.observed
@@ -424,7 +424,7 @@ def test_an_alert_fires_is_seen_and_resolves(tmp_path: Path) -> None:
         "page",
         "ticket",
     }
-    never = AlertFired(alert="SloBurnRate", replica="other", window="inject", within_s=20, resolves_within_s=20)(
+    never = AlertFired(alert="SloBurnRate", replica="other", window="inject", within_s=30, resolves_within_s=30)(
         history
     )
     assert never.answer is Answer.INCONCLUSIVE
