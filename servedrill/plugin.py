@@ -50,6 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--runs", default=".servedrill/runs", metavar="DIR", help="where runs are written (default: %(default)s)"
     )
+    group.addoption("--no-report", action="store_true", help="write no report.html into the run's folder")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -88,6 +89,8 @@ class DrillSession:
         self.has_drills = False
         self.usage_errors: list[str] = []
         self.open_drill: Drill | None = None
+        self.left: list[str] = []
+        """Where the run's report is, for the end of the output."""
 
     def check_options(self) -> None:
         """Raise `UsageError` for a stack file, an SLO file or a defect that cannot be used."""
@@ -253,7 +256,10 @@ class DrillSession:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self.run is not None:
+            from servedrill.reporting.leavings import leave
+
             self.run.close()
+            self.left = leave(self.run.folder, page=not self.config.getoption("no_report"))
         if self.usage_errors:
             session.exitstatus = ExitCode.USAGE
         elif (
@@ -272,6 +278,8 @@ class DrillSession:
         from servedrill.reporting.console import console_for, print_summary
 
         print_summary(console_for(self._terminal()), list(self.run.verdicts.values()), str(self.run.folder))
+        for line in self.left:
+            terminalreporter.write_line(line)
         terminalreporter.write_line(
             f"seed {self.run.options.seed}; run again with: pytest drills {' '.join(self.run.options.arguments())}"
         )

@@ -9,20 +9,22 @@ from servedrill.history.history import History
 
 
 def tries_of_each_call(history: History, window: str) -> list[list[Exchange]]:
-    """Each inner list is one call to a gateway: its tries in order; a client's own retry begins another call.
-
-    A window holds the calls whose first try fell into it.
-    """
+    """The `calls` whose first try fell into a window."""
     within = history.windows[window]
-    calls: list[list[Exchange]] = []
+    return [tries for tries in calls(history) if tries[0].t_request_ns in within]
+
+
+def calls(history: History) -> list[list[Exchange]]:
+    """Each inner list is one call to a gateway: its tries in order; a client's own retry begins another call."""
+    found: list[list[Exchange]] = []
     for exchanges in history.exchanges_of.values():
         current: list[Exchange] = []
         for exchange in exchanges:
             if exchange.attempt == "1" or not current:
                 current = []
-                calls.append(current)
+                found.append(current)
             current.append(exchange)
-    return [tries for tries in calls if tries[0].t_request_ns in within]
+    return found
 
 
 def retries(tries: list[Exchange]) -> list[tuple[Exchange, Exchange]]:

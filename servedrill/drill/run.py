@@ -4,6 +4,7 @@ RUN/run.json            seed, command that replays it, versions, options
 RUN/verdicts.json       one verdict a drill
 RUN/leases.jsonl        what was broken and put back
 RUN/<drill>/history.jsonl, verdict.json, stack.json, logs/
+RUN/report.html         the page that `servedrill.reporting` draws of all this
 """
 
 from __future__ import annotations
@@ -111,6 +112,7 @@ class Run:
         self._write()
 
     def close(self) -> None:
+        self._about["ended"] = datetime.now(UTC).isoformat()
         self._write()
         self.guard.close()
 

@@ -5,7 +5,6 @@ NO_COLOR and TERM=dumb are respected by rich itself.
 
 from __future__ import annotations
 
-import math
 import time
 from typing import IO
 
@@ -18,6 +17,7 @@ from rich.text import Text
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.checkers.verdict import Verdict
 from servedrill.load.messages import Status
+from servedrill.reporting.words import decisive, times
 
 STYLES = {Answer.PASS: "bold green", Answer.FAIL: "bold red", Answer.INCONCLUSIVE: "bold yellow"}
 _PLAIN_WIDTH = 140
@@ -128,19 +128,10 @@ def summary_table(verdicts: list[Verdict]) -> Table:
             verdict.drill + ("\n(control)" if verdict.control else ""),
             Text(verdict.answer.value.upper(), style=STYLES[verdict.answer]),
             verdict.hypothesis,
-            _decisive(verdict),
-            " / ".join(_seconds(value) for value in (verdict.detect_s, verdict.failover_s, verdict.recover_s)),
+            decisive(verdict),
+            times(verdict),
         )
     return table
-
-
-def _decisive(verdict: Verdict) -> str:
-    """What the verdict hangs on: the first refutation or doubt; else what was measured closest to a limit."""
-    doubts = [*verdict.of(Answer.FAIL), *verdict.of(Answer.INCONCLUSIVE)]
-    if doubts:
-        return "; ".join(f"{finding.checker}: {finding.observed}" for finding in doubts[:2])
-    measured = [finding for finding in verdict.findings if finding.figures and finding.threshold]
-    return f"{len(verdict.findings)} claims proven; " + "; ".join(finding.observed for finding in measured[:3])
 
 
 def _explained(finding: Finding) -> Text:
@@ -155,7 +146,3 @@ def _explained(finding: Finding) -> Text:
     if finding.evidence:
         text.append(f"\n               evidence {', '.join(finding.evidence)}", style="dim")
     return text
-
-
-def _seconds(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.1f} s"

@@ -1,0 +1,75 @@
+"""The few sentences and figures that the table, the page, the summaries and the incident file have in common."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from servedrill.checkers.finding import Answer
+from servedrill.checkers.verdict import Verdict
+
+ORDER = (Answer.FAIL, Answer.INCONCLUSIVE, Answer.PASS)
+"""What has to be read first stands first."""
+
+
+def worst_of(answers: Iterable[Answer]) -> Answer:
+    """The answer of several together; nothing judged is INCONCLUSIVE."""
+    found = set(answers)
+    return next((answer for answer in ORDER if answer in found), Answer.INCONCLUSIVE)
+
+
+def decisive(verdict: Verdict) -> str:
+    """What the verdict hangs on: the first refutations or doubts; else some of what was measured against a limit."""
+    doubts = [*verdict.of(Answer.FAIL), *verdict.of(Answer.INCONCLUSIVE)]
+    if doubts:
+        return "; ".join(f"{finding.checker}: {finding.observed}" for finding in doubts[:2])
+    measured = [finding for finding in verdict.findings if finding.figures and finding.threshold]
+    return f"{len(verdict.findings)} claims proven; " + "; ".join(finding.observed for finding in measured[:3])
+
+
+def seconds(value: float | None) -> str:
+    """``0.4 s``; a dash where there was nothing to time."""
+    return "-" if value is None or math.isnan(value) else f"{value:.1f} s"
+
+
+def times(verdict: Verdict) -> str:
+    """Detect, fail over, recover."""
+    return " / ".join(seconds(value) for value in (verdict.detect_s, verdict.failover_s, verdict.recover_s))
+
+
+def duration(value_s: float | None) -> str:
+    """A time as people say it, from microseconds to hours; ``never`` for what did not come."""
+    if value_s is None or math.isnan(value_s):
+        return "-"
+    if math.isinf(value_s):
+        return "never"
+    if value_s < 0.9995:
+        return f"{value_s * 1e3:.3g} ms"
+    if value_s < 120:
+        return f"{value_s:.3g} s"
+    minutes, rest = divmod(round(value_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 drill``, ``2 drills``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def headline(answers: list[Answer]) -> str:
+    """A run in one sentence."""
+    if not answers:
+        return "Nothing was judged"
+    failed, unsure = answers.count(Answer.FAIL), answers.count(Answer.INCONCLUSIVE)
+    proven = len(answers) - failed - unsure
+    if not failed and not unsure:
+        return "The drill held" if proven == 1 else f"All {proven} drills held"
+    parts = [
+        f"{number} {what}"
+        for number, what in ((failed, "failed"), (unsure, "could not be judged"), (proven, "held"))
+        if number
+    ]
+    return (
+        f"Of {count(len(answers), 'drill')}, " + ", ".join(parts) if len(answers) > 1 else f"The drill {parts[0][2:]}"
+    )
