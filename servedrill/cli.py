@@ -13,8 +13,8 @@ from pathlib import Path
 
 from servedrill import __version__
 from servedrill.errors import ExitCode, ServedrillError, UsageError
+from servedrill.reporting.command import add_commands
 from servedrill.slo import alerts_cli, budget_cli, slo_cli
-from servedrill.reporting.command import add_report
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for part in (slo_cli, budget_cli, alerts_cli):
         part.register(commands)
-    add_report(commands)
+    add_commands(commands)
 
     commands.add_parser(
         "toxiproxy", help="run the fault proxy (Toxiproxy's API); `servedrill toxiproxy --help` tells more"

@@ -191,14 +191,16 @@ class DrillSession:
                     self.open_drill = None
                     if not drill.ended:
                         drill.end(interrupted=interrupted or "the drill did not get to its end")
-                        self._judge(drill)
+                        self._judge(drill, item)
 
-    def _judge(self, drill: Drill) -> Verdict:
+    def _judge(self, drill: Drill, item: pytest.Item) -> Verdict:
         from servedrill.checkers.verdict import judge_folder
+        from servedrill.reporting.junit import properties
 
         assert self.run is not None
         verdict = judge_folder(drill.folder)
         self.run.add(drill.folder.name, verdict)
+        item.user_properties += properties(verdict, drill.folder)
         return verdict
 
     @pytest.hookimpl(wrapper=True)
@@ -212,10 +214,10 @@ class DrillSession:
                 result = yield
             except BaseException as error:
                 drill.end(interrupted=f"{type(error).__name__}: {error}")
-                self._judge(drill)
+                self._judge(drill, pyfuncitem)
                 raise
             drill.end()
-        self._raise_for(self._judge(drill))
+        self._raise_for(self._judge(drill, pyfuncitem))
         return result
 
     def _raise_for(self, verdict: Verdict) -> None:

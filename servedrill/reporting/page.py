@@ -73,9 +73,9 @@ class DrillPage(msgspec.Struct, frozen=True, kw_only=True):
         return {name: number for number, story in enumerate(self.stories, start=1) for name in story.names}
 
 
-def write_page(run: StoredRun, target: Path) -> None:
+def write_page(run: StoredRun, target: Path, drills: list[DrillPage]) -> None:
     """The report of a run, as one file; complete or not there at all."""
-    page = render(run)
+    page = render(run, drills)
     beside = target.with_name(target.name + ".part")
     try:
         beside.write_bytes(page.encode(errors="replace"))
@@ -87,9 +87,8 @@ def write_page(run: StoredRun, target: Path) -> None:
         ) from error
 
 
-def render(run: StoredRun) -> str:
+def render(run: StoredRun, drills: list[DrillPage]) -> str:
     """The page as text."""
-    drills = [drill_page(drill) for drill in run.drills]
     scripts = [_asset("uPlot.iife.min.js"), _asset("report.js")]
     style = _asset("uPlot.min.css") + _asset("report.css")
     return (

@@ -43,6 +43,10 @@ class StackFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     kind: Literal["embedded"] = "embedded"
     name: str = "embedded"
     environment: Literal["local", "staging", "production"] = "local"
+    owner: str = ""
+    """Who answers for the stack: a team, a person. For incident files."""
+    escalation: str = ""
+    """Whom to turn to when the owner does not answer."""
     embedded: Embedded = Embedded()
 
 

@@ -1,0 +1,85 @@
+"""A run in Markdown: for a CI job's page, a merge request, a chat."""
+
+from __future__ import annotations
+
+import html
+import re
+
+from servedrill.checkers.finding import Answer, Finding
+from servedrill.reporting.runs import StoredDrill, StoredRun
+from servedrill.reporting.words import count, decisive, headline, times
+
+SIGNS = {Answer.PASS: "✅ PASS", Answer.FAIL: "❌ FAIL", Answer.INCONCLUSIVE: "⚠️ INCONCLUSIVE"}
+_LONGEST = 400
+_SPECIAL = re.compile(r"([\\`*_\[\]|~]|^[#+=-]|:(?=//)|(?<=www)\.)")
+_NUMBERED = re.compile(r"^(\d+)([.)])")
+
+
+def plain(text: object, longest: int = _LONGEST) -> str:
+    """Text that a stack or a file gave, so that it shows as it is: no markup, no links, no mention of anyone, one line."""
+    words = " ".join(str(text).split())
+    if len(words) > longest:
+        words = words[:longest] + " …"
+    words = _SPECIAL.sub(r"\\\1", html.escape(words, quote=False)).replace("@", "@<!-- -->")
+    return _NUMBERED.sub(r"\1\\\2", words)
+
+
+def code(text: object) -> str:
+    """The same as code; backticks in it cannot end it."""
+    words = " ".join(str(text).split())[:_LONGEST]
+    fence = "`" * (max((len(run) for run in re.findall("`+", words)), default=0) + 1)
+    space = " " if "`" in words else ""
+    return f"{fence}{space}{words}{space}{fence}"
+
+
+def summary(run: StoredRun) -> str:
+    """Headline, table, and what was not proven."""
+    about = run.about
+    lines = [f"## servedrill: {headline(run.answers)}", ""]
+    if about.options.control:
+        lines += ["**Control**: everything ran but the faults.", ""]
+    if about.options.defects:
+        lines += [f"Started with {', '.join(code(defect) for defect in about.options.defects)}.", ""]
+    if run.drills:
+        lines += ["| drill | verdict | what decided | detect / fail over / recover |", "|---|---|---|---|"]
+        lines += [_row(drill) for drill in run.drills]
+    for drill in run.drills:
+        doubts = [*drill.verdict.of(Answer.FAIL), *drill.verdict.of(Answer.INCONCLUSIVE)]
+        if doubts:
+            lines += [
+                "",
+                f"<details><summary>{html.escape(drill.name)}: {count(len(doubts), 'claim')} not proven</summary>",
+                "",
+            ]
+            for finding in doubts:
+                lines += finding_lines(finding)
+            lines += ["", "</details>"]
+    lines += ["", f"Seed {about.seed}, run {code(run.folder.name)}."]
+    replays = {drill.replay: None for drill in run.drills if drill.verdict.answer is not Answer.PASS and drill.replay}
+    if replays:
+        lines += [
+            "",
+            "Again:",
+            "",
+            "```sh",
+            *(" ".join(replay.split()).replace("```", "") for replay in replays),
+            "```",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def finding_lines(finding: Finding) -> list[str]:
+    """One finding as a list item."""
+    lines = [f"- **{finding.answer.value.upper()}** {plain(finding.claim)}  "]
+    expected = f"; expected {plain(finding.threshold)}" if finding.threshold else ""
+    window = f"; window {plain(finding.window)}" if finding.window else ""
+    lines.append(f"  Seen: {plain(finding.observed)}{expected}{window}  ")
+    if finding.evidence:
+        lines.append(f"  Evidence: {', '.join(code(name) for name in finding.evidence)}")
+    return lines
+
+
+def _row(drill: StoredDrill) -> str:
+    verdict = drill.verdict
+    name = plain(drill.name) + (" (control)" if verdict.control else "")
+    return f"| {name} | {SIGNS[verdict.answer]} | {plain(decisive(verdict), 240)} | {times(verdict)} |"

@@ -1,0 +1,75 @@
+"""A run as an OpenMetrics text file: for node_exporter's textfile collector, a push gateway, or a dashboard of nightly runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric, StateSetMetricFamily
+from prometheus_client.openmetrics.exposition import generate_latest
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from servedrill.checkers.finding import Answer
+from servedrill.reporting.runs import StoredRun
+
+
+def openmetrics(run: StoredRun) -> bytes:
+    """The file's content, ending in ``# EOF``."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Run(run))
+    content: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
+    return content
+
+
+class _Run(Collector):
+    def __init__(self, run: StoredRun) -> None:
+        self._run = run
+
+    def collect(self) -> Iterator[Metric]:
+        run = self._run
+        about = InfoMetricFamily("servedrill_run", "The run: its folder, seed and version.")
+        version = run.about.versions.get("servedrill", "")
+        about.add_metric([], {"run": run.folder.name, "seed": str(run.about.seed), "version": version})
+        yield about
+        began = GaugeMetricFamily("servedrill_run_started", "When the run began.", unit="seconds")
+        try:
+            began.add_metric([], datetime.fromisoformat(run.about.began).timestamp())
+            yield began
+        except ValueError:
+            pass
+        labels = ["drill", "control"]
+        verdict = StateSetMetricFamily("servedrill_drill_verdict", "What each drill came to.", labels=labels)
+        claims = GaugeMetricFamily(
+            "servedrill_drill_claims", "Claims of each drill, by answer.", labels=[*labels, "answer"]
+        )
+        phases = GaugeMetricFamily(
+            "servedrill_drill_phase",
+            "Time to detect, to fail over, to recover.",
+            labels=[*labels, "phase"],
+            unit="seconds",
+        )
+        figures = GaugeMetricFamily(
+            "servedrill_drill_figure",
+            "What was measured for a claim; the unit is in the figure's name.",
+            labels=[*labels, "checker", "window", "figure"],
+        )
+        for drill in run.drills:
+            names = [drill.name, str(drill.verdict.control).lower()]
+            verdict.add_metric(names, {answer.value: drill.verdict.answer is answer for answer in Answer})
+            for answer in Answer:
+                claims.add_metric([*names, answer.value], len(drill.verdict.of(answer)))
+            for phase, value in (
+                ("detect", drill.verdict.detect_s),
+                ("failover", drill.verdict.failover_s),
+                ("recover", drill.verdict.recover_s),
+            ):
+                if value is not None:
+                    phases.add_metric([*names, phase], value)
+            seen: set[tuple[str, ...]] = set()
+            for finding in drill.verdict.findings:
+                for name, figure in finding.figures.items():
+                    key = (finding.checker, finding.window, name)
+                    if key not in seen:  # a checker that was asked for twice in one window: the first counts
+                        seen.add(key)
+                        figures.add_metric([*names, *key], figure)
+        yield from (verdict, claims, phases, figures)

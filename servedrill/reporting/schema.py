@@ -1,0 +1,43 @@
+"""JSON Schemas of everything that a run writes, made from the types that write it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from servedrill.checkers.verdict import Verdict
+from servedrill.errors import UsageError
+from servedrill.history.events import AnyEvent
+from servedrill.reporting.runs import About
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+FILES: dict[str, tuple[str, Any]] = {
+    "run.schema.json": ("run.json: what a run was asked for", About),
+    "verdict.schema.json": ("verdict.json: what one drill came to", Verdict),
+    "verdicts.schema.json": ("verdicts.json: what every drill of a run came to", list[Verdict]),
+    "event.schema.json": ("one line of history.jsonl", AnyEvent),
+}
+
+
+def schemas() -> dict[str, bytes]:
+    """File name -> content."""
+    made = {}
+    for name, (title, kind) in FILES.items():
+        schema = {"$schema": DIALECT, "title": title, **msgspec.json.schema(kind)}
+        made[name] = msgspec.json.format(msgspec.json.encode(schema), indent=1) + b"\n"
+    return made
+
+
+def write_schemas(folder: Path) -> list[Path]:
+    """Write all of them into a folder. Raises `UsageError` where that cannot be."""
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in schemas().items():
+            (folder / name).write_bytes(content)
+            written.append(folder / name)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=str(folder), expected="a folder") from error
+    return written
