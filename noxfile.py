@@ -80,6 +80,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "bench/load_client.py", "--check")
     session.run("python", "bench/engine.py", "--check")
     session.run("python", "bench/toxiproxy.py")
+    session.run("python", "bench/report.py", "--check")
 
 
 @nox.session

@@ -76,7 +76,7 @@ def judge(history: History) -> Verdict:
 
 def judge_folder(folder: Path, *objectives: ObjectivesGiven) -> Verdict:
     """Judge the history in a drill's folder, by other objectives than it was given if there are any, and write the verdict beside it."""
-    events = read_events(folder / HISTORY)
+    events = read_events(folder / HISTORY, compact=True)
     if objectives and events:
         kept = [event for event in events if not isinstance(event, ObjectivesGiven)]
         events = [kept[0], *(msgspec.structs.replace(one, t_ns=kept[0].t_ns) for one in objectives), *kept[1:]]

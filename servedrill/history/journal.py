@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from servedrill.errors import UsageError
+from servedrill.history.compact import compacted
 from servedrill.history.events import AnyEvent
 
 _encoder = msgspec.json.Encoder()
@@ -69,10 +70,12 @@ def iter_events(path: Path) -> Iterator[AnyEvent]:
                 ) from error
 
 
-def read_events(path: Path) -> list[AnyEvent]:
-    """All whole events of a history file, in the order of ``t_ns``. Raises as `iter_events` does."""
+def read_events(path: Path, *, compact: bool = False) -> list[AnyEvent]:
+    """All whole events of a history file, in the order of ``t_ns``; ``compact``: in half the memory. Raises as `iter_events` does."""
     with _no_collection():
-        return sorted(iter_events(path), key=lambda event: event.t_ns)
+        events = list(compacted(iter_events(path)) if compact else iter_events(path))
+        events.sort(key=lambda event: event.t_ns)
+        return events
 
 
 @contextlib.contextmanager

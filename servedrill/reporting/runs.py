@@ -126,7 +126,7 @@ def read_verdict(folder: Path) -> Verdict:
                 f"cannot be read: {error}", where=str(path), hint=f"`servedrill judge {folder}` writes it again"
             ) from error
     try:
-        return judge(History(read_events(folder / HISTORY)))
+        return judge(History(read_events(folder / HISTORY, compact=True)))
     except UsageError as error:
         return Verdict(
             drill=folder.name,

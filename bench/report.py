@@ -1,0 +1,204 @@
+"""What judging and drawing a large run costs: 1,000,000 requests have to be judged and drawn within 60 s, 2 GB and a page of 10 MB.
+
+The history is made up: an hour of chats at 280 a second with 17 tokens each, two faults, three engines and two gateways that are
+read every 0.2 s. Its prompts are 400 different ones: the oracle that says what the embedded stack has to answer costs 0.2 ms for each prompt
+that it has not met, whoever reads the history.
+
+    python bench/report.py [--requests N] [--check] [--keep FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from servedrill.checkers.answered import ErrorsReadable, NoFailures, StallBounded
+from servedrill.checkers.recovery import GoodputRecovers, SloMet
+from servedrill.history import events as e
+from servedrill.oracle.prompts import expand
+from servedrill.oracle.tokens import expected_tokens
+
+S = 1_000_000_000
+CPU_S_MAX, MEMORY_MAX_BYTES, PAGE_MAX_BYTES = 60.0, 2 << 30, 10_000_000
+
+
+def made_up(requests: int, seed: int = 1) -> Iterator[e.AnyEvent]:
+    """The history, in the order of time but for the requests' ends."""
+    chance = random.Random(seed)
+    rate = 280
+    length = requests * S // rate
+    faults = [
+        ("latency", "engine-0", length // 4, length // 3),
+        ("black_hole", "engine-1", length // 2, length * 6 // 10),
+    ]
+    yield e.DrillStarted(
+        t_ns=0,
+        drill="large",
+        hypothesis="A million requests can be judged.",
+        seed=seed,
+        wall_time="2026-01-01T00:00:00+00:00",
+        stack="made up",
+        promises={"model": "m", "tries_max": 3, "default_max_tokens": 128},
+    )
+    for name, start, end in (
+        ("baseline", 0, length // 5),
+        ("broken", length // 4, length * 6 // 10),
+        ("recover", length * 7 // 10, length),
+    ):
+        yield e.WindowOpened(t_ns=start, window=name)
+        yield e.WindowClosed(t_ns=end, window=name)
+    for number, (fault, target, start, end) in enumerate(faults):
+        lease = f"{fault}-{number}"
+        yield e.FaultInjected(t_ns=start, lease=lease, fault=fault, target=target, deadline_ns=end + S)
+        yield e.FaultEvidence(t_ns=end - S, lease=lease, took_effect=True, observed=f"{fault} touched {target}")
+        yield e.FaultHealed(t_ns=end, lease=lease, proven=True, proof="gone")
+    prompts = []
+    for number in range(400):
+        prompt = f"w:{number % 8}.64+{number}.{20 + number % 60}"
+        tokens = 8 + number % 19
+        words, finish = expected_tokens(
+            version="v1", prompt=expand(prompt), chat=True, max_tokens=tokens, ignore_eos=True
+        )
+        prompts.append((prompt, len(expand(prompt).split()) + 2, tokens, "".join(f" {word}" for word in words), finish))
+    for tick in range(0, length, S // 5):
+        for role, names in (("engine", ("engine-0", "engine-1", "engine-2")), ("gateway", ("gateway-0", "gateway-1"))):
+            for name in names:
+                values = (
+                    {"running": 20.0, "waiting": 1.0, "kv_usage": 0.4}
+                    if role == "engine"
+                    else {"in_flight": 60.0, "queue": 2.0}
+                )
+                yield e.Sample(t_ns=tick, source=name, role=role, ok=True, values=values, health=200)  # type: ignore[arg-type]
+    for tick in range(0, length, S):
+        yield e.LoadHealth(
+            t_ns=tick,
+            worker=0,
+            planned=rate,
+            sent=rate,
+            in_flight=100,
+            loop_lags_ms={0: 100},
+            send_lags_ms={1: rate},
+            cpu_ratio=0.3,
+        )
+    for number in range(requests):
+        prompt, prompt_tokens, tokens, text, finish = prompts[number % len(prompts)]
+        due = number * S // rate
+        sent = due + 300_000
+        broken = any(start <= due <= end for _, _, start, end in faults) and chance.random() < 0.2
+        served = number % 3
+        first = sent + int((0.04 + (1.5 if broken else 0) + chance.expovariate(30)) * 1e9)
+        gaps = [int(2e7 * (0.7 + 0.6 * chance.random())) for _ in range(tokens - 1)]
+        failed = broken and chance.random() < 0.3
+        last = first + sum(gaps)
+        end = (first if failed else last) + 100_000
+        request = f"large-0-chat-{number:07}"
+        common = {
+            "t_ns": end, "id": f"chat-{number:07}", "cls": "chat", "route": "chat", "stream": True, "model": "m", "prompt": prompt,
+            "prompt_tokens": prompt_tokens, "max_tokens": tokens, "params": {"temperature": 0, "ignore_eos": True}, "t_int_ns": due,
+            "t_send_ns": sent, "t_end_ns": end, "deadline_s": 12.0,
+        }  # fmt: skip
+        attempt = e.Attempt(
+            t_send_ns=sent, t_end_ns=end, address="127.0.0.10:20000", status=503 if failed else 200, request_id=request,
+            served_by=None if failed else f"engine-{served}/100", via=f"gateway-{number % 2}", error="http_503" if failed else None, retry_after_s=1.0 if failed else None,
+        )  # fmt: skip
+        if failed:
+            yield e.RequestRecord(
+                **common, attempts=[attempt], status=503, error_status=503, error_type="overloaded", error_message="busy",
+                error_request_id=request, error_schema_ok=True, failure="http_503",
+            )  # fmt: skip
+        else:
+            yield e.RequestRecord(
+                **common, t_first_ns=first, t_last_ns=last, gaps_ns=gaps, attempts=[attempt], status=200, texts=[text],
+                finish_reasons=[finish], preambles=1, done_frames=1, models=["m"], fingerprints=["v1"], completion_tokens=tokens,
+                usage_prompt_tokens=prompt_tokens,
+            )  # fmt: skip
+    wanted = (
+        NoFailures(window="baseline"), SloMet(window="baseline", classes=["chat"]), StallBounded(window="broken", stall_s_max=2.0),
+        ErrorsReadable(window="broken"), GoodputRecovers(after="broken", within_s=5.0),
+    )  # fmt: skip
+    for checker in wanted:
+        yield checker.expected(length)
+    yield e.DrillEnded(t_ns=length + 10 * S)
+
+
+def make(folder: Path, requests: int) -> Path:
+    """A run's folder with one drill in it."""
+    drill = folder / "large"
+    drill.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").write_bytes(msgspec.json.encode({"began": "2026-01-01T00:00:00+00:00", "seed": 1}))
+    encode = msgspec.json.Encoder().encode
+    with (drill / "history.jsonl").open("wb", buffering=1 << 20) as file:
+        for event in made_up(requests):
+            file.write(encode(event) + b"\n")
+    return folder
+
+
+_WORK = """
+import resource, sys, time
+from pathlib import Path
+from servedrill.checkers.verdict import judge_folder
+from servedrill.reporting.page import drill_page, write_page
+from servedrill.reporting.runs import read_run
+folder = Path(sys.argv[1])
+began = time.perf_counter()
+verdict = judge_folder(folder / "large")
+judged = time.perf_counter()
+most_judging = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+run = read_run(folder)
+write_page(run, folder / "report.html", [drill_page(drill) for drill in run.drills])
+drawn = time.perf_counter()
+print(verdict.answer.value, judged - began, drawn - judged, time.process_time(), most_judging * 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=1_000_000)
+    parser.add_argument("--check", action="store_true", help="exit 1 when a limit is passed")
+    parser.add_argument("--keep", type=Path, help="make the run there and leave it")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.keep or Path(temporary) / "run"
+        began = time.perf_counter()
+        make(folder, given.requests)
+        size = (folder / "large/history.jsonl").stat().st_size
+        print(
+            f"made {given.requests:,} requests, {size / 1e6:,.0f} MB, in {time.perf_counter() - began:.1f} s",
+            flush=True,
+        )
+        done = subprocess.run([sys.executable, "-c", _WORK, str(folder)], capture_output=True, text=True)
+        if done.returncode:
+            print(done.stderr, file=sys.stderr)
+            return 1
+        answer, *figures = done.stdout.split()
+        judged_s, drawn_s, cpu_s, judging_bytes, most_bytes = map(float, figures)
+        page = (folder / "report.html").stat().st_size
+        print(f"judged ({answer}) in {judged_s:.1f} s, at most {judging_bytes / 2**20:,.0f} MiB")
+        print(f"drawn in {drawn_s:.1f} s, at most {most_bytes / 2**20:,.0f} MiB; page {page / 1e6:.2f} MB")
+        print(f"{cpu_s:.1f} s of CPU time in all")
+        passed = cpu_s < CPU_S_MAX and most_bytes < MEMORY_MAX_BYTES and page < PAGE_MAX_BYTES
+        print(
+            json.dumps(
+                {
+                    "seconds": round(judged_s + drawn_s, 1),
+                    "cpu_seconds": round(cpu_s, 1),
+                    "bytes": int(most_bytes),
+                    "page_bytes": page,
+                    "within_limits": passed,
+                }
+            )
+        )
+        return 0 if passed or not given.check else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
