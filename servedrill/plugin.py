@@ -50,6 +50,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--runs", default=".servedrill/runs", metavar="DIR", help="where runs are written (default: %(default)s)"
     )
+    group.addoption(
+        "--baseline",
+        metavar="RUN",
+        help="say in the end what got worse since this run, with the noise taken into account",
+    )
     group.addoption("--no-report", action="store_true", help="write no report.html into the run's folder")
 
 
@@ -63,7 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
     session = DrillSession(config)
     config.stash[_session] = session
     config.pluginmanager.register(session, "servedrill-session")
-    if config.getoption("defect") or config.getoption("stack") or config.getoption("slo"):
+    if any(config.getoption(name) for name in ("defect", "stack", "slo", "baseline")):
         try:
             session.check_options()
         except UsageError as error:
@@ -93,13 +98,17 @@ class DrillSession:
         """Where the run's report is, for the end of the output."""
 
     def check_options(self) -> None:
-        """Raise `UsageError` for a stack file, an SLO file or a defect that cannot be used."""
+        """Raise `UsageError` for a stack file, an SLO file, a defect or a baseline that cannot be used."""
         from pathlib import Path
 
         from servedrill.refstack.policies import BadDefect, Policies
         from servedrill.slo.openslo import read_slos
         from servedrill.stacks.file import read_stack_file
 
+        if self.config.getoption("baseline"):
+            from servedrill.reporting.runs import read_about
+
+            read_about(Path(self.config.getoption("baseline")))
         stack = self.config.getoption("stack")
         read_stack_file(Path(stack) if stack else None)
         if slo := self.config.getoption("slo"):
@@ -280,11 +289,32 @@ class DrillSession:
         from servedrill.reporting.console import console_for, print_summary
 
         print_summary(console_for(self._terminal()), list(self.run.verdicts.values()), str(self.run.folder))
+        if self.config.getoption("baseline"):
+            self._compare()
         for line in self.left:
             terminalreporter.write_line(line)
         terminalreporter.write_line(
             f"seed {self.run.options.seed}; run again with: pytest drills {' '.join(self.run.options.arguments())}"
         )
+
+    def _compare(self) -> None:
+        """Hold the run against its baseline; what cannot be compared is said and changes no outcome."""
+        from pathlib import Path
+
+        from servedrill.reporting.baseline import compare_runs
+        from servedrill.reporting.console import console_for
+        from servedrill.reporting.listing import print_comparison
+        from servedrill.reporting.runs import read_run
+
+        assert self.run is not None
+        console = console_for(self._terminal())
+        baseline = Path(self.config.getoption("baseline")).resolve()
+        try:
+            comparisons = compare_runs(read_run(baseline), read_run(self.run.folder))
+        except UsageError as error:
+            console.print(f"not compared: {error}", markup=False)
+            return
+        print_comparison(console, comparisons, before=baseline.name, after=self.run.folder.name)
 
     def uncaptured(self) -> contextlib.AbstractContextManager[None]:
         """Progress is shown while a drill runs; its output is for people, not for a report."""

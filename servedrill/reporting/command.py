@@ -1,15 +1,17 @@
-"""``servedrill report``, ``servedrill schema``: what is known of a run, for people and for machines."""
+"""``servedrill report``, ``runs``, ``compare``, ``schema``: what is known of runs, for people and for machines."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from servedrill.errors import ExitCode, UsageError
 
-LATEST = Path(".servedrill/runs/latest")
+RUNS = Path(".servedrill/runs")
+LATEST = RUNS / "latest"
 
 
 def add_commands(commands: Any) -> None:
@@ -34,6 +36,40 @@ def add_commands(commands: Any) -> None:
         help="a Chaos Toolkit journal; of several drills one each, FILE-<drill>.json",
     )
     report.set_defaults(run=_report)
+
+    runs = commands.add_parser(
+        "runs",
+        help="list runs: date, seed, stack, verdicts, duration",
+        description="List the runs of a folder, the latest first.",
+    )
+    runs.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="their folder (default: %(default)s)")
+    runs.add_argument("--drill", metavar="NAME", help="runs that had this drill")
+    runs.add_argument(
+        "--verdict",
+        choices=["pass", "fail", "inconclusive"],
+        help="runs that came to this; with --drill, where that drill did",
+    )
+    runs.add_argument("--stack", metavar="NAME", help="runs on this stack")
+    runs.add_argument("--seed", type=int, metavar="N", help="runs from this seed")
+    runs.add_argument("--since", type=_instant, metavar="DATE", help="that began on or after it, UTC: 2026-11-01")
+    runs.add_argument("--until", type=_instant, metavar="DATE", help="that began before it")
+    runs.add_argument("--limit", type=_positive, default=50, metavar="N", help="at most so many (default: %(default)s)")
+    runs.add_argument("--json", action="store_true", help="as JSON")
+    runs.add_argument("--rebuild", action="store_true", help="make the index of the folder anew")
+    runs.set_defaults(run=_runs)
+
+    compare = commands.add_parser(
+        "compare",
+        help="what got worse from one run to another, with the noise taken into account",
+        description="Compare two runs drill by drill. Exit status 1 when something is shown to have got worse.",
+    )
+    compare.add_argument("before", type=Path, metavar="A", help="the baseline's folder")
+    compare.add_argument("after", type=Path, metavar="B", help="the folder of the run that is held against it")
+    compare.add_argument(
+        "--confidence", type=_share, default=0.99, metavar="P", help="of each interval (default: %(default)s)"
+    )
+    compare.add_argument("--json", action="store_true", help="as JSON")
+    compare.set_defaults(run=_compare)
 
     schema = commands.add_parser("schema", help="write JSON Schemas of run.json, verdicts.json and a history's lines")
     schema.add_argument("folder", type=Path, metavar="DIR", help="where to")
@@ -86,6 +122,74 @@ def _write(path: Path, content: bytes) -> None:
         raise UsageError(
             f"cannot be written: {error.strerror}", where=str(path), expected="a place for a file"
         ) from error
+
+
+def _runs(given: argparse.Namespace) -> int:
+    import msgspec
+
+    from servedrill.checkers.finding import Answer
+    from servedrill.reporting.console import console_for
+    from servedrill.reporting.index import Wanted, open_index
+    from servedrill.reporting.listing import print_runs
+
+    wanted = Wanted(
+        drill=given.drill,
+        answer=Answer(given.verdict) if given.verdict else None,
+        stack=given.stack,
+        seed=given.seed,
+        since=given.since,
+        until=given.until,
+        limit=given.limit,
+    )
+    with open_index(given.runs, rebuild=given.rebuild) as index:
+        rows = index.find(wanted)
+    if given.json:
+        print(msgspec.json.format(msgspec.json.encode(rows), indent=1).decode())
+    elif rows:
+        print_runs(console_for(sys.stdout), rows)
+    else:
+        print(f"no such run in {given.runs}")
+    return ExitCode.PASSED
+
+
+def _compare(given: argparse.Namespace) -> int:
+    import msgspec
+
+    from servedrill.reporting.baseline import compare_runs
+    from servedrill.reporting.console import console_for
+    from servedrill.reporting.listing import got_worse, print_comparison
+    from servedrill.reporting.runs import read_run
+
+    before, after = read_run(given.before.resolve()), read_run(given.after.resolve())
+    comparisons = compare_runs(before, after, confidence=given.confidence)
+    if given.json:
+        print(msgspec.json.format(msgspec.json.encode(comparisons), indent=1).decode())
+    else:
+        print_comparison(console_for(sys.stdout), comparisons, before=before.folder.name, after=after.folder.name)
+    return ExitCode.FAILED if got_worse(comparisons) else ExitCode.PASSED
+
+
+def _instant(text: str) -> str:
+    try:
+        return datetime.fromisoformat(text).isoformat()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date; expected one like 2026-11-01") from None
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a number above 0")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.5 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a share from 0.5 to below 1")
+    return value
 
 
 def _schema(given: argparse.Namespace) -> int:

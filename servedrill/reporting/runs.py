@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -83,17 +82,22 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
             return None
 
 
-def read_run(folder: Path) -> StoredRun:
+def read_run(folder: Path, *, judging: bool = True) -> StoredRun:
     """A run as its folder has it. Raises `UsageError` for a folder that is none.
 
-    A drill that was killed before it was judged is judged now, by what it had written until then.
+    A drill that was killed before it was judged is judged now, by what it had written until then; without ``judging`` it is INCONCLUSIVE.
     """
     about = read_about(folder)
     names = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{HISTORY}"))}
     order = [name for name in about.replay if name in names]
     order += [name for name in names if name not in order]
     drills = [
-        StoredDrill(name=name, folder=names[name], verdict=read_verdict(names[name]), replay=about.replay.get(name, ""))
+        StoredDrill(
+            name=name,
+            folder=names[name],
+            verdict=read_verdict(names[name], judging=judging),
+            replay=about.replay.get(name, ""),
+        )
         for name in order
     ]
     return StoredRun(folder=folder, about=about, drills=drills)
@@ -115,8 +119,8 @@ def read_about(folder: Path) -> About:
         raise UsageError(f"cannot be read: {error}", where=str(path), expected="a run.json of servedrill") from error
 
 
-def read_verdict(folder: Path) -> Verdict:
-    """The verdict of a drill's folder; made from its history where there is none."""
+def read_verdict(folder: Path, *, judging: bool = True) -> Verdict:
+    """The verdict of a drill's folder; made from its history where there is none, if ``judging``."""
     path = folder / FILE
     if path.is_file():
         try:
@@ -125,29 +129,26 @@ def read_verdict(folder: Path) -> Verdict:
             raise UsageError(
                 f"cannot be read: {error}", where=str(path), hint=f"`servedrill judge {folder}` writes it again"
             ) from error
+    if not judging:
+        return _unjudged(folder, "it was not judged")
     try:
         return judge(History(read_events(folder / HISTORY, compact=True)))
     except UsageError as error:
-        return Verdict(
-            drill=folder.name,
-            answer=Answer.INCONCLUSIVE,
-            hypothesis="",
-            seed=0,
-            control=False,
-            defects=[],
-            findings=[
-                Finding(
-                    checker="RanToItsEnd",
-                    answer=Answer.INCONCLUSIVE,
-                    claim="The drill ran to its end.",
-                    observed=f"nothing to judge: {error}",
-                )
-            ],
-        )
+        return _unjudged(folder, str(error))
 
 
-def run_folders(runs: Path) -> Iterator[Path]:
-    """Every run's folder below ``runs``, the oldest first."""
-    for path in sorted(runs.glob(f"*/{RUN_FILE}")):
-        if not path.parent.is_symlink():
-            yield path.parent
+def _unjudged(folder: Path, why: str) -> Verdict:
+    """Of a drill without a verdict."""
+    claim = "The drill ran to its end."
+    finding = Finding(
+        checker="RanToItsEnd", answer=Answer.INCONCLUSIVE, claim=claim, observed=f"nothing to judge: {why}"
+    )
+    return Verdict(
+        drill=folder.name,
+        answer=Answer.INCONCLUSIVE,
+        hypothesis="",
+        seed=0,
+        control=False,
+        defects=[],
+        findings=[finding],
+    )
