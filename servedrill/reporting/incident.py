@@ -25,7 +25,7 @@ def incident(run: StoredRun, page: DrillPage) -> str:
     lines = [
         f"# {plain(drill.name)} failed",
         "",
-        f"- When: {page.started.wall_time if page.started else run.about.began or 'unknown'}, for {duration(page.seconds)}",
+        f"- When: {plain(page.started.wall_time if page.started else run.about.began) or 'unknown'}, for {duration(page.seconds)}",
         f"- Stack: {plain(page.started.stack if page.started else 'unknown')}"
         + (f", {file.environment}" if file else "")
         + (f", started with {', '.join(code(defect) for defect in verdict.defects)}" if verdict.defects else ""),
@@ -72,7 +72,7 @@ def incident(run: StoredRun, page: DrillPage) -> str:
     if page.stories:
         lines += ["", "Requests to look at:", ""]
         for story in page.stories[:_REQUESTS_MAX]:
-            facts = "; ".join(f"{row.label}: {plain(row.detail, 120)}" for row in story.rows[:4])
+            facts = "; ".join(f"{plain(row.label)}: {plain(row.detail, 120)}" for row in story.rows[:4])
             lines.append(f"- {code(story.id)} ({plain(story.why)}), due at {story.due_s:.2f} s. {facts}")
     lines += ["", "## What happened", ""]
     lines += [f"- {mark.at:7.2f} s  {plain(mark.label, 160)}" for mark in page.marks[:_STEPS_MAX]]
