@@ -84,6 +84,23 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """The report in Chromium, with axe-core from npm (needs chromium and npm)."""
+    session.install("-e", ".[test]")
+    session.run("npm", "install", "--no-save", "--no-audit", "axe-core@4", external=True)
+    session.run("pytest", "tests/reporting/test_report_browser.py", *session.posargs)
+
+
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """docs/images, of a new run of the drills; ``nox -s pictures -- RUN``: of that run (needs chromium)."""
+    session.install("-e", ".")
+    if not session.posargs:
+        session.run("pytest", "drills", success_codes=[0, 1, 6])
+    session.run("servedrill", "report", *session.posargs, "--pictures", "docs/images")
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """A wheel and a source distribution."""
     session.install("build")

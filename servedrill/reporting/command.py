@@ -35,6 +35,12 @@ def add_commands(commands: Any) -> None:
         metavar="FILE",
         help="a Chaos Toolkit journal; of several drills one each, FILE-<drill>.json",
     )
+    report.add_argument(
+        "--pictures",
+        type=Path,
+        metavar="DIR",
+        help="the table as SVG and the page as PNG (needs Chromium), for a README",
+    )
     report.set_defaults(run=_report)
 
     runs = commands.add_parser(
@@ -91,7 +97,12 @@ def _report(given: argparse.Namespace) -> int:
         _write(given.openmetrics, openmetrics(run))
     if given.chaostoolkit:
         _write_journals(run.drills, given.chaostoolkit)
-    if given.output or not (given.markdown or given.openmetrics or given.chaostoolkit):
+    if given.pictures:
+        from servedrill.reporting.pictures import write_pictures
+
+        for picture in write_pictures(run, given.pictures):
+            print(picture)
+    if given.output or not (given.markdown or given.openmetrics or given.chaostoolkit or given.pictures):
         page = given.output or run.folder / FILE
         write_page(run, page, [drill_page(drill) for drill in run.drills])
         print(page)

@@ -73,9 +73,9 @@ class DrillPage(msgspec.Struct, frozen=True, kw_only=True):
         return {name: number for number, story in enumerate(self.stories, start=1) for name in story.names}
 
 
-def write_page(run: StoredRun, target: Path, drills: list[DrillPage]) -> None:
+def write_page(run: StoredRun, target: Path, drills: list[DrillPage], *, more_style: str = "") -> None:
     """The report of a run, as one file; complete or not there at all."""
-    page = render(run, drills)
+    page = render(run, drills, more_style=more_style)
     beside = target.with_name(target.name + ".part")
     try:
         beside.write_bytes(page.encode(errors="replace"))
@@ -87,10 +87,10 @@ def write_page(run: StoredRun, target: Path, drills: list[DrillPage]) -> None:
         ) from error
 
 
-def render(run: StoredRun, drills: list[DrillPage]) -> str:
-    """The page as text."""
+def render(run: StoredRun, drills: list[DrillPage], *, more_style: str = "") -> str:
+    """The page as text; ``more_style`` for pictures that leave something out."""
     scripts = [_asset("uPlot.iife.min.js"), _asset("report.js")]
-    style = _asset("uPlot.min.css") + _asset("report.css")
+    style = _asset("uPlot.min.css") + _asset("report.css") + more_style
     return (
         _environment()
         .get_template("report.html")
