@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import fields
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,6 +19,7 @@ from aiohttp import web
 from servedrill.toxiproxy import decode, metrics
 from servedrill.toxiproxy.collection import Collection
 from servedrill.toxiproxy.errors import ApiError
+from servedrill.toxiproxy.toxic import REGISTRY
 
 VERSION = "2.12.0"
 """The release of the API that this server speaks; clients parse it to learn what they may call."""
@@ -84,6 +86,15 @@ class Api:
         body = {} if error is None else error.body()
         return _json(
             {**body, "proxies": [proxy.body() for proxy in made] or None}, 201 if error is None else error.status
+        )
+
+    async def known_toxics(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """What the original has no route for: a client learns here which toxics it may ask for."""
+        return _json(
+            {
+                name: {"attributes": {field.name: field.default for field in fields(cls)}}  # type: ignore[arg-type]
+                for name, cls in sorted(REGISTRY.items())
+            }
         )
 
     # Proxies.
@@ -160,6 +171,7 @@ ROUTES: dict[tuple[str, ...], dict[str, Handler]] = {
     ("version",): {"GET": Api.version},
     ("reset",): {"POST": Api.reset},
     ("metrics",): {"GET": Api.metrics},
+    ("toxics",): {"GET": Api.known_toxics},
     ("populate",): {"POST": Api.populate},
     ("proxies",): {"GET": Api.list_proxies, "POST": Api.create_proxy},
     ("proxies", "*"): {

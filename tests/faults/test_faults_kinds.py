@@ -6,12 +6,9 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 from fault_world import RememberingServer, Sleeper, sleeper
 
@@ -19,12 +16,10 @@ from servedrill.clock import wait_for
 from servedrill.errors import FaultError
 from servedrill.faults.dns import DnsChange
 from servedrill.faults.fault import Fault
-from servedrill.faults.network import Down, Toxic, black_hole, http_status, latency
 from servedrill.faults.process import ProcessKill, ProcessPause, ProcessRestart
 from servedrill.faults.rollout import ModelRollout
-from servedrill.faults.undo import HttpCall, ResumeProcess
+from servedrill.faults.undo import ResumeProcess
 from servedrill.proc import ProcessId
-from servedrill.stacks.ports import free_ports
 from servedrill.stacks.protocols import Promises, Replica
 
 
@@ -119,112 +114,6 @@ def test_a_frozen_process_that_somebody_resumed_did_not_bite() -> None:
         os.kill(stack.made[0].pid, signal.SIGCONT)
         wait_for(lambda: stack.made[0].running, what="it to run", within_s=2)
         assert not fault.evidence().proven
-
-
-# ---- the network
-
-
-class StackOfOneProxy:
-    """A fault proxy with one hop, in front of a server."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-    def proxy_api(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def hops(self) -> list[str]:
-        return ["hop"]
-
-
-@pytest.fixture(scope="module")
-def proxied() -> Iterator[tuple[StackOfOneProxy, str]]:
-    """The stack, and the URL of its hop."""
-    api, hop = free_ports(2)
-    command = [sys.executable, "-m", "servedrill.toxiproxy", "--port", str(api), "--die-with-parent"]
-    with RememberingServer() as server, subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-
-        def up() -> bool:
-            with contextlib.suppress(httpx.HTTPError):
-                return httpx.get(f"http://127.0.0.1:{api}/version").status_code == 200
-            return False
-
-        wait_for(up, what="the fault proxy", within_s=20)
-        proxy = {"name": "hop", "listen": f"127.0.0.1:{hop}", "upstream": server.address}
-        httpx.post(f"http://127.0.0.1:{api}/proxies", json=proxy).raise_for_status()
-        yield StackOfOneProxy(api), f"http://127.0.0.1:{hop}/v1/models"
-        process.terminate()
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=0.3).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-FAULTS = {
-    "black_hole": black_hole,
-    "down": Down,
-    "http_status": lambda stack, hop: http_status(stack, hop, status=503),
-    "latency": lambda stack, hop: latency(stack, hop, ms=600),
-}
-
-
-@pytest.mark.parametrize("kind", FAULTS)
-def test_a_network_fault_bites_and_heals(proxied: tuple[StackOfOneProxy, str], kind: str) -> None:
-    """Requests fail while it is in place; afterwards they are answered, however often it is healed."""
-    stack, url = proxied
-    fault: Fault = FAULTS[kind](stack, "hop")
-    assert answers(url)
-    (undo,) = fault.undo()
-    assert isinstance(undo, HttpCall)
-    fault.inject()
-    assert not answers(url)
-    evidence = fault.evidence()
-    assert evidence.proven, evidence
-    assert fault.heal().proven
-    assert answers(url)
-    undo.carry_out()
-    assert fault.heal().proven
-
-
-def test_a_toxic_that_touched_nothing_says_so(proxied: tuple[StackOfOneProxy, str]) -> None:
-    """In place, but no traffic came: no evidence of an effect."""
-    stack, _ = proxied
-    fault = latency(stack, "hop", ms=1)
-    fault.inject()
-    evidence = fault.evidence()
-    assert fault.heal().proven
-    assert (evidence.proven, evidence.observed) == (False, "latency touched 0 connections on hop")
-
-
-def test_evidence_outlives_the_toxic(proxied: tuple[StackOfOneProxy, str]) -> None:
-    """What it touched is still known after the watchdog took it away."""
-    stack, url = proxied
-    fault = latency(stack, "hop", ms=1)
-    fault.inject()
-    assert answers(url)
-    for undo in fault.undo():
-        undo.carry_out()
-    assert fault.evidence().proven
-    assert fault.heal().proven
-
-
-@pytest.mark.parametrize(
-    ("make", "says"),
-    [
-        (lambda stack: latency(stack, "nowhere", ms=1), "no proxy 'nowhere'"),
-        (lambda stack: Down(stack, "nowhere"), "no proxy 'nowhere'"),
-        (lambda stack: Toxic(stack, "hop", "no_such_toxic"), "refused no_such_toxic on hop"),
-    ],
-)
-def test_a_network_fault_that_cannot_be_injected_says_why(
-    proxied: tuple[StackOfOneProxy, str], make: Any, says: str
-) -> None:
-    """One line with the fault and the hop."""
-    with pytest.raises(FaultError, match=says):
-        make(proxied[0]).inject()
 
 
 # ---- DNS and rollouts

@@ -9,6 +9,11 @@ from typing import Any
 import pytest
 from toxi_world import Server
 
+from servedrill.toxiproxy import toxics
+from servedrill.toxiproxy.toxic import REGISTRY
+
+assert toxics
+
 ERRORS = {
     "proxy": (404, {"error": "proxy not found", "status": 404}),
     "toxic": (404, {"error": "toxic not found", "status": 404}),
@@ -27,6 +32,14 @@ def test_version_has_the_exact_body_that_clients_parse(server: Server) -> None:
     assert (status, body) == (200, b'{"version": "2.12.0"}\n')
     assert headers["Content-Type"] == "application/json;charset=utf-8"
     assert headers["X-Toxiproxy-Request-Id"]
+
+
+def test_the_toxics_that_it_knows_can_be_asked_for(server: Server) -> None:
+    """All of them with their attributes' defaults: how a client tells this server from the original."""
+    known = server.get("/toxics")
+    assert sorted(known) == sorted(REGISTRY)
+    assert known["cut_stream"] == {"attributes": {"after_events": 0, "after_bytes": 0, "reset": False}}
+    assert server.call("POST", "/toxics", {})[0] == 405
 
 
 def test_an_error_is_plain_text_with_a_newline(server: Server) -> None:

@@ -1,9 +1,10 @@
-"""The same calls to the original server and to ours get the same answers; needs `toxiproxy-server` on PATH."""
+"""The same calls to the original server and to ours get the same answers; needs a `toxiproxy-server`."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import shutil
 import socket
@@ -16,8 +17,8 @@ from toxi_world import Peer, Server, Stopwatch, dead_address, upstream
 
 from servedrill.clock import wait_for
 
-PROGRAM = shutil.which("toxiproxy-server")
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="toxiproxy-server is not on PATH")
+PROGRAM = shutil.which(os.environ.get("SERVEDRILL_TOXIPROXY_SERVER", "toxiproxy-server"))
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no toxiproxy-server on PATH or in SERVEDRILL_TOXIPROXY_SERVER")
 
 UPSTREAM = "127.0.0.1:9"
 A = {"name": "a", "upstream": UPSTREAM, "listen": "127.0.0.1:0"}

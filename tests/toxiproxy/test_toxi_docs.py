@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
+from servedrill.faults import network, streams
 from servedrill.toxiproxy import toxics
 from servedrill.toxiproxy.evidence import Evidence
 from servedrill.toxiproxy.toxic import REGISTRY
@@ -27,6 +29,21 @@ def test_every_toxic_has_a_row_with_its_attributes_and_defaults() -> None:
     real = {name: {f.name: f.default for f in fields(cls)} for name, cls in REGISTRY.items()}  # type: ignore[arg-type]
     assert MISSING not in [default for attributes in real.values() for default in attributes.values()]
     assert documented == real
+
+
+def test_every_fault_has_a_row_with_its_figures() -> None:
+    """Name, parameters in their order, and what proves it; `toxicity`, `stream` and the hop are told once for all."""
+    documented = dict(re.findall(r"^\| `(\w+\.\w+)\((.*?)\)`", DOCS.read_text(), re.MULTILINE))
+    common = {"stack", "hop", "toxicity", "reach"}
+    real = {"network.Down": []}
+    for module in (network, streams):
+        for name, thing in inspect.getmembers(module, inspect.isfunction):
+            own = thing.__module__ == module.__name__ and thing.__annotations__.get("return") == "Toxic"
+            if own:
+                real[f"{module.__name__.rsplit('.', 1)[1]}.{name}"] = [
+                    p for p in inspect.signature(thing).parameters if p not in common
+                ]
+    assert {name: re.findall(r"(?:^|, | or )(\w+)", given) for name, given in documented.items()} == real
 
 
 def test_every_counter_is_explained() -> None:

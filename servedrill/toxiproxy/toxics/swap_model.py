@@ -25,10 +25,8 @@ class SwapModel(HttpToxic):
         view: View = stub.state
         for unit in view.read(data):
             if unit.nth:
-                changed, count = _MODEL.subn(
-                    lambda found: found[1] + json.dumps(self.model).encode(), unit.data, count=1
-                )
-                if count:
+                changed = _MODEL.sub(lambda found: found[1] + json.dumps(self.model).encode(), unit.data, count=1)
+                if changed != unit.data:
                     stub.hit()
                     stub.evidence.events_changed += 1
                 stub.forward(view.event(changed), stamp)

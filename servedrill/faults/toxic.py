@@ -1,0 +1,265 @@
+"""One toxic at one hop, and what proves that it did what it says.
+
+With servedrill's own proxy the proof is its account of the effect (`EFFECTS`): streams cut, chunks delayed, requests answered.
+A connection that merely passed through proves nothing.
+
+The original toxiproxy-server keeps no account. That a toxic was in place is then all that the server knows, and no proof. The
+kernel's count of bytes at the hop is one, for the two toxics whose effect it shows: with `latency` on every connection, each
+byte that passed since was late; with a black hole, clients sent and nothing came back. All others stay unproven there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from toxiproxy import Toxiproxy
+from toxiproxy.api import APIConsumer
+
+from servedrill.clock import wait_for
+from servedrill.errors import FaultError, NotInTime, UsageError
+from servedrill.faults.fault import Evidence
+from servedrill.faults.socket_bytes import Carried, carried_at
+from servedrill.faults.undo import HttpCall, Undo
+from servedrill.stacks.protocols import Proxied
+
+Direction = Literal["downstream", "upstream"]
+"""Answers, or requests."""
+
+ORIGINAL = frozenset(
+    ["bandwidth", "latency", "limit_data", "noop", "reset_peer", "slicer", "slow_close", "timeout"]
+)  # fmt: skip
+"""What every Toxiproxy server knows."""
+
+EFFECTS: dict[str, tuple[str, ...]] = {
+    "bandwidth": ("chunks_delayed",),
+    "corrupt_event": ("events_changed",),
+    "cut_stream": ("streams_cut",),
+    "delay_first_token": ("events_delayed",),
+    "delay_headers": ("heads_delayed",),
+    "drop_done": ("events_dropped",),
+    "drop_event": ("events_dropped",),
+    "error_event": ("events_added",),
+    "http_status": ("answers_made",),
+    "idle_close": ("connections_closed", "connections_reset"),
+    "latency": ("chunks_delayed",),
+    "limit_data": ("connections_closed",),
+    "repeat_event": ("events_repeated",),
+    "reset_peer": ("connections_reset",),
+    "slicer": ("chunks_cut",),
+    "slow_close": ("closes_delayed",),
+    "stall_stream": ("streams_stalled",),
+    "swap_model": ("events_changed",),
+    "timeout": ("connections_closed",),
+    "token_rate": ("events_delayed",),
+}
+"""Counters of the proxy's evidence of which one has to be above 0; `noop` has no effect, so nothing proves it."""
+
+_LOOKS_S = 0.5
+"""How long a witness waits for traffic; connections that have ended are not seen any more."""
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A fault proxy, and what it can do."""
+
+    address: str
+    name: str
+    toxics: frozenset[str]
+    keeps_evidence: bool
+
+
+def server_at(address: str) -> Server:
+    """Ask who answers at ``host:port``. Raises `FaultError` when no fault proxy does."""
+    try:
+        version = json.loads(ask(address, "/version")[1])["version"]
+        status, known = ask(address, "/toxics")
+        if status == 200:
+            return Server(
+                address, f"servedrill's own, API {version}", frozenset(json.loads(known)), keeps_evidence=True
+            )
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
+        raise FaultError(f"no fault proxy answers at {address}: {error!r}") from error
+    return Server(address, f"toxiproxy-server {version}", ORIGINAL, keeps_evidence=False)
+
+
+def ask(address: str, path: str) -> tuple[int, bytes]:
+    """GET of a control API; status and body."""
+    host, _, port = address.rpartition(":")
+    with contextlib.closing(http.client.HTTPConnection(host, int(port), timeout=5)) as connection:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+def require_hop(stack: Proxied, hop: str, *, fault: str) -> None:
+    """Raise `UsageError` where no proxy stands at ``hop``."""
+    hops = stack.hops()
+    if hop not in hops:
+        raise UsageError(
+            f"no proxy at hop {hop!r}",
+            where=f"{fault} on {hop}",
+            expected=f"one of {', '.join(hops)}" if hops else "a stack with a proxy at some hop",
+            hint="[proxy] in the stack file says which hops have one",
+        )
+
+
+class Toxic:
+    """One toxic on one hop; a kind that the server in use does not know is a `UsageError` before anything is broken.
+
+    ``stream`` is ``downstream`` (answers) or ``upstream`` (requests); ``toxicity`` the share of connections, 0 to 1. ``effects`` are
+    the counters of which one has to move, where they are not those of `EFFECTS`.
+    """
+
+    def __init__(
+        self,
+        stack: Proxied,
+        hop: str,
+        kind: str,
+        *,
+        stream: Direction = "downstream",
+        toxicity: float = 1.0,
+        effects: tuple[str, ...] | None = None,
+        **attributes: Any,
+    ) -> None:
+        require_hop(stack, hop, fault=kind)
+        self.name, self.target = kind, hop
+        self.attributes = {**attributes, "stream": stream, "toxicity": toxicity}
+        self._server = server_at(stack.proxy_api())
+        if kind not in self._server.toxics:
+            raise UsageError(
+                f"the fault proxy at {self._server.address} ({self._server.name}) has no toxic {kind!r}",
+                where=f"{kind} on {hop}",
+                expected=f"one of {', '.join(sorted(self._server.toxics))}",
+                hint='server = "embedded" in [proxy] of the stack file has those that know event streams',
+            )
+        self._given = attributes
+        self._stream, self._toxicity = stream, toxicity
+        self._effects = EFFECTS.get(kind, ()) if effects is None else effects
+        self._toxic = f"drill_{kind}_{next(_numbers)}"
+        self._path = f"/proxies/{hop}/toxics/{self._toxic}"
+        self._before: dict[int, Carried] | None = None
+
+    def undo(self) -> list[Undo]:
+        return [HttpCall(address=self._server.address, method="DELETE", path=self._path)]
+
+    def inject(self) -> None:
+        proxy = client_of(self._server.address).get_proxy(self.target)
+        if proxy is None:
+            raise FaultError(f"no proxy {self.target!r} at {self._server.address}")
+        try:
+            proxy.add_toxic(
+                name=self._toxic, type=self.name, stream=self._stream, toxicity=self._toxicity, attributes=self._given
+            )
+        except Exception as error:  # toxiproxy-python's exceptions share no base of their own
+            raise FaultError(f"the proxy refused {self.name} on {self.target}: {error}") from error
+        if proxy.get_toxic(self._toxic) is None:
+            raise FaultError(f"{self.name} is not on {self.target} although the proxy took it")
+        if not self._server.keeps_evidence:
+            self._before = self._carried()
+
+    # ---- what it did
+
+    def evidence(self) -> Evidence:
+        return self._own_account() if self._server.keeps_evidence else self._witnessed()
+
+    def _own_account(self) -> Evidence:
+        status, body = ask(self._server.address, f"{self._path}/evidence")
+        if status != 200:
+            return Evidence(proven=False, observed=f"the proxy knows nothing of {self._toxic} on {self.target}")
+        account = json.loads(body)
+        figures = {key: float(v) for key, v in account.items() if isinstance(v, int | float) and key != "active"}
+        done = {counter: figures.get(counter, 0.0) for counter in self._effects}
+        seen = ", ".join(f"{counter.replace('_', ' ')}: {count:.0f}" for counter, count in done.items())
+        early = "" if account["active"] else f"; it was taken away early, by {account['removed_by']}"
+        return Evidence(
+            proven=any(done.values()),
+            observed=f"{self.name} on {self.target}: {seen or 'no effect to be proven'}; "
+            f"connections hit: {figures.get('links_hit', 0):.0f}{early}",
+            figures=figures,
+        )
+
+    def _witnessed(self) -> Evidence:
+        """For a server without an account of its own: what the kernel saw at the hop."""
+        where = f"{self.name} on {self.target}"
+        if ask(self._server.address, self._path)[0] != 200:
+            return Evidence(proven=False, observed=f"{where}: the toxic is not there any more")
+        known = f"{where}: the toxic was in place; {self._server.name} keeps no evidence"
+        swallows = self.name == "timeout" and not self._given.get("timeout")
+        if self._toxicity < 1:
+            return Evidence(
+                proven=False,
+                observed=f"{known}, and which connections a toxicity of {self._toxicity:g} chose is not seen",
+            )
+        if self.name != "latency" and not swallows:
+            return Evidence(proven=False, observed=f"{known}, and its effect is not seen from outside")
+        before, up = self._before, self._stream == "upstream"
+        hit: list[int] = []
+
+        def shown() -> bool:
+            now = self._carried()
+            if before is None or now is None:
+                return False
+            moved = [_since(before.get(number), carried) for number, carried in now.items()]
+            if swallows:
+                hit[:] = [m.received for m in moved if m.received and (up or not m.sent)]
+            else:
+                hit[:] = [late for m in moved if (late := m.received if up else m.sent)]
+            return bool(hit)
+
+        with contextlib.suppress(NotInTime):
+            wait_for(shown, what="traffic at the hop", within_s=_LOOKS_S if before is not None else 0)
+        told = "clients sent {} bytes and nothing came back" if swallows else "{} bytes passed, each of them late"
+        return Evidence(
+            proven=bool(hit),
+            observed=f"{known}; by the kernel's count, on {len(hit)} open connections {told.format(sum(hit))}"
+            if hit
+            else f"{known}, and the kernel shows no open connection that was hit",
+            figures={"bytes_hit": float(sum(hit)), "links_hit": float(len(hit))},
+        )
+
+    def _carried(self) -> dict[int, Carried] | None:
+        """None where the hop is not on this machine, or the kernel does not say."""
+        try:
+            listen = json.loads(ask(self._server.address, f"/proxies/{self.target}")[1])["listen"]
+            return carried_at(*_numeric(listen))
+        except (OSError, ValueError, LookupError, http.client.HTTPException):
+            return None
+
+    def heal(self) -> Evidence:
+        for undo in self.undo():
+            undo.carry_out()
+        status, _ = ask(self._server.address, self._path)
+        return Evidence(proven=status == 404, observed=f"{self._toxic} is {'gone' if status == 404 else 'still there'}")
+
+
+def client_of(address: str) -> Toxiproxy:
+    """A client of the server at ``host:port``; one at a time, as the library keeps the address for all."""
+    host, _, port = address.rpartition(":")
+    server = Toxiproxy()
+    server.update_api_consumer(host, int(port))
+    assert APIConsumer.port == int(port)
+    return server
+
+
+def _since(before: Carried | None, now: Carried) -> Carried:
+    """What a connection has carried since; all of it where it was not there before."""
+    return now if before is None else Carried(now.received - before.received, now.sent - before.sent)
+
+
+def _numeric(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def at_least(least: float, **given: float) -> None:
+    """Raise `UsageError` for a figure below ``least``: a fault of nothing is none."""
+    for name, value in given.items():
+        if value < least:
+            raise UsageError(f"{name} is {value:g}", where="fault", expected=f"{least:g} or more")
