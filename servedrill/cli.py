@@ -111,16 +111,23 @@ def _stack_up(given: argparse.Namespace) -> int:
                 file, folder, on_undo=keeper, defects=given.defect, seed=secrets.randbelow(1 << 31), limit_memory=False
             ) as stack:
                 table = Table("what", "where", title="the embedded stack is up", title_justify="left")
+                hops = stack.hops()
                 for gateway, address in stack.addresses().items():
                     table.add_row(
-                        f"{gateway}, through its proxy", stack.entry().base_url.replace("gateway.stack.test", address)
+                        f"{gateway}, through its proxy" if gateway in hops else gateway,
+                        stack.entry().base_url.replace("gateway.stack.test", address),
                     )
                 for replica in stack.replicas():
                     table.add_row(replica.name, replica.url)
                 table.add_row("DNS name", f"{stack.entry().base_url} at DNS server {stack.entry().resolver}")
                 table.add_row("alerts", f"{stack.alerts_url()}/api/v2/alerts")
                 table.add_row("processes", stack.processes_url())
-                table.add_row("fault proxy (Toxiproxy's API)", f"http://{stack.proxy_api()}")
+                replicas = [replica.name for replica in stack.replicas()]
+                for hop in hops:
+                    if hop not in replicas:
+                        table.add_row(f"{hop}, through its proxy", stack.hop_address(hop))
+                if hops:
+                    table.add_row("fault proxy (Toxiproxy's API)", f"http://{stack.proxy_api()}")
                 table.add_row("logs", str(folder / "logs"))
                 console.print(table)
                 address = next(iter(stack.addresses().values()))

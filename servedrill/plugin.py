@@ -133,6 +133,7 @@ class DrillSession:
         from servedrill.stacks import protocols
         from servedrill.stacks.file import read_stack_file
         from servedrill.stacks.lifecycle import stack_up
+        from servedrill.stacks.protocols import lacking
 
         option = self.config.getoption
         self.has_drills = True
@@ -174,8 +175,8 @@ class DrillSession:
                 ) as stack,
             ):
                 for capability in needed:
-                    if not isinstance(stack, getattr(protocols, capability)):
-                        pytest.skip(f"stack {stack.name!r} is not {capability}")
+                    if reason := lacking(stack, capability):
+                        pytest.skip(reason)
                 hypothesis = " ".join(
                     (inspect.getdoc(getattr(item, "function", None)) or name).split("\n\n")[0].split()
                 )

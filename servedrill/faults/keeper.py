@@ -7,14 +7,14 @@ from pathlib import Path
 
 from servedrill.faults.guard import Guard
 from servedrill.faults.shield import shielded
-from servedrill.faults.undo import EndProcess, RemoveMemoryGroup, Undo
+from servedrill.faults.undo import EndProcess, HttpCall, RemoveMemoryGroup, Undo
 from servedrill.proc import identify
 
 _numbers = itertools.count(1)
 
 
 class StackKeeper:
-    """Told of every process and memory group that a stack makes; `close` when the stack is down."""
+    """Told of every process, memory group and proxy that a stack makes; `close` when the stack is down."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
@@ -29,6 +29,10 @@ class StackKeeper:
     def memory_group(self, path: Path) -> None:
         """A memory cgroup was made."""
         self._keep("memory-group", [RemoveMemoryGroup(path=str(path))])
+
+    def proxy(self, address: str, name: str) -> None:
+        """A proxy is about to be made on a fault proxy server that is not ours."""
+        self._keep("proxy", [HttpCall(address=address, method="DELETE", path=f"/proxies/{name}")])
 
     def close(self) -> None:
         """Everything is gone by now."""

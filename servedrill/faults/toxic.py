@@ -106,7 +106,7 @@ def require_hop(stack: Proxied, hop: str, *, fault: str) -> None:
             f"no proxy at hop {hop!r}",
             where=f"{fault} on {hop}",
             expected=f"one of {', '.join(hops)}" if hops else "a stack with a proxy at some hop",
-            hint="[proxy] in the stack file says which hops have one",
+            hint="the `proxy` table of the stack file says which hops have one",
         )
 
 
@@ -137,7 +137,7 @@ class Toxic:
                 f"the fault proxy at {self._server.address} ({self._server.name}) has no toxic {kind!r}",
                 where=f"{kind} on {hop}",
                 expected=f"one of {', '.join(sorted(self._server.toxics))}",
-                hint='server = "embedded" in [proxy] of the stack file has those that know event streams',
+                hint='server = "embedded" in the `proxy` table of the stack file has those that know event streams',
             )
         self._given = attributes
         self._stream, self._toxicity = stream, toxicity
@@ -178,51 +178,55 @@ class Toxic:
         done = {counter: figures.get(counter, 0.0) for counter in self._effects}
         seen = ", ".join(f"{counter.replace('_', ' ')}: {count:.0f}" for counter, count in done.items())
         early = "" if account["active"] else f"; it was taken away early, by {account['removed_by']}"
-        return Evidence(
+        return self._evidence(
+            f"{seen or 'no effect to be proven'}; connections hit: {figures.get('links_hit', 0):.0f}{early}",
             proven=any(done.values()),
-            observed=f"{self.name} on {self.target}: {seen or 'no effect to be proven'}; "
-            f"connections hit: {figures.get('links_hit', 0):.0f}{early}",
             figures=figures,
         )
 
     def _witnessed(self) -> Evidence:
         """For a server without an account of its own: what the kernel saw at the hop."""
-        where = f"{self.name} on {self.target}"
         if ask(self._server.address, self._path)[0] != 200:
-            return Evidence(proven=False, observed=f"{where}: the toxic is not there any more")
-        known = f"{where}: the toxic was in place; {self._server.name} keeps no evidence"
+            return self._evidence("the toxic is not there any more")
+        known = f"the toxic was in place; {self._server.name} keeps no evidence"
         swallows = self.name == "timeout" and not self._given.get("timeout")
         if self._toxicity < 1:
-            return Evidence(
-                proven=False,
-                observed=f"{known}, and which connections a toxicity of {self._toxicity:g} chose is not seen",
-            )
+            return self._evidence(f"{known}, and which connections a toxicity of {self._toxicity:g} chose is not seen")
         if self.name != "latency" and not swallows:
-            return Evidence(proven=False, observed=f"{known}, and its effect is not seen from outside")
-        before, up = self._before, self._stream == "upstream"
+            return self._evidence(f"{known}, and its effect is not seen from outside")
         hit: list[int] = []
 
         def shown() -> bool:
-            now = self._carried()
-            if before is None or now is None:
-                return False
-            moved = [_since(before.get(number), carried) for number, carried in now.items()]
-            if swallows:
-                hit[:] = [m.received for m in moved if m.received and (up or not m.sent)]
-            else:
-                hit[:] = [late for m in moved if (late := m.received if up else m.sent)]
+            hit[:] = self._bytes_hit(swallows=swallows)
             return bool(hit)
 
         with contextlib.suppress(NotInTime):
-            wait_for(shown, what="traffic at the hop", within_s=_LOOKS_S if before is not None else 0)
+            wait_for(shown, what="traffic at the hop", within_s=_LOOKS_S if self._before is not None else 0)
+        if not hit:
+            return self._evidence(f"{known}, and the kernel shows no open connection that was hit")
         told = "clients sent {} bytes and nothing came back" if swallows else "{} bytes passed, each of them late"
-        return Evidence(
-            proven=bool(hit),
-            observed=f"{known}; by the kernel's count, on {len(hit)} open connections {told.format(sum(hit))}"
-            if hit
-            else f"{known}, and the kernel shows no open connection that was hit",
+        return self._evidence(
+            f"{known}; by the kernel's count, on {len(hit)} open connections {told.format(sum(hit))}",
+            proven=True,
             figures={"bytes_hit": float(sum(hit)), "links_hit": float(len(hit))},
         )
+
+    def _evidence(self, seen: str, *, proven: bool = False, figures: dict[str, float] | None = None) -> Evidence:
+        """What is not proven is told with fault and hop by whoever tells it."""
+        return Evidence(
+            proven=proven, observed=f"{self.name} on {self.target}: {seen}" if proven else seen, figures=figures or {}
+        )
+
+    def _bytes_hit(self, *, swallows: bool) -> list[int]:
+        """Bytes since the toxic came that it must have acted on, for each open connection with any."""
+        now = self._carried()
+        if self._before is None or now is None:
+            return []
+        moved = [_since(self._before.get(number), carried) for number, carried in now.items()]
+        up = self._stream == "upstream"
+        if swallows:
+            return [m.received for m in moved if m.received and (up or not m.sent)]
+        return [late for m in moved if (late := m.received if up else m.sent)]
 
     def _carried(self) -> dict[int, Carried] | None:
         """None where the hop is not on this machine, or the kernel does not say."""

@@ -1,4 +1,4 @@
-"""The embedded stack: the processes of `servedrill.refstack`, with a fault proxy at every hop.
+"""The embedded stack: the processes of `servedrill.refstack`, with a fault proxy at the hops that its file names, all by default.
 
     load -> DNS name -> proxy -> gateway -> proxy -> engine
 
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import httpx
 
@@ -25,6 +25,7 @@ from servedrill.stacks import memory_group
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.ports import free_ports, require_free
 from servedrill.stacks.protocols import Entry, Part, Promises, Replica
+from servedrill.stacks.proxies import Hop, Proxies
 
 NAME = "gateway.stack.test"
 _UP_WITHIN_S = 20.0
@@ -35,6 +36,7 @@ class OnUndo(Protocol):
 
     def process(self, pid: int) -> None: ...
     def memory_group(self, path: Path) -> None: ...
+    def proxy(self, address: str, name: str) -> None: ...
 
 
 class EmbeddedStack:
@@ -53,38 +55,26 @@ class EmbeddedStack:
         self._http = httpx.Client(timeout=5)
         self._replicas: list[Replica] = []
         self._addresses: dict[str, str] = {}
+        self._proxies = Proxies(file.proxy, logs=self._logs, seed=seed, on_undo=on_undo)
+        self._covered = file.proxy.selected(file.embedded.hop_groups(), where=file.name)
+        self._has_proxies = bool(self._covered or file.proxy.hop)
 
     # ---- up and down
 
     def up(self) -> None:
         """Start everything and wait until it serves. Raises `StackError` with the tail of the log that says why."""
         file = self._file
-        ports = iter(free_ports(2 * file.engines + file.gateways + 5))
+        ports = iter(free_ports(2 * file.engines + file.gateways + 6))
         asked = {
             key: require_free(getattr(file, key), where=f"embedded.{key}") if getattr(file, key) else next(ports)
             for key in ("control_port", "alerts_port", "dns_port", "name_port")
         }
         self._control, self._alerts, self._dns, self._name_port = asked.values()
         self._logs.mkdir(parents=True, exist_ok=True)
-        self._proxy_port = next(ports)
-        self._start(
-            "toxiproxy",
-            "-m",
-            "servedrill.toxiproxy",
-            "--port",
-            str(self._proxy_port),
-            "--seed",
-            str(self._seed),
-            "--die-with-parent",
-        )
-        engines = [
-            {"name": f"engine-{i}", "port": next(ports), "reached_at": f"127.0.0.1:{next(ports)}"}
-            for i in range(file.engines)
-        ]
-        gateways = [
-            {"name": f"gateway-{i}", "host": "127.0.0.1", "port": next(ports), "published_at": f"127.0.0.{10 + i}"}
-            for i in range(file.gateways)
-        ]
+        if self._has_proxies:
+            self._proxies.start(port=next(ports))
+        engines = [self._engine(f"engine-{i}", next(ports), next(ports)) for i in range(file.engines)]
+        gateways = [self._gateway(f"gateway-{i}", next(ports), f"127.0.0.{10 + i}") for i in range(file.gateways)]
         if self._limit_memory:
             run = secrets.token_hex(4)
             for engine in engines:
@@ -92,19 +82,13 @@ class EmbeddedStack:
         config = self._folder / "stack.json"
         config.write_text(json.dumps(self._config(engines, gateways), indent=1))
         self._replicas = [
-            *(
-                Replica(name=str(e["name"]), role="engine", url=f"http://127.0.0.1:{e['port']}", hop=str(e["name"]))
-                for e in engines
-            ),
-            *(
-                Replica(name=str(g["name"]), role="gateway", url=f"http://127.0.0.1:{g['port']}", hop=str(g["name"]))
-                for g in gateways
-            ),
+            *(self._replica(engine, "engine") for engine in engines),
+            *(self._replica(gateway, "gateway") for gateway in gateways),
         ]
-        self._addresses = {str(g["name"]): str(g["published_at"]) for g in gateways}
+        self._addresses = {g["name"]: g["published_at"] for g in gateways}
         self._start("supervisor", "-m", "servedrill.refstack", "--config", str(config), "--parent", str(os.getpid()))
-        self._wait("the fault proxy", lambda: self._answers(f"http://{self.proxy_api()}/version"), log="toxiproxy")
-        self._make_proxies(engines, gateways)
+        if self._has_proxies:
+            self._proxies.make(self._hops(engines, gateways, alerts_listen=f"127.0.0.1:{next(ports)}"))
         self._wait("the supervisor", lambda: self._answers(f"http://127.0.0.1:{self._control}/stack"), log="supervisor")
         self.promises = self._read_promises()
         for replica in self._replicas:
@@ -113,6 +97,13 @@ class EmbeddedStack:
 
     def down(self) -> None:
         """End every process and remove what was made; nothing to do a second time."""
+        try:
+            self._end_processes()
+        finally:
+            self._http.close()
+            self._proxies.close()
+
+    def _end_processes(self) -> None:
         for process in reversed(self._children.values()):
             family, at = [process.pid], 0
             while at < len(family):
@@ -129,7 +120,6 @@ class EmbeddedStack:
             wait_for(partial(memory_group.is_empty, group), what=f"{group} to be empty", within_s=5)
             group.rmdir()
         self._groups.clear()
-        self._http.close()
 
     def _config(self, engines: list[dict[str, Any]], gateways: list[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -160,26 +150,31 @@ class EmbeddedStack:
         self._groups[engine] = group
         self._on_undo.memory_group(group)
 
-    def _make_proxies(self, engines: list[dict[str, Any]], gateways: list[dict[str, Any]]) -> None:
-        proxies = [
-            {"name": e["name"], "listen": e["reached_at"], "upstream": f"127.0.0.1:{e['port']}", "tap": True}
-            for e in engines
+    def _engine(self, name: str, port: int, proxy_port: int) -> dict[str, Any]:
+        covered = name in self._covered
+        reached_at = f"127.0.0.1:{proxy_port if covered else port}"
+        return {"name": name, "host": "127.0.0.1", "port": port, "reached_at": reached_at}
+
+    def _gateway(self, name: str, port: int, published_at: str) -> dict[str, Any]:
+        """Without a proxy it listens itself where the name leads to."""
+        at = ("127.0.0.1", port) if name in self._covered else (published_at, self._name_port)
+        return {"name": name, "host": at[0], "port": at[1], "published_at": published_at}
+
+    def _replica(self, made: dict[str, Any], role: Literal["engine", "gateway"]) -> Replica:
+        name = str(made["name"])
+        url = f"http://{made['host']}:{made['port']}"
+        return Replica(name=name, role=role, url=url, hop=name if name in self._covered else "")
+
+    def _hops(self, engines: list[dict[str, Any]], gateways: list[dict[str, Any]], *, alerts_listen: str) -> list[Hop]:
+        hops = [
+            Hop(name=e["name"], listen=e["reached_at"], upstream=f"{e['host']}:{e['port']}", tap=True) for e in engines
         ]
-        proxies += [
-            {
-                "name": g["name"],
-                "listen": f"{g['published_at']}:{self._name_port}",
-                "upstream": f"127.0.0.1:{g['port']}",
-            }
+        hops += [
+            Hop(name=g["name"], listen=f"{g['published_at']}:{self._name_port}", upstream=f"{g['host']}:{g['port']}")
             for g in gateways
         ]
-        for proxy in proxies:
-            response = self._http.post(f"http://{self.proxy_api()}/proxies", json=proxy)
-            if response.status_code != 201:
-                raise StackError(
-                    f"the proxy {proxy['name']} cannot listen on {proxy['listen']}: {response.text.strip()}",
-                    where="fault proxy",
-                )
+        hops.append(Hop(name="alerts", listen=alerts_listen, upstream=f"127.0.0.1:{self._alerts}"))
+        return [hop for hop in hops if hop.name in self._covered]
 
     def _wait(self, what: str, condition: Any, *, log: str) -> None:
         dead: list[str] = []
@@ -290,10 +285,14 @@ class EmbeddedStack:
         raise LookupError(f"no replica {replica!r}")
 
     def proxy_api(self) -> str:
-        return f"127.0.0.1:{self._proxy_port}"
+        return self._proxies.address
 
     def hops(self) -> list[str]:
-        return [replica.hop for replica in self._replicas]
+        return self._proxies.names
+
+    def hop_address(self, hop: str) -> str:
+        """``host:port`` where a hop is entered."""
+        return self._proxies.listen_of(hop)
 
     def memory_group(self, replica: str) -> str:
         if replica not in self._groups:

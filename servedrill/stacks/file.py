@@ -10,6 +10,9 @@ control_port = 0             # 0: any free port
 
 [embedded.settings]          # anything that servedrill.refstack.config.Stack has
 drain_grace_s = 8.0
+
+[proxy]                      # which hops have a fault proxy: servedrill.stacks.proxies
+hops = ["gateways", "engines"]
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from typing import Any, Literal
 import msgspec
 
 from servedrill.errors import UsageError
+from servedrill.stacks.proxies import ExtraHop, ProxyTable
 
 
 class Embedded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,6 +40,14 @@ class Embedded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The port of the DNS name; the same on every gateway's address."""
     settings: dict[str, Any] = {}
 
+    def hop_groups(self) -> dict[str, list[str]]:
+        """Group -> the hops in it that can have a proxy."""
+        return {
+            "gateways": [f"gateway-{number}" for number in range(self.gateways)],
+            "engines": [f"engine-{number}" for number in range(self.engines)],
+            "alerts": ["alerts"],
+        }
+
 
 class StackFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A stack file, parsed."""
@@ -48,6 +60,7 @@ class StackFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     escalation: str = ""
     """Whom to turn to when the owner does not answer."""
     embedded: Embedded = Embedded()
+    proxy: ProxyTable = ProxyTable()
 
 
 def read_stack_file(path: Path | None) -> StackFile:
@@ -79,6 +92,7 @@ def read_stack_file(path: Path | None) -> StackFile:
     ):
         if not lowest <= value <= highest:
             raise UsageError(f"{name} is {value}", where=str(path), expected=f"{lowest} to {highest}")
+    file.proxy.check(file.embedded.hop_groups(), where=str(path), on_loopback=True)
     return file
 
 
@@ -87,6 +101,6 @@ def _explained(message: str) -> str:
     match = re.search(r"unknown field `(\w+)`", message)
     if match is None:
         return message
-    known = {*StackFile.__struct_fields__, *Embedded.__struct_fields__}
+    known = {field for table in (StackFile, Embedded, ProxyTable, ExtraHop) for field in table.__struct_fields__}
     close = difflib.get_close_matches(match[1], sorted(known), n=1)
     return message + (f"; did you mean `{close[0]}`?" if close else "")

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
+from servedrill.errors import UsageError
 from servedrill.proc import ProcessId
 
 Part = Literal["server", "core"]
@@ -116,7 +117,7 @@ class Supervised(Protocol):
 
 @runtime_checkable
 class Proxied(Protocol):
-    """Hops have a proxy that speaks Toxiproxy's API."""
+    """Hops have a proxy that speaks Toxiproxy's API; which ones is up to its file, see `lacking`."""
 
     def proxy_api(self) -> str:
         """``host:port`` of the control API."""
@@ -169,3 +170,28 @@ class Sleepable(Protocol):
 
     def sleep_routes(self) -> bool:
         """Whether the engines have /sleep, /wake_up, /v1/load_lora_adapter."""
+
+
+def lacking(stack: Any, capability: str) -> str:
+    """Why the stack lacks what a drill needs; empty where it has it.
+
+    A capability is the name of a protocol. ``Proxied`` means a proxy at every gateway and engine, ``Proxied:engines`` and
+    ``Proxied:gateways`` at all of these, ``Proxied:NAME`` at that hop.
+    """
+    name, _, hop = capability.partition(":")
+    protocol: Any = globals().get(name)
+    if not getattr(protocol, "_is_protocol", False) or (hop and name != "Proxied"):
+        raise UsageError(
+            f"no capability {capability!r}", where="needs", expected="a protocol of servedrill.stacks.protocols"
+        )
+    if not isinstance(stack, protocol):
+        return f"stack {stack.name!r} is not {name}"
+    if name != "Proxied":
+        return ""
+    hops = stack.hops()
+    groups = {f"{role}s": [r.name for r in stack.replicas() if r.role == role] for role in ("gateway", "engine")}
+    wanted = groups.get(hop, [hop]) if hop else [name for names in groups.values() for name in names]
+    without = [name for name in wanted if name not in hops]
+    if hops and not without:
+        return ""
+    return f"stack {stack.name!r} has no proxy at {', '.join(without) or 'any hop'}; the `proxy` table of its file says where it has one"

@@ -248,7 +248,7 @@ def test_a_hop_that_is_down_is_proven_by_an_attempt_to_connect(hop: Hop) -> None
 def test_a_hop_without_a_proxy_is_named_with_those_that_have_one(hop: Hop, make: Any) -> None:
     """Before anything is injected."""
     with pytest.raises(
-        UsageError, match=r"on nowhere: no proxy at hop 'nowhere'; expected one of hop; hint: \[proxy\]"
+        UsageError, match=r"on nowhere: no proxy at hop 'nowhere'; expected one of hop; hint: the `proxy` table"
     ):
         make(hop)
 

@@ -124,7 +124,7 @@ def test_nobody_there(drill):
 '''
     result = run(tmp_path, body)
     assert result.returncode == 6, result.stdout
-    assert "http_status touched 0 connections on engine-0" in result.stdout
+    assert "http_status on engine-0: answers made: 0; connections hit: 0" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,9 @@ class Remembering:
     def memory_group(self, path: Path) -> None:
         raise AssertionError("no memory group was asked for")
 
+    def proxy(self, address: str, name: str) -> None:
+        raise AssertionError("the proxy server is our own, and ends with its process")
+
 
 def up(folder: Path, made: Remembering, **how: Any) -> Any:
     """A small stack, up inside the block."""

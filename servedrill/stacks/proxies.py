@@ -1,0 +1,331 @@
+"""The fault proxy of a stack: which server, and at which hops it stands.
+
+[proxy]
+server = "embedded"                  # or a program ("toxiproxy-server", "/opt/toxiproxy-server"), or the URL of one that runs
+hops = ["gateways", "engines"]       # groups, or single names
+
+[[proxy.hop]]                        # any other hop: whoever connects to `listen` gets to `upstream`
+name = "vector-db"
+listen = "127.0.0.1:19530"
+upstream = "10.0.0.7:19530"
+
+A server that we start ends with the stack. On one that runs already only what we made is removed, at the end or, after a
+crash, by the watchdog; its other proxies are never touched.
+"""
+
+from __future__ import annotations
+
+import difflib
+import http.client
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from servedrill.clock import wait_for
+from servedrill.errors import NotInTime, StackError, UsageError
+
+EMBEDDED = "embedded"
+_UP_WITHIN_S = 20.0
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class ExtraHop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A hop that the stack does not know of; addresses are ``host:port``."""
+
+    name: str
+    listen: str
+    upstream: str
+
+
+class ProxyTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[proxy]`` of a stack file."""
+
+    server: str = EMBEDDED
+    hops: list[str] = msgspec.field(default_factory=lambda: ["gateways", "engines"])
+    hop: list[ExtraHop] = []
+
+    def selected(self, groups: Mapping[str, Iterable[str]], *, where: str) -> set[str]:
+        """Names of ``groups`` (group -> its members) that get a proxy. Raises `UsageError` for one that is in none."""
+        members = {group: list(names) for group, names in groups.items()}
+        known = {*members, *(name for names in members.values() for name in names)}
+        chosen: set[str] = set()
+        for name in self.hops:
+            if name not in known:
+                close = difflib.get_close_matches(name, sorted(known), n=1)
+                raise UsageError(
+                    f"proxy.hops has {name!r}",
+                    where=where,
+                    expected=f"some of {', '.join([*members, *sorted(known - set(members))])}",
+                    hint="DNS questions are UDP, which Toxiproxy does not carry; `DnsChange` changes what the name answers"
+                    if name == "dns"
+                    else f"did you mean {close[0]!r}?"
+                    if close
+                    else "a `proxy.hop` table makes a hop of your own",
+                )
+            chosen.update(members.get(name, [name]))
+        return chosen
+
+    def check(self, groups: Mapping[str, Iterable[str]], *, where: str, on_loopback: bool) -> None:
+        """Raise `UsageError` for what can be seen to be wrong before anything starts.
+
+        ``on_loopback``: the stack is reached there alone, so a server on another machine is of no use to it.
+        """
+        self.selected(groups, where=where)
+        taken = {*groups, *(name for names in groups.values() for name in names)}
+        for number, hop in enumerate(self.hop, start=1):
+            if not _NAME.fullmatch(hop.name) or hop.name in taken:
+                raise UsageError(
+                    f"proxy.hop {number} is called {hop.name!r}",
+                    where=where,
+                    expected=f"a name of letters, digits, `.`, `_` and `-`, none of {', '.join(sorted(taken))}",
+                )
+            taken.add(hop.name)
+            for field, address in (("listen", hop.listen), ("upstream", hop.upstream)):
+                if not re.fullmatch(r".+:\d{1,5}", address) or not 0 < int(address.rpartition(":")[2]) < 65536:
+                    raise UsageError(
+                        f"proxy.hop {hop.name!r}: {field} is {address!r}", where=where, expected="host:port"
+                    )
+        if not self.url and self.server != EMBEDDED:
+            _program(self.server, where=where)
+        if self.url:
+            host = _address(self.url, where=where).rpartition(":")[0].strip("[]")
+            if on_loopback and host != "localhost" and not host.startswith("127.") and host != "::1":
+                raise UsageError(
+                    f"proxy.server is {self.url!r}", where=where, expected="a server on this machine, for this stack"
+                )
+
+    @property
+    def url(self) -> str:
+        """Of a server that runs already; empty where we start one."""
+        return self.server if "://" in self.server else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """A proxy to be made; ``tap`` notes each HTTP exchange, where the server can."""
+
+    name: str
+    listen: str
+    upstream: str
+    tap: bool = False
+
+
+class OnProxyUndo(Protocol):
+    """Told how to undo what is about to be made, before it is made."""
+
+    def process(self, pid: int) -> None: ...
+    def proxy(self, address: str, name: str) -> None: ...
+
+
+class Proxies:
+    """The server, from `start` to `close`; without any hop there is none."""
+
+    def __init__(self, table: ProxyTable, *, logs: Path, seed: int, on_undo: OnProxyUndo) -> None:
+        self._table, self._logs, self._seed, self._on_undo = table, logs, seed, on_undo
+        self._process: subprocess.Popen[bytes] | None = None
+        self._address = ""
+        self._listens: dict[str, str] = {}
+
+    @property
+    def address(self) -> str:
+        """``host:port`` of the control API. Raises `StackError` where no hop has a proxy."""
+        if not self._address:
+            raise StackError(
+                "no hop has a proxy", where="proxy", hint="the `proxy` table of the stack file says which hops do"
+            )
+        return self._address
+
+    @property
+    def names(self) -> list[str]:
+        """The hops that have one."""
+        return list(self._listens)
+
+    def listen_of(self, hop: str) -> str:
+        """``host:port`` where a hop is entered."""
+        return self._listens[hop]
+
+    def start(self, *, port: int) -> None:
+        """Start the server on ``port``, or find the one that runs already. Raises `UsageError` when that is none."""
+        if self._table.url:
+            self._address = _address(self._table.url, where="proxy.server")
+            self._greet()
+            return
+        command = [sys.executable, "-m", "servedrill.toxiproxy", "--port", str(port), "--seed", str(self._seed)]
+        if self._table.server == EMBEDDED:
+            command.append("--die-with-parent")
+        else:
+            command = [_program(self._table.server, where="proxy.server"), "-host", "127.0.0.1", "-port", str(port)]
+        self._logs.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={"LOG_LEVEL": "warn", **os.environ},
+            )
+        self._on_undo.process(self._process.pid)
+        self._address = f"127.0.0.1:{port}"
+
+    def make(self, hops: Iterable[Hop]) -> None:
+        """Put a proxy at each hop, and at those of ``[[proxy.hop]]``, when the server is up. Raises `UsageError`."""
+        self._wait_until_up()
+        hops = [*hops, *(Hop(name=h.name, listen=h.listen, upstream=h.upstream) for h in self._table.hop)]
+        if self._table.url:
+            self._refuse_collisions(hops)
+        for hop in hops:
+            if self._table.url:
+                self._on_undo.proxy(self._address, hop.name)
+            self._listens[hop.name] = hop.listen
+            body = {"name": hop.name, "listen": hop.listen, "upstream": hop.upstream, "enabled": True}
+            try:
+                status, answer = _call(self._address, "POST", "/proxies", {**body, "tap": True} if hop.tap else body)
+            except (OSError, http.client.HTTPException) as error:
+                raise StackError(f"the proxy {hop.name} was not made: {error!r}", where=self._where) from error
+            if status != 201:
+                del self._listens[hop.name]  # somebody else's, or none: not ours to remove
+                raise StackError(
+                    f"the proxy {hop.name} cannot listen on {hop.listen}: {_error_of(answer)}", where=self._where
+                )
+
+    def close(self) -> None:
+        """End the server, or remove from it what we made; nothing to do a second time."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        elif self._listens:
+            left = [name for name in reversed(self._listens) if not self._removed(name)]
+            self._listens.clear()
+            if left:
+                raise StackError(f"{', '.join(left)} cannot be removed", where=self._where)
+        self._listens.clear()
+
+    def _removed(self, name: str) -> bool:
+        try:
+            _call(self._address, "DELETE", f"/proxies/{name}")
+            return _call(self._address, "GET", f"/proxies/{name}")[0] == 404
+        except ConnectionRefusedError:
+            return True  # the server is gone, and its proxies with it
+        except (OSError, http.client.HTTPException):
+            return False
+
+    @property
+    def _where(self) -> str:
+        return f"fault proxy at {self._address}"
+
+    @property
+    def _log(self) -> Path:
+        return self._logs / "toxiproxy.log"
+
+    def _wait_until_up(self) -> None:
+        process = self._process
+
+        def up_or_dead() -> bool:
+            return process is None or process.poll() is not None or self._is_up()
+
+        try:
+            wait_for(up_or_dead, what="the fault proxy", within_s=_UP_WITHIN_S)
+        except NotInTime as error:
+            raise StackError(
+                f"the fault proxy did not get ready within {error.waited_s:.0f} s", hint=self._tail()
+            ) from error
+        if process is not None and process.poll() is not None:
+            raise StackError(f"the fault proxy did not start: exit status {process.returncode}", hint=self._tail())
+
+    def _is_up(self) -> bool:
+        try:
+            return _call(self._address, "GET", "/version", timeout_s=0.5)[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def _tail(self) -> str:
+        lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []
+        return f"the end of {self._log}: {lines[-1] if lines else '(empty)'}"
+
+    def _greet(self) -> None:
+        try:
+            status, body = _call(self._address, "GET", "/version")
+            is_toxiproxy = status == 200 and "version" in json.loads(body)
+        except (OSError, http.client.HTTPException) as error:
+            raise StackError(
+                f"no server answers at {self._table.url}: {error}",
+                where="proxy.server",
+                expected="a Toxiproxy server that runs",
+                hint='start it, or leave that to servedrill: server = "embedded"',
+            ) from error
+        except ValueError:
+            is_toxiproxy = False
+        if not is_toxiproxy:
+            raise StackError(
+                f"what answers at {self._table.url} is no Toxiproxy server",
+                where="proxy.server",
+                expected='GET /version with {"version": ...}',
+            )
+
+    def _refuse_collisions(self, hops: list[Hop]) -> None:
+        theirs: dict[str, Any] = json.loads(_call(self._address, "GET", "/proxies")[1])
+        listens = {proxy["listen"]: name for name, proxy in theirs.items()}
+        for hop in hops:
+            other = hop.name if hop.name in theirs else listens.get(hop.listen)
+            if other is not None:
+                raise StackError(
+                    f"{self._table.url} has a proxy {other!r} on {theirs[other]['listen']} already; ours is {hop.name!r} on {hop.listen}",
+                    where="proxy.server",
+                    expected="a server without proxies of these names and addresses",
+                    hint=f"remove it if it is left over: curl -X DELETE {self._table.url.rstrip('/')}/proxies/{other}",
+                )
+
+
+def _program(name: str, *, where: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise UsageError(
+            f"proxy.server is {name!r}, and there is no such program"
+            if "/" in name
+            else f"proxy.server is {name!r}, and there is no such program on PATH",
+            where=where,
+            expected='"embedded", a program, or a URL such as "http://127.0.0.1:8474"',
+        )
+    return found
+
+
+def _address(url: str, *, where: str) -> str:
+    """``host:port`` of a control API's URL."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme != "http" or not parts.hostname or port is None or parts.path not in ("", "/") or parts.query:
+        raise UsageError(f"proxy.server is {url!r}", where=where, expected="a URL such as http://127.0.0.1:8474")
+    return f"[{parts.hostname}]:{port}" if ":" in parts.hostname else f"{parts.hostname}:{port}"
+
+
+def _call(address: str, method: str, path: str, body: Any = None, *, timeout_s: float = 5.0) -> tuple[int, bytes]:
+    host, _, port = address.rpartition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=timeout_s)
+    try:
+        connection.request(method, path, body=None if body is None else json.dumps(body))
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def _error_of(answer: bytes) -> str:
+    try:
+        return str(json.loads(answer)["error"])
+    except (ValueError, LookupError, TypeError):
+        return answer.decode(errors="replace").strip()
