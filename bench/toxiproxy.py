@@ -1,7 +1,9 @@
-"""What the fault proxy costs: CPU per streamed event, added delay, bulk throughput; beside the original where it is on PATH.
+"""What the fault proxy costs: CPU per streamed event, added delay, bulk throughput; beside the original where there is one.
 
-    python bench/toxiproxy.py [--streams 300] [--seconds 3]
+    python bench/toxiproxy.py [--streams 300] [--seconds 3] [--rounds 3]
 
+The original is `toxiproxy-server` on PATH, or what SERVEDRILL_TOXIPROXY_SERVER names. Both do the same scenes in turn, round by round,
+and the ratios are of the medians: below 1 ours is cheaper, or faster to pass on; for throughput above 1 ours carries more.
 One process sends and receives all streams, 50 events a second each, and the proxy's own CPU time is read from /proc, so the
 load's cost is not counted. Delay is what each event took from write to read; "direct" is the same without a proxy.
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import shutil
@@ -22,9 +25,10 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, ClassVar, cast
 
 import uvloop
@@ -137,7 +141,7 @@ async def stream_load(
         for sender in senders[sent % slots :: slots]:
             sender.transport.write(event())
         sent += 1
-        if not cpu_before and loop.time() > warm_until:
+        if not counted_from and loop.time() > warm_until:
             cpu_before, counted_from = cpu_s(), len(delays)
     await asyncio.sleep(0.1)
     cpu = cpu_s() - cpu_before
@@ -213,24 +217,62 @@ def original(program: str) -> Iterator[Server]:
         process.wait()
 
 
-LATENCY = [{"type": "latency", "attributes": {"latency": 1}}]
-STREAM = [{"type": "cut_stream", "attributes": {"after_events": 1_000_000}}]
-SCENES: dict[str, dict[str, Any]] = {
-    "no toxic": {},
-    "tap": {"tap": True},
-    "tap, cut_stream": {"tap": True, "toxics": STREAM},
-    "tap, latency 1 ms": {"tap": True, "toxics": LATENCY},
-}
+LATENCY = {"type": "latency", "attributes": {"latency": 1}}
+STREAM = {"type": "cut_stream", "attributes": {"after_events": 1_000_000}}
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A proxy as it is measured; ``shared`` by both servers, since the original has no tap and knows no streams."""
+
+    name: str
+    shared: bool = False
+    toxic: dict[str, Any] | None = None
+    tap: bool = False
+
+    def open_at(self, server: Server, name: str, upstream: str) -> tuple[str, int]:
+        """The toxic comes in a call of its own: the original takes none together with the proxy."""
+        address = server.proxy(name, upstream, **({"tap": True} if self.tap else {}))
+        if self.toxic is not None:
+            server.call("POST", f"/proxies/{name}/toxics", self.toxic)
+        return address
+
+
+SCENES = [
+    Scene("no toxic", shared=True),
+    Scene("latency 1 ms", shared=True, toxic=LATENCY),
+    Scene("tap", tap=True),
+    Scene("tap, cut_stream", tap=True, toxic=STREAM),
+    Scene("tap, latency 1 ms", tap=True, toxic=LATENCY),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Medians of the rounds; ``bulk_mb_s`` is 0 where it was not measured."""
+
+    cpu_us: float
+    delay_ms_p50: float
+    delay_ms_p99: float
+    bulk_mb_s: float
+
+    @classmethod
+    def of(cls, figures: list[Figures], bulks: list[float]) -> Result:
+        return cls(
+            cpu_us=median(f.cpu_us for f in figures),
+            delay_ms_p50=median(f.delay_ms_p50 for f in figures),
+            delay_ms_p99=median(f.delay_ms_p99 for f in figures),
+            bulk_mb_s=median(bulks) if bulks else 0.0,
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=300)
-    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each round (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each scene (default: %(default)s)")
     given = parser.parse_args()
-    table = Table(title=f"{given.streams} streams, one event per {EVENT_S * 1000:.0f} ms each")
-    for column in ("server", "scene", "CPU us/event", "delay p50 ms", "p99 ms", "p99 added ms", "bulk MB/s"):
-        table.add_column(column, justify="left" if column in ("server", "scene") else "right")
+    numbers = itertools.count(1)
 
     def run(address: Callable[[str], tuple[str, int]], cpu_s: Callable[[], float]) -> Figures:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -240,35 +282,62 @@ def main() -> None:
         host, port = upstream.rsplit(":", 1)
         return host, int(port)
 
-    direct = run(split, lambda: 0.001)
-    table.add_row(
-        "none", "direct", "", f"{direct.delay_ms_p50:.2f}", f"{direct.delay_ms_p99:.2f}", "", f"{bulk_mb_s(split):.0f}"
-    )
+    def measure(server: Server, scene: Scene) -> tuple[Figures, float]:
+        def opened(upstream: str) -> tuple[str, int]:
+            return scene.open_at(server, f"scene-{next(numbers)}", upstream)
 
-    def add(name: str, scene: str, server: Server, *, latency: bool = False, **more: Any) -> None:
-        def proxy(upstream: str) -> tuple[str, int]:
-            address = server.proxy(scene, upstream, **more)
-            if latency:  # The original takes no toxics together with the proxy.
-                server.call("POST", "/proxies/{}/toxics".format(scene.replace(" ", "%20")), LATENCY[0])
-            return address
+        return run(opened, server.cpu_s), 0.0 if scene.toxic is LATENCY else bulk_mb_s(opened)
 
-        figures = run(proxy, server.cpu_s)
-        bulk = "" if "latency" in scene else f"{bulk_mb_s(lambda to: server.proxy(f'bulk {scene}', to, **more)):.0f}"
-        added = figures.delay_ms_p99 - direct.delay_ms_p99
-        cells = [f"{figures.cpu_us:.1f}", f"{figures.delay_ms_p50:.2f}", f"{figures.delay_ms_p99:.2f}", f"{added:.2f}"]
-        table.add_row(name, scene, *cells, bulk)
-
-    with embedded() as server:
-        for scene, more in SCENES.items():
-            add("embedded", scene, server, **more)
-    program = shutil.which("toxiproxy-server")
+    direct = Result.of([run(split, lambda: 0.0) for _ in range(given.rounds)], [bulk_mb_s(split)])
+    results: dict[tuple[str, str], Result] = {}
+    program = shutil.which(os.environ.get("SERVEDRILL_TOXIPROXY_SERVER", "toxiproxy-server"))
+    with embedded() as ours, original(program) if program else nullcontext() as theirs:
+        for scene in SCENES:
+            servers = {"embedded": ours} | ({"original": theirs} if theirs is not None and scene.shared else {})
+            measured: dict[str, list[tuple[Figures, float]]] = {name: [] for name in servers}
+            for _ in range(given.rounds):
+                for name, server in servers.items():
+                    measured[name].append(measure(server, scene))
+            for name, rounds in measured.items():
+                bulks = [bulk for _, bulk in rounds if bulk]
+                results[name, scene.name] = Result.of([figures for figures, _ in rounds], bulks)
+    console = Console(width=120)
+    console.print(costs(given.streams, direct, results))
     if program:
-        with original(program) as server:
-            add("original", "no toxic", server)
-            add("original", "latency 1 ms", server, latency=True)
+        console.print(ratios(direct, results))
     else:
-        Console().print("toxiproxy-server is not on PATH: no figures of the original")
-    Console(width=120).print(table)
+        console.print("no toxiproxy-server on PATH or in SERVEDRILL_TOXIPROXY_SERVER: no figures of the original")
+
+
+def costs(streams: int, direct: Result, results: dict[tuple[str, str], Result]) -> Table:
+    table = Table(title=f"{streams} streams, one event per {EVENT_S * 1000:.0f} ms each")
+    for column in ("server", "scene", "CPU us/event", "delay p50 ms", "p99 ms", "p99 added ms", "bulk MB/s"):
+        table.add_column(column, justify="left" if column in ("server", "scene") else "right")
+    table.add_row(
+        "none", "direct", "", f"{direct.delay_ms_p50:.2f}", f"{direct.delay_ms_p99:.2f}", "", f"{direct.bulk_mb_s:.0f}"
+    )
+    for (name, scene), result in results.items():
+        added = result.delay_ms_p99 - direct.delay_ms_p99
+        cells = [f"{result.cpu_us:.1f}", f"{result.delay_ms_p50:.2f}", f"{result.delay_ms_p99:.2f}", f"{added:.2f}"]
+        table.add_row(name, scene, *cells, f"{result.bulk_mb_s:.0f}" if result.bulk_mb_s else "")
+    return table
+
+
+def ratios(direct: Result, results: dict[tuple[str, str], Result]) -> Table:
+    """Ours over the original's, scene by scene."""
+    table = Table(title="embedded / original")
+    for column in ("scene", "CPU/event", "p99 added", "bulk throughput"):
+        table.add_column(column, justify="left" if column == "scene" else "right")
+    for scene in (scene.name for scene in SCENES if scene.shared):
+        ours, theirs = results["embedded", scene], results["original", scene]
+        added = [result.delay_ms_p99 - direct.delay_ms_p99 for result in (ours, theirs)]
+        table.add_row(
+            scene,
+            f"{ours.cpu_us / theirs.cpu_us:.2f}",
+            f"{added[0] / added[1]:.2f}" if min(added) > 0 else "(no delay to tell)",
+            f"{ours.bulk_mb_s / theirs.bulk_mb_s:.2f}" if theirs.bulk_mb_s else "",
+        )
+    return table
 
 
 if __name__ == "__main__":

@@ -166,8 +166,11 @@ class EmbeddedStack:
         return Replica(name=name, role=role, url=url, hop=name if name in self._covered else "")
 
     def _hops(self, engines: list[dict[str, Any]], gateways: list[dict[str, Any]], *, alerts_listen: str) -> list[Hop]:
+        every = all(
+            e["name"] in self._covered for e in engines
+        )  # taps at some would make tries look fewer than they were
         hops = [
-            Hop(name=e["name"], listen=e["reached_at"], upstream=f"{e['host']}:{e['port']}", tap=True) for e in engines
+            Hop(name=e["name"], listen=e["reached_at"], upstream=f"{e['host']}:{e['port']}", tap=every) for e in engines
         ]
         hops += [
             Hop(name=g["name"], listen=f"{g['published_at']}:{self._name_port}", upstream=f"{g['host']}:{g['port']}")

@@ -378,6 +378,14 @@ def test_hops_without_a_proxy_are_reached_directly(tmp_path: Path, web: str) -> 
         )
 
 
+def test_tries_are_noted_at_every_engine_or_at_none(tmp_path: Path) -> None:
+    """Half of them would be taken for all."""
+    file = StackFile(embedded=Embedded(engines=2, gateways=1, settings=QUICK), proxy=ProxyTable(hops=["engine-1"]))
+    with stack_up(file, tmp_path, on_undo=Remembering(), defects=[], seed=1, limit_memory=False) as stack:
+        assert stack.hops() == ["engine-1"]
+        assert httpx.get(f"http://{stack.proxy_api()}/proxies/engine-1/exchanges").status_code == 404
+
+
 def test_a_stack_without_any_proxy_starts_no_server(tmp_path: Path) -> None:
     with up(tmp_path, Remembering(), ProxyTable(hops=[])) as stack:
         assert answer_of(stack).status_code == 200

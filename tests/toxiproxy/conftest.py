@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from toxi_world import Server, answering_at_the_end, echoing, upstream
+
+settings.register_profile("thorough", max_examples=10_000)
+"""For `pytest tests/toxiproxy/test_toxi_fuzz.py --hypothesis-profile=thorough`: minutes, not a second."""
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 from servedrill.clock import wait_for
 
@@ -66,7 +67,7 @@ class Server:
 
     def clear(self) -> None:
         for name in self.get("/proxies"):
-            self.call("DELETE", f"/proxies/{name}")
+            self.call("DELETE", f"/proxies/{quote(name, safe='')}")
 
     def stop(self) -> int:
         self.process.terminate()
