@@ -288,7 +288,7 @@ def main() -> None:
 
         return run(opened, server.cpu_s), 0.0 if scene.toxic is LATENCY else bulk_mb_s(opened)
 
-    direct = Result.of([run(split, lambda: 0.0) for _ in range(given.rounds)], [bulk_mb_s(split)])
+    straight: list[Figures] = []
     results: dict[tuple[str, str], Result] = {}
     program = shutil.which(os.environ.get("SERVEDRILL_TOXIPROXY_SERVER", "toxiproxy-server"))
     with embedded() as ours, original(program) if program else nullcontext() as theirs:
@@ -296,11 +296,14 @@ def main() -> None:
             servers = {"embedded": ours} | ({"original": theirs} if theirs is not None and scene.shared else {})
             measured: dict[str, list[tuple[Figures, float]]] = {name: [] for name in servers}
             for _ in range(given.rounds):
+                if scene.shared:
+                    straight.append(run(split, lambda: 0.0))
                 for name, server in servers.items():
                     measured[name].append(measure(server, scene))
             for name, rounds in measured.items():
                 bulks = [bulk for _, bulk in rounds if bulk]
                 results[name, scene.name] = Result.of([figures for figures, _ in rounds], bulks)
+    direct = Result.of(straight, [bulk_mb_s(split) for _ in range(given.rounds)])
     console = Console(width=120)
     console.print(costs(given.streams, direct, results))
     if program:

@@ -13,7 +13,18 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from servedrill.toxiproxy.toxic import Buffering, Cleaning, Ending, Holding, Mark, Slicing, Starting, Stateful, Toxic
+from servedrill.toxiproxy.toxic import (
+    EARLY_S,
+    Buffering,
+    Cleaning,
+    Ending,
+    Holding,
+    Mark,
+    Slicing,
+    Starting,
+    Stateful,
+    Toxic,
+)
 from servedrill.toxiproxy.view import View
 
 if TYPE_CHECKING:
@@ -24,8 +35,6 @@ if TYPE_CHECKING:
     from servedrill.toxiproxy.tap import Answer, Tap
 
 HELD_BYTES_MAX = 256 * 1024
-EARLY_S = 0.0005
-"""A chunk this close to its time goes out now: timers have a resolution of a millisecond."""
 FAR_S = 10.0**8
 """Longer delays are cut to this, some three years: the event loop counts milliseconds in 64 bits."""
 

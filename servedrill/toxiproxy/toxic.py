@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from servedrill.toxiproxy.evidence import Evidence
     from servedrill.toxiproxy.tap import Answer, Tap
 
+EARLY_S = 0.0005
+"""A chunk this close to its time goes out now, and is not late: timers have a resolution of a millisecond."""
+
 
 class Mark(Enum):
     """The two ways in which a stream ends inside a chain."""

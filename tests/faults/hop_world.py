@@ -88,14 +88,14 @@ class Hop:
     def hops(self) -> list[str]:
         return ["hop"]
 
-    def connect(self) -> socket.socket:
-        sock = socket.create_connection(self.address, timeout=0.4)
+    def connect(self, *, patience_s: float = 0.4) -> socket.socket:
+        sock = socket.create_connection(self.address, timeout=patience_s)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
-    def ask(self, path: str, *, sock: socket.socket | None = None) -> bytes:
-        """What a user with little patience gets: up to the end of the answer, of the connection, or 0.4 s of silence."""
-        mine = sock or self.connect()
+    def ask(self, path: str, *, sock: socket.socket | None = None, patience_s: float = 0.4) -> bytes:
+        """What a user gets: up to the end of the answer, of the connection, or of patience with silence."""
+        mine = sock or self.connect(patience_s=patience_s)
         data = b""
         with contextlib.suppress(OSError):
             mine.sendall(b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n" % path.encode())

@@ -52,7 +52,7 @@ def test_every_plain_fault_works_and_no_more_is_claimed_than_was_seen(hop: Hop, 
         assert (evidence.figures.get("links_hit", 0) == 2) == shown
     assert all(answers) == (fault.name in ("latency", "bandwidth", "slow_close", "slicer", "limit_data"))
     assert fault.heal().proven
-    assert hop.ask("/v1/stream").count(b"data: ") == 7
+    assert hop.ask("/v1/stream", patience_s=5).count(b"data: ") == 7
     assert fault.heal().proven
     assert not fault.evidence().proven
 
@@ -78,7 +78,7 @@ def test_a_fault_that_knows_streams_is_refused_by_name(hop: Hop) -> None:
         assert f"{make.__name__} on hop: the fault proxy at {hop.api} (toxiproxy-server " in text
         assert f"has no toxic '{make.__name__}'; expected one of {', '.join(sorted(KINDS))}" in text
         assert "\n" not in text
-    assert hop.ask("/v1/stream").count(b"data: ") == 7
+    assert hop.ask("/v1/stream", patience_s=5).count(b"data: ") == 7
 
 
 def test_down_is_proven_by_an_attempt_to_connect(hop: Hop) -> None:
@@ -86,4 +86,4 @@ def test_down_is_proven_by_an_attempt_to_connect(hop: Hop) -> None:
     fault.inject()
     assert fault.evidence().proven
     assert fault.heal().proven
-    assert hop.ask("/v1/stream").count(b"data: ") == 7
+    assert hop.ask("/v1/stream", patience_s=5).count(b"data: ") == 7

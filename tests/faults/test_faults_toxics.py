@@ -109,14 +109,14 @@ FAULTS: dict[str, tuple[Make, Make | None, str]] = {
 }
 
 
-def use(hop: Hop) -> bytes:
+def use(hop: Hop, *, patience_s: float = 0.4) -> bytes:
     """A stream, and one that the server closes behind; a connection that is kept for 80 ms after its answer."""
-    with hop.connect() as kept:
+    with hop.connect(patience_s=patience_s) as kept:
         data = hop.ask("/v1/stream", sock=kept)
         kept.settimeout(0.08)
         with contextlib.suppress(OSError):
             kept.recv(1)
-        return data + hop.ask("/v1/close")
+        return data + hop.ask("/v1/close", patience_s=patience_s)
 
 
 def pass_through(hop: Hop) -> None:
@@ -139,7 +139,7 @@ def test_a_fault_is_proven_by_its_effect_and_heals(hop: Hop, name: str) -> None:
     assert evidence.figures[effect] > 0
     assert f"{effect.replace('_', ' ')}: {evidence.figures[effect]:.0f}" in evidence.observed
     assert fault.heal().proven
-    assert use(hop).count(b"data: ") == 2 * (len(EVENTS) + 1)
+    assert use(hop, patience_s=5).count(b"data: ") == 2 * (len(EVENTS) + 1)
     undo.carry_out()
     assert fault.heal().proven
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import re
 import shutil
@@ -156,22 +157,31 @@ def greeting_back(peer: Peer) -> None:
 def test_every_toxic_does_what_the_original_s_does(
     server: Server, original_port: int, type_name: str, attributes: dict[str, int]
 ) -> None:
-    """As many bytes, the same ending, and the same time within 60 ms."""
-    seen = []
+    """As many bytes, the same ending, and the same time within 60 ms, at the best of three: others use the machine too."""
+    fastest_s = [math.inf, math.inf]
     with upstream(greeting_back) as address:
-        for port in (original_port, server.port):
-            proxy = {"name": "probe", "upstream": address, "listen": "127.0.0.1:0"}
-            made = json.loads(raw(port, "POST", "/proxies", proxy))
-            raw(port, "POST", "/proxies/probe/toxics", {"type": type_name, "attributes": attributes})
-            host, _, listen_port = made["listen"].rpartition(":")
-            with Peer(socket.create_connection((host, int(listen_port)))) as peer:
-                watch = Stopwatch()
-                peer.send(b"hello")
-                data, ending = peer.receive_all()
-                seen.append((len(data), ending, watch.s))
-            raw(port, "DELETE", "/proxies/probe")
-    assert seen[0][:2] == seen[1][:2]
-    assert abs(seen[0][2] - seen[1][2]) < 0.06
+        for _ in range(3):
+            seen = [passage(port, address, type_name, attributes) for port in (original_port, server.port)]
+            assert seen[0][:2] == seen[1][:2]
+            fastest_s = [min(best, one[2]) for best, one in zip(fastest_s, seen, strict=True)]
+            if abs(fastest_s[0] - fastest_s[1]) < 0.06:
+                return
+    pytest.fail(f"{fastest_s[0]:.3f} s with the original, {fastest_s[1]:.3f} s with ours")
+
+
+def passage(port: int, address: str, type_name: str, attributes: dict[str, int]) -> tuple[int, str, float]:
+    """How many bytes of the answer come through the toxic, how it ends, and after how long."""
+    proxy = {"name": "probe", "upstream": address, "listen": "127.0.0.1:0"}
+    made = json.loads(raw(port, "POST", "/proxies", proxy))
+    raw(port, "POST", "/proxies/probe/toxics", {"type": type_name, "attributes": attributes})
+    host, _, listen_port = made["listen"].rpartition(":")
+    with Peer(socket.create_connection((host, int(listen_port)))) as peer:
+        watch = Stopwatch()
+        peer.send(b"hello")
+        data, ending = peer.receive_all()
+        took_s = watch.s
+    raw(port, "DELETE", "/proxies/probe")
+    return len(data), ending, took_s
 
 
 def raw(port: int, method: str, path: str, body: Any = None) -> bytes:

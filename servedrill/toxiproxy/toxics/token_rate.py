@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from servedrill.toxiproxy.http_toxic import HttpToxic
-from servedrill.toxiproxy.toxic import HttpStub, toxic
+from servedrill.toxiproxy.toxic import EARLY_S, HttpStub, toxic
 from servedrill.toxiproxy.view import View
 
 
@@ -33,7 +33,7 @@ class TokenRate(HttpToxic):
         view: View = stub.state
         due = max(stamp, view.mark_s)
         view.mark_s = due + 1 / self.tokens_per_s
-        if due > stamp:
+        if due > stamp + EARLY_S:
             stub.evidence.events_delayed += 1
             stub.hold(data, stamp, due)
         else:
