@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import ssl
@@ -118,6 +119,7 @@ class Server:
     def __enter__(self) -> Self:
         self._ready = threading.Event()
         self._peers: list[Peer] = []
+        self._handlers: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._thread.start()
         assert self._ready.wait(5)
@@ -151,12 +153,22 @@ class Server:
         self._ready.set()
         await self._stop.wait()
         server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        for _ in range(5):  # what has been accepted gets its transport, and then its handler, in the loop's next rounds
+            await asyncio.sleep(0)
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in self._handlers & others:
+                task.cancel()
+            await asyncio.wait(others, timeout=0.1)
+        for peer in self._peers:
+            peer.writer.transport.abort()  # what its client never read is not waited for
+        for peer in self._peers:
+            with contextlib.suppress(OSError):
+                await peer.writer.wait_closed()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handler = asyncio.current_task()
+        assert handler is not None
+        self._handlers.add(handler)
         peer = Peer(reader, writer, self.opened)
         self._peers.append(peer)
         self.opened += 1
