@@ -88,7 +88,9 @@ class LinkStub:
             self._pass(data, stamp)
 
     def hold(self, data: bytes, stamp: float, due: float, shift: float = 0.0) -> None:
-        if self._counting and due > stamp + EARLY_S:  # what leaves in time was not held, whatever queue it went through
+        if (
+            self._counting and due > time.monotonic() + EARLY_S
+        ):  # what leaves in time was not held, whatever queue it went through
             self.hit()
             self.evidence.bytes_held += len(data)
             self.evidence.chunks_delayed += 1

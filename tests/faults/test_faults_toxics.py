@@ -121,8 +121,8 @@ def use(hop: Hop, *, patience_s: float = 0.4) -> bytes:
 
 def pass_through(hop: Hop) -> None:
     """A connection without a stream, still open when it has its answer."""
-    with hop.connect() as kept:
-        hop.ask("/health", sock=kept)
+    with hop.connect(patience_s=5) as kept:
+        assert hop.ask("/health", sock=kept)
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -170,7 +170,8 @@ def test_a_connection_without_a_stream_proves_no_fault_of_streams(hop: Hop, name
     pass_through(hop)
     evidence = fault.evidence()
     assert fault.heal().proven
-    assert (evidence.proven, evidence.figures["links_drawn"], evidence.figures["links_hit"]) == (False, 1, 0)
+    assert (evidence.proven, evidence.figures["links_hit"]) == (False, 0), evidence.observed
+    assert evidence.figures["links_drawn"] > 0
 
 
 def test_every_toxic_but_the_control_has_a_fault(hop: Hop) -> None:

