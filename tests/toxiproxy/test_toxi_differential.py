@@ -141,7 +141,7 @@ PROBES: list[tuple[str, dict[str, int]]] = [
     ("slow_close", {"delay": 80}),
     ("timeout", {"timeout": 80}),
     ("reset_peer", {"timeout": 80}),
-    ("slicer", {"average_size": 100, "delay": 4000}),
+    ("slicer", {"average_size": 250, "delay": 10_000}),  # the original halves: 2,000 bytes are eight pieces with both
     ("limit_data", {"bytes": 700}),
     ("limit_data", {"bytes": 2000}),
 ]
