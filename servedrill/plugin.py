@@ -312,8 +312,8 @@ class DrillSession:
         baseline = Path(self.config.getoption("baseline")).resolve()
         try:
             comparisons = compare_runs(read_run(baseline), read_run(self.run.folder))
-        except UsageError as error:
-            console.print(f"not compared: {error}", markup=False)
+        except Exception as error:
+            console.print(f"not compared: {type(error).__name__}: {error}", markup=False)
             return
         print_comparison(console, comparisons, before=baseline.name, after=self.run.folder.name)
 

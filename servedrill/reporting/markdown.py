@@ -6,6 +6,7 @@ import html
 import re
 
 from servedrill.checkers.finding import Answer, Finding
+from servedrill.reporting.masks import masked_text
 from servedrill.reporting.runs import StoredDrill, StoredRun
 from servedrill.reporting.words import count, decisive, headline, times
 
@@ -17,7 +18,7 @@ _NUMBERED = re.compile(r"^(\d+)([.)])")
 
 def plain(text: object, longest: int = _LONGEST) -> str:
     """Text that a stack or a file gave, so that it shows as it is: no markup, no links, no mention of anyone, one line."""
-    words = " ".join(str(text).split())
+    words = masked_text(" ".join(str(text).split()))
     if len(words) > longest:
         words = words[:longest] + " …"
     words = _SPECIAL.sub(r"\\\1", html.escape(words, quote=False)).replace("@", "@<!-- -->")
@@ -26,7 +27,7 @@ def plain(text: object, longest: int = _LONGEST) -> str:
 
 def code(text: object) -> str:
     """The same as code; backticks in it cannot end it."""
-    words = " ".join(str(text).split())[:_LONGEST]
+    words = masked_text(" ".join(str(text).split()))[:_LONGEST]
     fence = "`" * (max((len(run) for run in re.findall("`+", words)), default=0) + 1)
     space = " " if "`" in words else ""
     return f"{fence}{space}{words}{space}{fence}"

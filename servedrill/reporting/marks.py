@@ -9,6 +9,7 @@ import msgspec
 from servedrill.history.events import AlertSeen, Observed, ProcessSeen, Sample
 from servedrill.history.history import FaultSpan, Window
 from servedrill.reporting.digest import Digest
+from servedrill.reporting.masks import masked
 
 _TOGETHER_S = 0.5
 """Faults of one kind that began within this time are one band: the same thing done to several replicas."""
@@ -85,7 +86,7 @@ def _fault(digest: Digest, name: str, group: list[FaultSpan]) -> Fault:
         letter=name,
         name=group[0].injected.fault,
         targets=[span.injected.target for span in group],
-        attributes=group[0].injected.attributes,
+        attributes=masked(group[0].injected.attributes),
         start=digest.at(group[0].start_ns),
         end=None if None in ends else digest.at(max(end for end in ends if end is not None)),
         evidence=[evidence.observed for evidence in seen],

@@ -59,6 +59,7 @@ class DrillPage(msgspec.Struct, frozen=True, kw_only=True):
     attainment: Attainment
     stories: list[Story]
     figures: Figures
+    promises: dict[str, Any]
     stack: dict[str, Any]
     trouble: str = ""
     """Why there are no pictures."""
@@ -153,6 +154,7 @@ def page_of(drill: StoredDrill, digest: Digest, *, trouble: str = "") -> DrillPa
             marks=[mark for mark in happened if mark.kind in ("alert", "state")][:MARKS_MAX],
             plots=plots(digest),
         ),
+        promises=masked(digest.rest.drill.promises) if digest.rest.drill is not None else {},
         stack=masked(drill.stack()),
         trouble=trouble,
     )
@@ -191,7 +193,6 @@ def _environment() -> jinja2.Environment:
         "cut": cut,
         "pretty": lambda value: msgspec.json.format(msgspec.json.encode(value), indent=2).decode(),
         "day": _day,
-        "masked": masked_text,
         "count": words.count,
     }
     environment.globals["ORDER"] = words.ORDER
@@ -199,8 +200,8 @@ def _environment() -> jinja2.Environment:
 
 
 def cut(text: Any, longest: int = LONGEST_TEXT) -> str:
-    """A text of bounded length, on one line's worth of space."""
-    text = str(text)
+    """A text of bounded length, without what looks like a secret."""
+    text = masked_text(str(text))
     return text if len(text) <= longest else f"{text[:longest]} … ({len(text) - longest:,} more characters)"
 
 

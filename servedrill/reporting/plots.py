@@ -239,13 +239,15 @@ def _errors(digest: Digest) -> Plot | None:
                 counts[kind] = array("l", bytes(buckets.count * array("l").itemsize))
             counts[kind][buckets.of(r.end[row])] += 1
     kinds = sorted(counts, key=lambda kind: (r.failures.all[kind] == CANCELLED, -sum(counts[kind])))
-    total = sum(sum(counts[kind]) for kind in kinds if r.failures.all[kind] != CANCELLED)
-    named = ", ".join(f"{sum(counts[kind]):,} {r.failures.all[kind]}" for kind in kinds[:4])
+    failures = [kind for kind in kinds if r.failures.all[kind] != CANCELLED]
+    total = sum(sum(counts[kind]) for kind in failures)
+    named = ", ".join(f"{sum(counts[kind]):,} {r.failures.all[kind]}" for kind in failures[:4])
+    hung_up = "".join(f" The drill hung up on {sum(counts[kind]):,}." for kind in kinds if kind not in failures)
     return Plot(
         title="Errors by type",
         unit="a second",
         about=f"Requests that failed for their users, by when they ended; each {buckets.every}.",
-        summary=f"{total:,} of {len(r):,} requests failed{f': {named}' if named else ''}.",
+        summary=f"{total:,} of {len(r):,} requests failed{f': {named}' if named else ''}.{hung_up}",
         x=buckets.middles,
         lines=[
             Line(

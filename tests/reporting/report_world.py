@@ -41,7 +41,7 @@ def request(
             "failure": failure,
             "error_status": 503,
             "error_type": "overloaded",
-            "error_message": "try later",
+            "error_message": "try later, not with Bearer abcdefghijk",
         }
     else:
         fields |= {
@@ -67,7 +67,7 @@ def history(
     events: list[e.AnyEvent] = [
         e.DrillStarted(
             t_ns=0, drill="paper", hypothesis="Paper burns.", seed=seed, wall_time="2026-01-02T03:04:05+00:00", stack="paper stack",
-            promises={"model": "m", "tries_max": 3, "api_key": "sk-topsecretvalue123", "gateway_admits": 10}, control=control,
+            promises={"model": "m", "tries_max": 3, "api_key": "topsecretvalue123", "gateway_admits": 10}, control=control,
         ),
         e.WindowOpened(t_ns=0, window="baseline"), e.WindowClosed(t_ns=third, window="baseline"),
         e.WindowOpened(t_ns=third, window="fire"), e.WindowClosed(t_ns=2 * third, window="fire"),
@@ -90,7 +90,12 @@ def history(
             lease = f"{fault}-{number}"
             events += [
                 e.FaultInjected(
-                    t_ns=start, lease=lease, fault=fault, target=target, deadline_ns=0, attributes={"signal": 9}
+                    t_ns=start,
+                    lease=lease,
+                    fault=fault,
+                    target=target,
+                    deadline_ns=0,
+                    attributes={"signal": 9, "password": "hunter22"},
                 ),
                 e.FaultEvidence(
                     t_ns=start + 1, lease=lease, took_effect=fault == "kill", observed=f"{fault} met {target}"

@@ -13,6 +13,7 @@ from report_world import EVIL, history, hostile, hostile_verdict, stored, verdic
 
 from servedrill.checkers.finding import Answer
 from servedrill.reporting.page import drill_page, write_page
+from servedrill.reporting.pictures import write_pictures
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 
@@ -97,6 +98,19 @@ def test_every_plot_is_drawn_in_light_in_dark_and_on_paper(tmp_path: Path) -> No
         assert page.complaints == []
 
     seen(look)
+
+
+def test_pictures_are_made_of_a_run(tmp_path: Path) -> None:
+    """The table as SVG that asks nobody for a font; the page as PNG, in light and dark, small enough for a README."""
+    made = write_pictures(stored(tmp_path / "run"), tmp_path / "images")
+    assert [path.name for path in made] == ["verdicts.svg", "report-light.png", "report-dark.png"]
+    table = made[0].read_text()
+    assert "paper" in table
+    assert "url(" not in table.replace("url(#", "")
+    light, dark = (path.read_bytes() for path in made[1:])
+    assert light[:8] == dark[:8] == b"\x89PNG\r\n\x1a\n"
+    assert light != dark
+    assert all(50_000 < len(picture) < 400_000 for picture in (light, dark))
 
 
 @pytest.mark.skipif(axe_script() is None, reason="no axe-core: npm install axe-core, or AXE_CORE=.../axe.min.js")

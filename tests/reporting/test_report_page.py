@@ -151,11 +151,14 @@ def test_figures_cannot_end_their_script(value: Any) -> None:
     assert not set("<>&\u2028\u2029") & set(text)
 
 
-def test_secrets_are_not_shown(page: str) -> None:
-    """Neither of the stack's description nor of its promises."""
-    assert "hf_abcdefghijklmnop" not in page
-    assert "sk-topsecretvalue123" not in page
-    assert "•••" in page
+def test_secrets_are_not_shown(tmp_path: Path, page: str) -> None:
+    """Neither of the stack's description, of its promises, of a fault, nor of an error; on the page or in an incident file."""
+    folder = run_folder(tmp_path / "run")
+    leave(folder)
+    for text in (page, (folder / "paper/incident.md").read_text()):
+        for secret in ("hf_abcdefghijklmnop", "topsecretvalue123", "hunter22", "abcdefghijk"):
+            assert secret not in text
+    assert "try later, not with Bearer •••" in page
 
 
 def test_a_control_is_marked(tmp_path: Path) -> None:
@@ -251,6 +254,8 @@ def test_plots_are_drawn_of_what_is_there() -> None:
     ]
     assert "Tries of the client" in titles["Attempts per request"].about
     assert titles["Errors by type"].summary == "1 of 2 requests failed: 1 cut."
+    (hung_up,) = (plot for plot in plots(Digest([request(1, S, cancelled_ns=2 * S)])) if plot.title == "Errors by type")
+    assert hung_up.summary == "0 of 1 requests failed. The drill hung up on 1."
     silent = [e.Sample(t_ns=n * S // 5, source="a", role="engine", ok=False) for n in range(9)]
     assert plots(Digest(silent)) == []
 

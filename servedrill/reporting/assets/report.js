@@ -96,10 +96,16 @@
       for (const step of steps) { const value = step * 10 ** power; if (value >= min * .999 && value <= max * 1.001) marks.push(Number(value.toPrecision(6))); }
     return marks;
   };
+  const STEPS = [.05, .1, .2, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400];
+  const clock = (u, splits) => {
+    const most = splits[splits.length - 1], two = (value) => String(value).padStart(2, "0");
+    if (most < 600) return splits.map((value) => `${trim(value, 4)} s`);
+    return splits.map((value) => most < 3600 ? `${Math.floor(value / 60)}:${two(Math.round(value % 60))}` : `${Math.floor(value / 3600)}:${two(Math.floor(value / 60) % 60)} h`);
+  };
   const axes = (unit, log) => {
     const axis = { stroke: colour("--soft"), font: "11px system-ui, sans-serif", grid: { stroke: colour("--grid"), width: 1 }, ticks: { stroke: colour("--grid"), width: 1, size: 4 } };
     return [
-      { ...axis, size: 26, gap: 4, space: 60, values: (u, splits) => splits.map(seconds) },
+      { ...axis, size: 26, gap: 4, space: 60, incrs: STEPS, values: clock },
       { ...axis, size: GUTTER, gap: 4, ...(log ? { splits: powers, filter: (u, splits) => splits } : {}), values: (u, splits) => splits.map((value) => value == null ? "" : figure(unit)(value)) },
     ];
   };
@@ -172,6 +178,19 @@
     let next = 0;
     return plot.lines.map((line) => line.tone ? `--${line.tone}` : `--s${next++ % 8}`).map(colour);
   };
+  // A value between two holes has no line, so it is a dot. (undefined is no hole: it belongs to another line's x.)
+  const lonely = (u, index) => {
+    const found = [], values = u.data[index];
+    let before = null, last = -1;
+    values.forEach((value, at) => {
+      if (value === undefined) return;
+      if (value === null) { if (last >= 0 && before === null) found.push(last); before = null; last = -1; return; }
+      before = last >= 0 ? values[last] : null;
+      last = at;
+    });
+    if (last >= 0 && before === null) found.push(last);
+    return found;
+  };
   const drawPlot = (view, card, host, plot, width) => {
     const inks = tones(plot), say = figure(plot.unit), hidden = card.hidden_lines || (card.hidden_lines = new Set());
     const order = plot.lines.map((_, index) => index);
@@ -188,11 +207,11 @@
     };
     const crosses = [];
     const series = drawn.map((index, position) => {
-      const line = plot.lines[index], ink = inks[index], one = { label: line.label, show: !hidden.has(index), stroke: ink, width: 1.5, points: { show: undefined, size: 5, fill: ink } };
+      const line = plot.lines[index], ink = inks[index], one = { label: line.label, show: !hidden.has(index), stroke: ink, width: 1.5, points: { show: true, size: 5, width: 0, fill: ink, filter: lonely } };
       if (line.draw === "points") return { ...one, paths: () => null, points: { show: true, size: 3.5, width: 0, fill: ink } };
       if (line.draw === "crosses") { crosses.push([position + 1, ink]); return { ...one, paths: () => null, points: { show: false } }; }
-      if (line.draw === "bars") return { ...one, width: 0, fill: ink, paths: uPlot.paths.bars({ size: [1, 60], gap: 1 }), points: { show: false } };
-      if (line.draw === "area") return { ...one, width: .5, fill: ink, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } };
+      if (line.draw === "bars") return { ...one, width: 0, fill: ink, paths: uPlot.paths.bars({ size: [1, Infinity], gap: plot.x.length > 120 ? 0 : 1 }), points: { show: false } };
+      if (line.draw === "area") return { ...one, width: 0, fill: ink, paths: uPlot.paths.bars({ size: [1, Infinity], gap: 0 }), points: { show: false } };
       return { ...one, width: line.tone === "most" ? 1 : 1.75 };
     });
     const limits = plot.limits.map((limit) => limit.y);
