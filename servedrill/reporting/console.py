@@ -74,7 +74,7 @@ class ConsoleProgress:
     def _say(self, text: str) -> None:
         if self._live is None:
             self._console.print(
-                f"  {time.monotonic() - self._began:6.1f} s  {self._drill}: {text}{_rates(self._status)}"
+                f"  {time.monotonic() - self._began:6.1f} s  {self._drill}: {text}{_rates(self._status)}", markup=False
             )
 
     def _line(self) -> RenderableType:
@@ -112,7 +112,7 @@ def print_summary(console: Console, verdicts: list[Verdict], folder: str) -> Non
                 console.print(_explained(finding))
     console.print()
     console.print(summary_table(verdicts))
-    console.print(f"evidence: {folder}", soft_wrap=True)
+    console.print(f"evidence: {folder}", soft_wrap=True, markup=False)
 
 
 def summary_table(verdicts: list[Verdict]) -> Table:
@@ -125,10 +125,10 @@ def summary_table(verdicts: list[Verdict]) -> Table:
     table.add_column("detect / fail over / recover", no_wrap=True)
     for verdict in verdicts:
         table.add_row(
-            verdict.drill + ("\n(control)" if verdict.control else ""),
+            Text(verdict.drill + ("\n(control)" if verdict.control else "")),
             Text(verdict.answer.value.upper(), style=STYLES[verdict.answer]),
-            verdict.hypothesis,
-            decisive(verdict),
+            Text(verdict.hypothesis),
+            Text(decisive(verdict)),
             times(verdict),
         )
     return table

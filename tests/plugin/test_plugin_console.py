@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -94,6 +95,14 @@ def test_text_in_brackets_is_text() -> None:
     assert "[bold]Odd[/bold] names." in text
     assert "[red]x[/] \\[y]" in text
     assert "[link=a]b[/link]" in text
+
+
+def test_brackets_in_a_hypothesis_and_in_figures_are_text() -> None:
+    """The table is no markup either."""
+    odd = msgspec.structs.replace(PASSED, observed="kinds [a, b]")
+    text = shown(msgspec.structs.replace(verdict(Answer.PASS, odd), hypothesis="It [always] holds."))
+    assert "It [always] holds." in text
+    assert "[a, b]" in text
 
 
 def test_nothing_breaks_lines_where_nobody_told_the_width(monkeypatch: pytest.MonkeyPatch) -> None:
