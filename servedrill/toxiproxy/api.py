@@ -32,8 +32,9 @@ Handler = Callable[["Api", web.BaseRequest, Names], Awaitable[web.Response]]
 class Api:
     """Answers control requests about one collection of proxies."""
 
-    def __init__(self, collection: Collection, *, metrics_on: bool) -> None:
+    def __init__(self, collection: Collection, *, metrics_on: bool, version: str = VERSION) -> None:
         self._proxies = collection
+        self._version = version
         self._metrics_on = metrics_on
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
@@ -64,7 +65,7 @@ class Api:
     # Server.
 
     async def version(self, request: web.BaseRequest, names: Names) -> web.Response:
-        answer = web.Response(body=f'{{"version": "{VERSION}"}}\n'.encode())
+        answer = web.Response(body=f'{{"version": {_dump(self._version)}}}\n'.encode())
         answer.headers["Content-Type"] = "application/json;charset=utf-8"
         return answer
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import uvloop
 
 from servedrill.errors import ExitCode, UsageError
+from servedrill.toxiproxy.api import VERSION
 from servedrill.toxiproxy.server import Settings, serve
 
 _PR_SET_PDEATHSIG = 1
@@ -32,6 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, metavar="FILE.json", help="proxies and toxics to begin with")
     parser.add_argument("--seed", type=int, metavar="N", help="replays every draw of a run with the same seed")
     parser.add_argument("--metrics", action="store_true", help="switch GET /metrics on")
+    parser.add_argument(
+        "--api-version",
+        default=VERSION,
+        metavar="X",
+        help="what GET /version says, for clients that ask (default: %(default)s)",
+    )
     parser.add_argument("--port-file", type=Path, metavar="PATH", help="write the control port here once it listens")
     parser.add_argument("--die-with-parent", action="store_true", help="end with the process that started this one")
     given = parser.parse_args(argv)
@@ -41,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config=given.config,
         seed=secrets.randbits(32) if given.seed is None else given.seed,
         metrics=given.metrics,
+        api_version=given.api_version,
         port_file=given.port_file,
     )
     if given.die_with_parent:

@@ -14,7 +14,7 @@ from aiohttp import web
 import servedrill.toxiproxy.toxics  # noqa: F401  # registers every toxic
 from servedrill.errors import UsageError
 from servedrill.toxiproxy import addresses, decode
-from servedrill.toxiproxy.api import Api
+from servedrill.toxiproxy.api import VERSION, Api
 from servedrill.toxiproxy.collection import Collection
 from servedrill.toxiproxy.errors import ApiError
 
@@ -27,6 +27,7 @@ class Settings:
     port: int
     config: Path | None
     seed: int
+    api_version: str = VERSION
     metrics: bool
     port_file: Path | None
 
@@ -43,7 +44,7 @@ async def serve(settings: Settings) -> None:
     except addresses.ListenError as problem:
         raise UsageError(str(problem), where="toxiproxy", hint="choose another --port, or 0 for a free one") from None
     await _populate(collection, settings.config)
-    api = Api(collection, metrics_on=settings.metrics)
+    api = Api(collection, metrics_on=settings.metrics, version=settings.api_version)
     server = web.Server(api.handle, access_log=None)
     listener = await loop.create_server(server, sock=sock, backlog=1024)
     host, port = sock.getsockname()[:2]

@@ -99,6 +99,13 @@ def test_an_open_address_is_announced(tmp_path: Path, echo: str) -> None:
     assert "proxy p listens on 0.0.0.0" in second
 
 
+def test_it_says_the_version_that_a_client_asks_for(tmp_path: Path) -> None:
+    """Some clients choose their calls by it, and the original's own tests expect ``git``."""
+    server = Server(tmp_path, "--api-version", "git")
+    assert server.get("/version") == {"version": "git"}
+    assert server.stop() == 0
+
+
 def test_it_dies_with_its_parent(tmp_path: Path) -> None:
     """Even when the parent is killed: no proxy outlives the drill that made it."""
     port_file = tmp_path / "port"
