@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from servedrill import __version__
 from servedrill.errors import ExitCode, ServedrillError, UsageError
@@ -50,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"servedrill {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    stack = commands.add_parser("stack", help="play with the embedded stack by hand")
+    stack = commands.add_parser("stack", help="play with a stack by hand")
     actions = stack.add_subparsers(title="actions", metavar="ACTION", required=True)
     up = actions.add_parser("up", help="start it and keep it until Ctrl-C")
     up.add_argument("--stack", type=Path, metavar="FILE", help="stack file (TOML); default: the embedded stack")
@@ -92,6 +93,7 @@ def _stack_up(given: argparse.Namespace) -> int:
     from servedrill.refstack.policies import BadDefect, Policies
     from servedrill.stacks.file import read_stack_file
     from servedrill.stacks.lifecycle import stack_up
+    from servedrill.stacks.protocols import lacking
 
     file = read_stack_file(given.stack)
     try:
@@ -110,17 +112,19 @@ def _stack_up(given: argparse.Namespace) -> int:
             with stack_up(
                 file, folder, on_undo=keeper, defects=given.defect, seed=secrets.randbelow(1 << 31), limit_memory=False
             ) as stack:
-                table = Table("what", "where", title="the embedded stack is up", title_justify="left")
-                hops = stack.hops()
-                for gateway, address in stack.addresses().items():
-                    table.add_row(
-                        f"{gateway}, through its proxy" if gateway in hops else gateway,
-                        stack.entry().base_url.replace("gateway.stack.test", address),
-                    )
+                entry, hops = stack.entry(), stack.hops()
+                table = Table("what", "where", title=f"the stack {stack.name!r} is up", title_justify="left")
+                doors = {name: _at(entry.base_url, host) for name, host in stack.addresses().items()} or {
+                    "users": entry.base_url
+                }
+                for name, url in doors.items():
+                    table.add_row(f"{name}, through its proxy" if name in hops else name, url)
                 for replica in stack.replicas():
                     table.add_row(replica.name, replica.url)
-                table.add_row("DNS name", f"{stack.entry().base_url} at DNS server {stack.entry().resolver}")
-                table.add_row("alerts", f"{stack.alerts_url()}/api/v2/alerts")
+                if not lacking(stack, "Named"):
+                    table.add_row("DNS name", f"{entry.base_url} at DNS server {entry.resolver}")
+                if not lacking(stack, "Alerting"):
+                    table.add_row("alerts", f"{stack.alerts_url()}/api/v2/alerts")
                 table.add_row("processes", stack.processes_url())
                 replicas = [replica.name for replica in stack.replicas()]
                 for hop in hops:
@@ -130,15 +134,17 @@ def _stack_up(given: argparse.Namespace) -> int:
                     table.add_row("fault proxy (Toxiproxy's API)", f"http://{stack.proxy_api()}")
                 table.add_row("logs", str(folder / "logs"))
                 console.print(table)
-                address = next(iter(stack.addresses().values()))
-                url = stack.entry().base_url.replace("gateway.stack.test", address)
                 console.print("Try:", style="bold")
                 message = (
                     '{"model": "'
                     + stack.promises.model
                     + '", "stream": true, "max_tokens": 8, "messages": [{"role": "user", "content": "hello"}]}'
                 )
-                console.print(f"  curl -N {url}/v1/chat/completions -d '{message}'", soft_wrap=True, markup=False)
+                json_ = "-H 'content-type: application/json'"
+                url = next(iter(doors.values()))
+                console.print(
+                    f"  curl -N {url}/v1/chat/completions {json_} -d '{message}'", soft_wrap=True, markup=False
+                )
                 console.print("Ctrl-C ends it.")
                 stopped.wait()
         finally:
@@ -146,6 +152,12 @@ def _stack_up(given: argparse.Namespace) -> int:
     finally:
         guard.close()
     return ExitCode.PASSED
+
+
+def _at(url: str, host: str) -> str:
+    """The URL with another host."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{host}:{parts.port}").geturl()
 
 
 def _judge(given: argparse.Namespace) -> int:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from servedrill.clock import wait_for
 from servedrill.history.events import CancelPlan
-from servedrill.load.arrivals import Arrivals, Burst, Constant, Poisson
+from servedrill.load.arrivals import Arrivals, Burst, Constant, Gamma, Poisson
 from servedrill.load.generator import Load, SpareWorker
 from servedrill.load.lengths import Uniform
 from servedrill.load.plan import CancelMix, CancelPoint, LoadPlan, RequestClass, Target
@@ -17,6 +19,10 @@ from servedrill.stacks.protocols import Entry
 
 PATIENCE: dict[str, Any] = {"deadline_s": 12.0, "first_token_timeout_s": 8.0, "idle_timeout_s": 4.0}
 """How long users wait: longer than the stack promises to need, so that what they see is the stack's own doing."""
+
+
+SAMPLED: dict[str, Any] = {"temperature": 0.7, "seed": 7}
+"""For several choices: greedy ones would all be the same, and vLLM refuses to make them."""
 
 
 def chat(*, rate: float, model: str, arrivals: Arrivals | None = None, name: str = "chat", **more: Any) -> RequestClass:
@@ -82,7 +88,7 @@ def burst(count: int, *, over_s: float, model: str, name: str = "burst", **more:
 
 def bad_requests(count: int, *, over_s: float, model: str, name: str = "bad", **more: Any) -> RequestClass:
     """Requests that are wrong in themselves: a temperature that no engine takes, in both stream modes."""
-    wrong = {"stream": 0.5, "params": {"temperature": 9.0}, "output_tokens": 8}
+    wrong = {"stream": 0.5, "params": {"temperature": -1.0}, "output_tokens": 8}
     return chat(rate=1, model=model, arrivals=Burst(count=count, over_s=over_s), name=name, **{**wrong, **more})
 
 
@@ -121,6 +127,7 @@ def cancel_storm(count: int, *, over_s: float, model: str) -> list[RequestClass]
     for route in ("chat", "completions"):
         for stream in (1.0, 0.0):
             for n in (1, 3):
+                params = {"temperature": 0} if n == 1 else SAMPLED
                 name = f"storm-{route}-{'stream' if stream else 'whole'}-{n}"
                 arrivals = Burst(count=count // 8, over_s=over_s)
                 classes.append(
@@ -132,6 +139,7 @@ def cancel_storm(count: int, *, over_s: float, model: str) -> list[RequestClass]
                         route=route,
                         stream=stream,
                         n=n,
+                        params={"ignore_eos": True, **params},
                         output_tokens=Uniform(500, 700),
                         cancel=mix,
                     )
@@ -148,6 +156,26 @@ def cancels(*, points: dict[str, float]) -> CancelMix:
     return CancelMix(points=[CancelPoint(plan=plans[at], weight=weight) for at, weight in points.items()])
 
 
+def at_pace(cls: RequestClass, pace: float) -> RequestClass:
+    """The class in slow motion: as many requests, over ``pace`` times as long, from people ``pace`` times as patient."""
+    arrivals = cls.arrivals
+    if pace == 1:
+        return cls
+    slower: dict[str, Any] = {}
+    if isinstance(arrivals, Burst):
+        slower["over_s"] = arrivals.over_s * pace
+    elif isinstance(arrivals, Constant | Poisson | Gamma):
+        slower["rate"] = arrivals.rate / pace
+    if arrivals.stop_s is not None:
+        slower["stop_s"] = arrivals.stop_s * pace
+    patience = {
+        name: value * pace
+        for name in ("deadline_s", "first_token_timeout_s", "idle_timeout_s")
+        if (value := getattr(cls, name)) is not None
+    }
+    return msgspec.structs.replace(cls, arrivals=msgspec.structs.replace(arrivals, **slower), **patience)
+
+
 class Traffic:
     """A load of some classes; runs from `start` to `stop`."""
 
@@ -161,13 +189,13 @@ class Traffic:
         spare: SpareWorker,
         nonce: str,
         on_tick: Callable[[], None],
+        pace: float = 1.0,
     ) -> None:
-        plan = LoadPlan(
-            classes=classes, seed=seed, target=Target(base_url=entry.base_url, resolver=entry.resolver), nonce=nonce
-        )
+        target = Target(base_url=entry.base_url, resolver=entry.resolver, api_key_env=entry.api_key_env)
+        plan = LoadPlan(classes=classes, seed=seed, target=target, nonce=nonce)
         self.load = Load(plan, history, spare=spare)
         self.running = False
-        self._spare, self._on_tick = spare, on_tick
+        self._spare, self._on_tick, self._pace = spare, on_tick, pace
 
     def start(self) -> None:
         self.load.start()
@@ -180,7 +208,8 @@ class Traffic:
             self.load.stop(drain_s=drain_s)
 
     def wait(self, *, within_s: float) -> None:
-        """Wait for a plan that ends by itself; the worker of the next load comes up meanwhile."""
+        """Wait for a plan that ends by itself, ``within_s`` at the stack's pace; the worker of the next load comes up meanwhile."""
+        within_s *= self._pace
         self._spare.prepare()
 
         def done() -> bool:

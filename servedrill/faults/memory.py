@@ -38,7 +38,7 @@ class MemoryBallast(_ProcessFault):
     name = "memory_ballast"
 
     def __init__(
-        self, stack: Any, replica: str, *, headroom_bytes: int = 16 << 20, back_within_s: float = 10.0
+        self, stack: Any, replica: str, *, headroom_bytes: int = 16 << 20, back_within_s: float | None = None
     ) -> None:
         super().__init__(stack, replica, part="core", back_within_s=back_within_s)
         if not isinstance(stack, MemoryLimited):

@@ -29,11 +29,13 @@ class _ProcessFault:
     name = ""
 
     def __init__(
-        self, stack: SignallableStack, replica: str, *, part: Part = "server", back_within_s: float = 10.0
+        self, stack: SignallableStack, replica: str, *, part: Part = "server", back_within_s: float | None = None
     ) -> None:
+        """``back_within_s``: None for twice what the stack promises."""
         self.target = replica
         self.attributes: dict[str, Any] = {"part": part}
-        self._stack, self._part, self._back_within_s = stack, part, back_within_s
+        self._stack, self._part = stack, part
+        self._back_within_s = 2 * stack.promises.restart_within_s if back_within_s is None else back_within_s
         self._victim: ProcessId | None = None
 
     def _find(self) -> ProcessId:

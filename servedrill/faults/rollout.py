@@ -21,9 +21,11 @@ class ModelRollout:
 
     name = "model_rollout"
 
-    def __init__(self, stack: SwappableStack, candidate: str, *, within_s: float = 20.0) -> None:
+    def __init__(self, stack: SwappableStack, candidate: str, *, within_s: float | None = None) -> None:
+        """``within_s``: None for what the stack promises."""
         self.target, self.attributes = stack.promises.model, {"candidate": candidate}
-        self._stack, self._candidate, self._within_s = stack, candidate, within_s
+        self._stack, self._candidate = stack, candidate
+        self._within_s = stack.promises.rollout_within_s if within_s is None else within_s
         self._number: int | None = None
         self.result: dict[str, Any] = {"state": "not started", "reason": "", "steps": []}
 

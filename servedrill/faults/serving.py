@@ -14,7 +14,7 @@ from servedrill.faults.fault import Evidence
 from servedrill.faults.process import SignallableStack
 from servedrill.faults.undo import HttpCall, Undo
 from servedrill.metrics.scrape import read_page
-from servedrill.metrics.vocabulary import ENGINE
+from servedrill.metrics.vocabulary import vendor_of
 from servedrill.proc import read_status
 
 
@@ -41,8 +41,9 @@ class EngineSleep:
 
     def inject(self) -> None:
         before = self._resident_bytes()
-        page = read_page(httpx.get(f"{self._url}/metrics", timeout=5).text, ENGINE)
-        self.held_bytes = int(page.get("memory_bytes", 0))
+        text = httpx.get(f"{self._url}/metrics", timeout=5).text
+        vendor = vendor_of(text, "engine")
+        self.held_bytes = int(read_page(text, vendor).values.get("memory_bytes", 0)) if vendor else 0
         response = httpx.post(f"{self._url}/sleep?level={self._level}", timeout=15)
         if response.status_code != 200:
             raise FaultError(f"{self.target} did not go to sleep: {response.status_code} {response.text[:200]}")

@@ -23,6 +23,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_de
     t_ns: int
 
 
+class DeclaredWeakness(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the stack is known not to do: checkers (``Name`` or ``Name:window``) whose refutation is shown and not held against it, and why."""
+
+    checks: list[str]
+    because: str
+
+
 class DrillStarted(Event, frozen=True, kw_only=True, tag="drill_started"):
     """A drill began: what it claims, on which stack, from which seed."""
 
@@ -36,6 +43,7 @@ class DrillStarted(Event, frozen=True, kw_only=True, tag="drill_started"):
     promises: dict[str, Any] = {}
     """What the stack's description promises (timeouts, budgets, TTLs), as its file or itself states it."""
     defects: list[str] = []
+    weaknesses: list[DeclaredWeakness] = []
 
 
 class ObjectivesGiven(Event, frozen=True, kw_only=True, tag="objectives"):
@@ -263,6 +271,42 @@ class Observed(Event, frozen=True, kw_only=True, tag="observed"):
             msgspec.structs.force_setattr(self, "value", None)
 
 
+class Reference(Event, frozen=True, kw_only=True, tag="reference"):
+    """What a model version says greedily to a prompt while it is asked nothing else: how answers of a real model are checked."""
+
+    version: str
+    source: str
+    """The engine that was asked."""
+    route: Literal["chat", "completions"]
+    prompt: str
+    """Short form, as in `RequestRecord`."""
+    text: str
+    finish_reason: str | None = None
+
+
+class PartSkipped(Event, frozen=True, kw_only=True, tag="part_skipped"):
+    """A part of the drill, or a claim, that this stack cannot be held to."""
+
+    part: str
+    reason: str
+
+
+class SourceSeen(Event, frozen=True, kw_only=True, tag="source"):
+    """Whose metrics page a replica has, and which words of METRICS.md it can give."""
+
+    source: str
+    role: Literal["engine", "gateway"]
+    vendor: str
+    """Empty: nobody's that we know."""
+    version: str = ""
+    known: bool = True
+    """Whether the names of this version were ever checked."""
+    words: dict[str, str] = {}
+    """Words that this vendor publishes -> the metric that gives each."""
+    missing: list[str] = []
+    """Words whose metric should be on the page and is not."""
+
+
 class Expected(Event, frozen=True, kw_only=True, tag="expected"):
     """A check that the drill wants judged: the checker by name, with its parameters."""
 
@@ -292,6 +336,9 @@ AnyEvent: TypeAlias = (
     | ProcessSeen
     | AlertSeen
     | Observed
+    | Reference
+    | PartSkipped
+    | SourceSeen
     | Expected
     | DrillEnded
 )

@@ -314,6 +314,9 @@ class EmbeddedStack:
     def sleep_routes(self) -> bool:
         return True
 
+    def adapter_routes(self) -> bool:
+        return True
+
     def processes_url(self) -> str:
         """Where the supervisor lists its processes."""
         return f"http://127.0.0.1:{self._control}/processes"

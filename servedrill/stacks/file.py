@@ -1,6 +1,6 @@
 """Stack files: one TOML file says what is drilled.
 
-kind = "embedded"            # which sort of stack
+kind = "embedded"            # or "process": commands, see servedrill.stacks.commands
 environment = "local"        # local, staging or production
 
 [embedded]
@@ -25,6 +25,8 @@ from typing import Any, Literal
 import msgspec
 
 from servedrill.errors import UsageError
+from servedrill.stacks.commands import Command, Name, check_commands, expanded
+from servedrill.stacks.protocols import Promises
 from servedrill.stacks.proxies import ExtraHop, ProxyTable
 
 
@@ -49,10 +51,21 @@ class Embedded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         }
 
 
+class Weakness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a stack does not do, and is known not to: shown with every verdict, instead of failing it."""
+
+    checks: list[str]
+    """Names of checkers whose claims it refutes, each with ``:window`` where it is about one window only."""
+    because: str
+    """A sentence for the report."""
+    drills: list[str] = []
+    """Names of drills; empty: all."""
+
+
 class StackFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A stack file, parsed."""
 
-    kind: Literal["embedded"] = "embedded"
+    kind: Literal["embedded", "process"] = "embedded"
     name: str = "embedded"
     environment: Literal["local", "staging", "production"] = "local"
     owner: str = ""
@@ -61,6 +74,21 @@ class StackFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Whom to turn to when the owner does not answer."""
     embedded: Embedded = Embedded()
     proxy: ProxyTable = ProxyTable()
+    process: list[Command] = []
+    dns: Name | None = None
+    alerts: str = ""
+    """Base URL of an endpoint that speaks Alertmanager's v2 API."""
+    api_key_env: str | None = None
+    promises: Promises | None = None
+    weaknesses: list[Weakness] = []
+    path: str = ""
+    """Where it was read from; for messages."""
+
+    def hop_groups(self) -> dict[str, list[str]]:
+        """Group -> the hops in it that can have a proxy."""
+        if self.kind == "embedded":
+            return self.embedded.hop_groups()
+        return {f"{role}s": [c.name for c in self.process if c.role == role] for role in ("gateway", "engine")}
 
 
 def read_stack_file(path: Path | None) -> StackFile:
@@ -92,8 +120,15 @@ def read_stack_file(path: Path | None) -> StackFile:
     ):
         if not lowest <= value <= highest:
             raise UsageError(f"{name} is {value}", where=str(path), expected=f"{lowest} to {highest}")
-    file.proxy.check(file.embedded.hop_groups(), where=str(path), on_loopback=True)
-    return file
+    if file.kind == "process":
+        file = msgspec.structs.replace(file, process=expanded(file.process, where=str(path)))
+        check_commands(file.process, where=str(path))
+        if file.promises is None:
+            raise UsageError(
+                "no [promises]", where=str(path), expected="at least the model that users ask for: [promises] model"
+            )
+    file.proxy.check(file.hop_groups(), where=str(path), on_loopback=True)
+    return msgspec.structs.replace(file, path=str(path))
 
 
 def _explained(message: str) -> str:
@@ -101,6 +136,8 @@ def _explained(message: str) -> str:
     match = re.search(r"unknown field `(\w+)`", message)
     if match is None:
         return message
-    known = {field for table in (StackFile, Embedded, ProxyTable, ExtraHop) for field in table.__struct_fields__}
+    structs: tuple[type[msgspec.Struct], ...]
+    structs = (StackFile, Embedded, Command, Promises, Weakness, Name, ProxyTable, ExtraHop)
+    known = {name for struct in structs for name in struct.__struct_fields__}
     close = difflib.get_close_matches(match[1], sorted(known), n=1)
     return message + (f"; did you mean `{close[0]}`?" if close else "")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from servedrill.stacks.embedded import EmbeddedStack, OnUndo
 from servedrill.stacks.file import StackFile
+from servedrill.stacks.process import ProcessStack
+from servedrill.stacks.protocols import known_to_lack
+
+AnyStack: TypeAlias = EmbeddedStack | ProcessStack
 
 
-@contextlib.contextmanager
-def stack_up(
+def make_stack(
     file: StackFile, folder: Path, *, on_undo: OnUndo, defects: list[str], seed: int, limit_memory: bool
-) -> Iterator[EmbeddedStack]:
-    """The stack is up inside the block, and gone after it."""
-    stack = EmbeddedStack(
+) -> AnyStack:
+    """The stack that the file describes, not started: what it lacks can be asked before anything is."""
+    kind: type[EmbeddedStack] | type[ProcessStack] = EmbeddedStack if file.kind == "embedded" else ProcessStack
+    return kind(
         file,
         folder,
         defects=[_absolute(defect) for defect in defects],
@@ -23,8 +28,25 @@ def stack_up(
         on_undo=on_undo,
         limit_memory=limit_memory,
     )
+
+
+@contextlib.contextmanager
+def stack_up(
+    file: StackFile,
+    folder: Path,
+    *,
+    on_undo: OnUndo,
+    defects: list[str],
+    seed: int,
+    limit_memory: bool,
+    needs: Sequence[str] = (),
+) -> Iterator[AnyStack]:
+    """The stack is up inside the block, and gone after it. One that is known to lack what is needed is not started."""
+    stack = make_stack(file, folder, on_undo=on_undo, defects=defects, seed=seed, limit_memory=limit_memory)
+    lacks = any(known_to_lack(stack, capability) for capability in needs)
     try:
-        stack.up()
+        if not lacks:
+            stack.up()
         yield stack
     finally:
         stack.down()

@@ -25,6 +25,12 @@ class Replica:
     role: Literal["engine", "gateway"]
     url: str
     hop: str = ""
+    metrics: str = ""
+    """Its metrics page, where that is not ``url`` + /metrics."""
+
+    @property
+    def metrics_url(self) -> str:
+        return self.metrics or f"{self.url}/metrics"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +39,21 @@ class Entry:
 
     base_url: str
     resolver: str | None = None
+    api_key_env: str | None = None
+    """The environment variable that holds the bearer token, if one is asked for."""
 
 
-class Promises(msgspec.Struct, frozen=True, kw_only=True):
+class Promises(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a stack says of itself, and is held to; seconds unless a name says otherwise."""
 
     model: str
     version: str = ""
+    engine_model: str = ""
+    """What engines call the model when they are asked directly; empty: ``version``, as on the embedded stack."""
+    oracle: Literal["formula", "recorded"] = "formula"
+    """How right answers are known: by the embedded model's formula, or recorded from the stack itself while nothing is broken."""
+    pace: float = 1.0
+    """How much slower drills go about it: traffic comes at 1/pace of its rate and undisturbed phases last pace times as long, so that every count is the same."""
     resumes_streams: bool = True
     tries_max: int = 3
     retry_budget_ratio: float = 0.2
@@ -61,6 +75,19 @@ class Promises(msgspec.Struct, frozen=True, kw_only=True):
     oom_alert: str = "EngineOutOfMemory"
     alert_within_s: float = 2.5
     restart_within_s: float = 5.0
+    rollout_within_s: float = 20.0
+    settle_within_s: float = 4.0
+    """From the heal to every gateway sending to every engine again."""
+    ready_first_token_s: float = 0.25
+    """First tokens of an engine that has just said that it is ready."""
+    failover_ttft_s: float = 1.4
+    """First tokens while engines come and go."""
+    recovers_within_s: float = 2.0
+    """From the end of a fault to goodput as before."""
+    capacity_ratio_min: float = 0.95
+    """Speed of a full load after an incident to that before; less where others use the same cores."""
+    health_within_s: float = 1.0
+    """From the death of an engine's core to the end of its good health."""
     slots: int = 48
     """Sequences that all engines together run at once."""
     queue_slots: int = 0
@@ -77,6 +104,11 @@ class Promises(msgspec.Struct, frozen=True, kw_only=True):
     kv_blocks: int = 512
     block_tokens: int = 16
     candidates: list[str] = []
+
+    @property
+    def direct_model(self) -> str:
+        """The model's name at an engine."""
+        return self.engine_model or self.version
 
 
 @runtime_checkable
@@ -166,10 +198,18 @@ class Swappable(Protocol):
 
 @runtime_checkable
 class Sleepable(Protocol):
-    """Its engines sleep and wake up, and load adapters while they run: vLLM's development routes."""
+    """Its engines sleep and wake up: vLLM's development routes."""
 
     def sleep_routes(self) -> bool:
-        """Whether the engines have /sleep, /wake_up, /v1/load_lora_adapter."""
+        """Whether the engines have /sleep, /wake_up, /is_sleeping."""
+
+
+@runtime_checkable
+class Adaptable(Protocol):
+    """Its engines load adapters while they run."""
+
+    def adapter_routes(self) -> bool:
+        """Whether the engines have /v1/load_lora_adapter, /v1/unload_lora_adapter."""
 
 
 def lacking(stack: Any, capability: str) -> str:
@@ -184,8 +224,8 @@ def lacking(stack: Any, capability: str) -> str:
         raise UsageError(
             f"no capability {capability!r}", where="needs", expected="a protocol of servedrill.stacks.protocols"
         )
-    if not isinstance(stack, protocol):
-        return f"stack {stack.name!r} is not {name}"
+    if reason := known_to_lack(stack, name):
+        return reason
     if name != "Proxied":
         return ""
     hops = stack.hops()
@@ -195,3 +235,12 @@ def lacking(stack: Any, capability: str) -> str:
     if hops and not without:
         return ""
     return f"stack {stack.name!r} has no proxy at {', '.join(without) or 'any hop'}; the `proxy` table of its file says where it has one"
+
+
+def known_to_lack(stack: Any, capability: str) -> str:
+    """As `lacking`, of a stack that is not up yet: what its sort and its file say, which tells in ``lacks`` what it has nothing for."""
+    name = capability.partition(":")[0]
+    if not isinstance(stack, globals()[name]):
+        return f"stack {stack.name!r} is not {name}"
+    lacks: dict[str, str] = getattr(stack, "lacks", {})
+    return lacks.get(name, "")

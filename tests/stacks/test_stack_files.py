@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from servedrill.checkers.catalogue import ALWAYS, require_declarable
 from servedrill.errors import StackError, UsageError
 from servedrill.stacks.file import StackFile, read_stack_file
 from servedrill.stacks.ports import free_ports, is_free, require_free
@@ -56,3 +57,27 @@ def test_a_taken_port_is_refused_by_name() -> None:
         with pytest.raises(StackError, match=rf"embedded\.control_port: port {port} is taken"):
             require_free(port, where="embedded.control_port")
     assert require_free(port, where="embedded.control_port") == port
+
+
+SHIPPED = sorted((Path(__file__).parents[2] / "fixtures/data/stacks").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_file_can_be_read(path: Path) -> None:
+    """Its commands, its order, its promises, and the checkers that its weaknesses name."""
+    file = read_stack_file(path)
+    assert {command.role for command in file.process} >= {"engine", "gateway"}
+    assert file.promises is not None
+    for weakness in file.weaknesses:
+        assert weakness.because.endswith(".")
+        for check in weakness.checks:
+            require_declarable(check.partition(":")[0], where=path.name)
+
+
+def test_nobody_declares_away_what_makes_a_verdict_a_verdict() -> None:
+    """Faults that healed, traffic that flowed and answers that are true are no matter of promises."""
+    for checker in ALWAYS:
+        with pytest.raises(UsageError, match="is always judged"):
+            require_declarable(type(checker).__name__, where="stack.toml")
+    with pytest.raises(UsageError, match=r"no checker 'NoFailure'.*did you mean NoFailures"):
+        require_declarable("NoFailure", where="stack.toml")

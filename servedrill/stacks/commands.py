@@ -1,0 +1,180 @@
+"""The commands of a process stack as its file writes them, and their placeholders filled in.
+
+[[process]]
+name = "engine-0"
+role = "engine"
+command = ["{cache}/vllm/bin/python", "-m", "vllm...", "--port", "{port}"]
+
+    {port}        this process's own port       {port:NAME}   another's, or any name: a free port of its own
+    {hop:NAME}    host:port of the fault proxy in front of NAME: how others reach it
+    {version}     the model version that it is to serve
+    {name}        its name                      {n}           its number, where ``count`` makes several of it
+    {folder}      the drill's folder
+    {cache}       $SERVEDRILL_CACHE, or ~/.cache/servedrill
+    {here}        the folder of the stack file  {python}      the Python that runs servedrill
+    {env:NAME}    an environment variable, which has to be set
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from servedrill.errors import UsageError
+from servedrill.stacks.supervisor import Restart
+
+_PLACEHOLDER = re.compile(r"\{(\w+)(?::([\w.-]+))?\}")
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a process counts as up: its path answers 200 and, where a pattern is given, its log has shown it."""
+
+    path: str = "/health"
+    """Empty: no HTTP probe."""
+    log: str = ""
+    within_s: float = 60.0
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One process of the stack."""
+
+    name: str
+    count: int = 1
+    """More than one: that many, named NAME-0, NAME-1 ..."""
+    command: list[str]
+    role: Literal["engine", "gateway", "other"] = "other"
+    env: dict[str, str] = {}
+    """Added to the environment that servedrill runs in."""
+    port: int = 0
+    """0: any free one."""
+    folder: str = "{folder}"
+    ready: Ready | None = Ready()
+    after: list[str] = []
+    """Processes that have to be ready before this one starts."""
+    restart: Restart = Restart()
+    core: str = ""
+    """A pattern of the command line of the child that computes: what ``part="core"`` of a fault means."""
+    metrics: str = ""
+    """URL of its metrics page, where that is not at /metrics of its own port."""
+    published: str = ""
+    """The address that its proxy listens on, 127.0.0.x: for gateways behind a DNS name."""
+
+
+def expanded(commands: list[Command], *, where: str) -> list[Command]:
+    """One command for each process; ``after`` names all that a count makes."""
+    families: dict[str, list[str]] = {}
+    for command in commands:
+        if not 1 <= command.count <= 64:
+            raise UsageError(
+                f"count is {command.count}", where=f"{where}: process {command.name!r}", expected="1 to 64"
+            )
+        numbers = range(command.count)
+        families[command.name] = [f"{command.name}-{n}" for n in numbers] if command.count > 1 else [command.name]
+    found = []
+    for command in commands:
+        after = [one for name in command.after for one in families.get(name, [name])]
+        for n, name in enumerate(families[command.name]):
+
+            def numbered(text: str, n: int = n) -> str:
+                return text.replace("{n}", str(n))
+
+            found.append(
+                msgspec.structs.replace(
+                    command,
+                    name=name,
+                    count=1,
+                    after=after,
+                    command=[numbered(part) for part in command.command],
+                    env={key: numbered(value) for key, value in command.env.items()},
+                    folder=numbered(command.folder),
+                    metrics=numbered(command.metrics),
+                    published=numbered(command.published),
+                )
+            )
+    return found
+
+
+class Name(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A DNS name in front of the gateways, with health checks, answered by servedrill's own server."""
+
+    name: str = "gateway.stack.test"
+    ttl_s: int = 1
+    check_interval_s: float = 0.2
+    check_timeout_s: float = 0.3
+    check_failures: int = 2
+
+
+def cache_folder() -> Path:
+    """Where what is too large for a repository lies: virtual environments, models."""
+    return Path(os.environ.get("SERVEDRILL_CACHE") or "~/.cache/servedrill").expanduser()
+
+
+def check_commands(commands: list[Command], *, where: str) -> None:
+    """Raise `UsageError` for the first thing that cannot be started as it is written."""
+    names = [command.name for command in commands]
+    if not any(command.role == "engine" for command in commands):
+        raise UsageError("no engine", where=where, expected='at least one [[process]] with role = "engine"')
+    for command in commands:
+        at = f"{where}: process {command.name!r}"
+        if not _NAME.fullmatch(command.name):
+            raise UsageError("a name that is no file name", where=at, expected="letters, digits, _ . and -")
+        if names.count(command.name) > 1:
+            raise UsageError("two processes of that name", where=at, expected="a name of its own for each")
+        if not command.command:
+            raise UsageError("no command", where=at, expected="a list of strings: the program and its arguments")
+        if not 0 <= command.port <= 65535:
+            raise UsageError(f"port is {command.port}", where=at, expected="0 to 65535")
+        unknown = sorted(set(command.after) - set(names))
+        if unknown:
+            raise UsageError(f"after names {unknown[0]!r}", where=at, expected=f"one of {', '.join(names)}")
+        if command.ready is None and command.role != "other":
+            raise UsageError("no readiness", where=at, expected="a [process.ready] table for engines and gateways")
+    _check_order(commands, where=where)
+
+
+def _check_order(commands: list[Command], *, where: str) -> None:
+    left = {command.name: set(command.after) for command in commands}
+    while left:
+        free = [name for name, after in left.items() if not after & left.keys()]
+        if not free:
+            raise UsageError(
+                f"{', '.join(sorted(left))} wait for each other", where=where, expected="an order to start in"
+            )
+        for name in free:
+            del left[name]
+
+
+def fill(text: str, values: Mapping[str, str | Callable[[str], str]], *, where: str) -> str:
+    """The text with every placeholder replaced. Braces that hold anything else (JSON) are left alone. Raises `UsageError` for a word that is none."""
+
+    def value(match: re.Match[str]) -> str:
+        word, name = match[1], match[2]
+        known = values.get(word)
+        if known is None or (name is not None and isinstance(known, str)):
+            raise UsageError(
+                f"no placeholder {match[0]}",
+                where=where,
+                expected=f"one of {', '.join('{' + word + '}' for word in sorted(values))}",
+            )
+        return known if isinstance(known, str) else known(name or "")
+
+    return _PLACEHOLDER.sub(value, text)
+
+
+def environment_variable(name: str, *, where: str) -> str:
+    """Raises `UsageError` when it is not set."""
+    value = os.environ.get(name)
+    if not value:
+        raise UsageError(f"{name} is not set", where=where, expected="it in the environment", hint=f"export {name}=...")
+    return value
+
+
+def python() -> str:
+    return sys.executable

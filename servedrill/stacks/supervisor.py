@@ -1,0 +1,258 @@
+"""Keeps the commands of a process stack running: a program of its own, ``python -m servedrill.stacks.supervisor``.
+
+It adopts what its children leave behind (`PR_SET_CHILD_SUBREAPER`), so everything that a command ever started is below this
+one process: who ends it and its descendants has ended the stack. Its plan is the first line of its standard input, never a file: commands and
+environment may hold keys. That input is a pipe that only the starter holds; its end ends everything here, too.
+
+    GET  /processes                 name, role, pid, starts, last_exit
+    POST /processes/NAME/start      the first start; from then on it is kept running as its policy says
+    POST /processes/NAME/restart    SIGTERM, and started again when it has ended
+    PUT  /processes/NAME            another command and environment, from the next start on
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from aiohttp import web
+
+from servedrill import proc
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_GONE_WITHIN_S = 10.0
+
+
+class Restart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether and when a process that ended is started again; the wait doubles with each end in the last minute."""
+
+    policy: Literal["always", "on-failure", "never"] = "on-failure"
+    backoff_s: float = 0.5
+    backoff_max_s: float = 8.0
+
+    def delay_s(self, status: int, recent_exits: int) -> float | None:
+        """Seconds to wait; None: never again."""
+        if self.policy == "never" or (self.policy == "on-failure" and status == 0):
+            return None
+        return float(min(self.backoff_max_s, self.backoff_s * 2.0 ** (recent_exits - 1)))
+
+
+class Planned(msgspec.Struct, kw_only=True):
+    """One command, nothing left to fill in; ``env`` is added to the supervisor's own."""
+
+    name: str
+    role: str
+    command: list[str]
+    env: dict[str, str]
+    folder: str
+    log: str
+    restart: Restart = Restart()
+    memory_group: str = ""
+
+
+class Plan(msgspec.Struct, kw_only=True):
+    """What the supervisor is told to keep."""
+
+    control_port: int
+    processes: list[Planned]
+
+
+class Kept:
+    """One process: started, waited for, cleaned up after, started again."""
+
+    def __init__(self, planned: Planned) -> None:
+        self.planned = planned
+        self.pid: int | None = None
+        self.starts = 0
+        self.last_exit = ""
+        self.exits: list[float] = []
+        self.asked_to_restart = False
+        self.task: asyncio.Task[None] | None = None
+
+    async def keep(self) -> None:
+        """Until the policy says never again."""
+        while True:
+            status = await self._live()
+            now = time.monotonic()
+            self.exits = [at for at in self.exits if now - at < 60] + [now]
+            print(f"{self.planned.name} ended: {self.last_exit}", flush=True)
+            if self.asked_to_restart:
+                self.asked_to_restart = False
+                continue
+            delay_s = self.planned.restart.delay_s(status, len(self.exits))
+            if delay_s is None:
+                return
+            await asyncio.sleep(delay_s)
+
+    async def _live(self) -> int:
+        """One life; returns its exit status, as `subprocess` has it, when nothing of its process group is left."""
+        planned = self.planned
+        with Path(planned.log).open("ab") as log:  # noqa: ASYNC230  # a local file, once a life
+            process = await asyncio.create_subprocess_exec(
+                *planned.command,
+                env=os.environ | planned.env,
+                cwd=planned.folder,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,  # not a session: the kernel shares the CPU out by sessions, and nice values count within one only
+                preexec_fn=_Birth(planned.memory_group),
+            )
+        self.pid, self.starts = process.pid, self.starts + 1
+        status = await process.wait()
+        self.last_exit = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        group, self.pid = self.pid, None
+        until = time.monotonic() + _GONE_WITHIN_S
+        while not _group_gone(group) and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+        return status
+
+    def view(self) -> dict[str, object]:
+        return {
+            "name": self.planned.name,
+            "role": self.planned.role,
+            "pid": self.pid,
+            "starts": self.starts,
+            "last_exit": self.last_exit,
+            "over": self.task is not None and self.task.done(),
+        }
+
+
+class _Birth:
+    """Runs in the child before the command: end with the supervisor, live in the memory group."""
+
+    def __init__(self, memory_group: str) -> None:
+        self._libc = ctypes.CDLL(None)
+        self._group = memory_group
+
+    def __call__(self) -> None:
+        self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if self._group:
+            (Path(self._group) / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def _group_gone(group: int) -> bool:
+    """End what is left of a process group, collect its dead, and say whether nothing is left."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-group, os.WNOHANG)[0]:
+            pass
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+class Supervisor:
+    """The control API."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.kept = {planned.name: Kept(planned) for planned in plan.processes}
+
+    async def processes(self, http: web.Request) -> web.Response:
+        return web.json_response([kept.view() for kept in self.kept.values()])
+
+    async def start(self, http: web.Request) -> web.Response:
+        kept = self._named(http)
+        if kept.task is None or kept.task.done():
+            kept.task = asyncio.create_task(kept.keep())
+        return web.json_response(kept.view())
+
+    async def restart(self, http: web.Request) -> web.Response:
+        kept = self._named(http)
+        if kept.pid is not None:
+            kept.asked_to_restart = True
+            os.kill(kept.pid, signal.SIGTERM)
+        elif kept.task is None or kept.task.done():
+            kept.task = asyncio.create_task(kept.keep())
+        return web.json_response(kept.view())
+
+    async def change(self, http: web.Request) -> web.Response:
+        kept = self._named(http)
+        kept.planned = msgspec.json.decode(await http.read(), type=Planned)
+        return web.json_response(kept.view())
+
+    def _named(self, http: web.Request) -> Kept:
+        kept = self.kept.get(http.match_info["name"])
+        if kept is None:
+            raise web.HTTPNotFound(text=f"no process {http.match_info['name']!r}")
+        return kept
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/processes", self.processes),
+                web.post("/processes/{name}/start", self.start),
+                web.post("/processes/{name}/restart", self.restart),
+                web.put("/processes/{name}", self.change),
+            ]
+        )
+        return app
+
+    def end(self) -> None:
+        """SIGKILL to everything below; what escaped its process group was adopted, and is below."""
+        family, at = [os.getpid()], 0
+        while at < len(family):
+            family += proc.children(family[at])
+            at += 1
+        for pid in family[1:]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+async def _serve(plan: Plan) -> None:
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, over.set)
+    loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 4096) else over.set())
+    supervisor = Supervisor(plan)
+    runner = web.AppRunner(supervisor.app(), handle_signals=False, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", plan.control_port, reuse_address=True, shutdown_timeout=0.2).start()
+    await over.wait()
+    supervisor.end()
+
+
+def main() -> int:
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _step_back()
+    try:
+        asyncio.run(_serve(msgspec.json.decode(_first_line(), type=Plan)))
+    except (OSError, msgspec.MsgspecError) as error:
+        print(f"supervisor: {error}", file=sys.stderr)
+        return 4
+    os._exit(0)
+
+
+def _step_back() -> None:
+    """Let the load generator's session go first where there are too few cores for both: its lateness would be read as the stack's."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text("10")
+
+
+def _first_line() -> bytes:
+    """Read from the descriptor itself: a buffer would swallow the end of the pipe."""
+    line = b""
+    while not line.endswith(b"\n"):
+        more = os.read(sys.stdin.fileno(), 1 << 16)
+        if not more:
+            break
+        line += more
+    return line
+
+
+if __name__ == "__main__":
+    sys.exit(main())
