@@ -236,6 +236,15 @@ class AdmissionBounded(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         peaks: dict[str, float] = {}
+        absent = [
+            history.absent(source, word)
+            for role, words in (("engine", ("running", "waiting")), ("gateway", ("in_flight",)))
+            for source in history.sources(role)
+            for word in words
+            if not any(word in s.values for s in history.samples(source, window=self.window))
+        ]
+        if absent:
+            return self.cannot_say("; ".join(absent))
         for sample in (s for s in history.samples(window=self.window) if s.ok):
             load = sum(sample.values.get(word, 0.0) for word in ("running", "waiting", "in_flight"))
             peaks[sample.source] = max(peaks.get(sample.source, 0.0), load)

@@ -24,6 +24,7 @@ class NothingLeft(Checker, frozen=True, kw_only=True):
         within = history.windows[self.window]
         late_ns = within.start_ns + int(self.within_s * 1e9)
         left: list[str] = []
+        unpublished: list[str] = []
         seen = 0
         for role, words in (("engine", _ENGINE_WORDS), ("gateway", _GATEWAY_WORDS)):
             for source in history.sources(role):
@@ -32,9 +33,13 @@ class NothingLeft(Checker, frozen=True, kw_only=True):
                     return self.cannot_say(
                         f"{len(samples)} samples of {source} later than {self.within_s:g} s into {self.window!r}"
                     )
-                for word in words:
+                given = [word for word in words if history.publishes(source, word)]
+                unpublished += [history.absent(source, word) for word in words if word not in given]
+                for word in given:
                     if not any(key.partition("/")[0] == word for key in samples[-1].values):
-                        return self.cannot_say(f"{source} does not give {word!r}")
+                        return self.cannot_say(history.absent(source, word))
+                if not given:
+                    return self.cannot_say(unpublished[-1])
                 for sample in samples:
                     seen += 1
                     left += [
@@ -46,7 +51,7 @@ class NothingLeft(Checker, frozen=True, kw_only=True):
             return self.cannot_say("no replica was scraped")
         return self.says(
             not left,
-            "; ".join(dict.fromkeys(left)) or f"all zero in {seen} samples",
+            "; ".join([*(dict.fromkeys(left) or [f"all zero in {seen} samples"]), *unpublished]),
             threshold="0",
             evidence=dict.fromkeys(left),
         )
@@ -68,8 +73,9 @@ class GenerationStops(Checker, frozen=True, kw_only=True):
                 if s.t_ns >= late_ns and "generated_tokens" in s.values
             ]
             if len(counts) < 2:
+                why = "" if counts else f": {history.absent(source, 'generated_tokens')}"
                 return self.cannot_say(
-                    f"{source} gave {len(counts)} counts later than {self.within_s:g} s into {self.window!r}"
+                    f"{source} gave {len(counts)} counts later than {self.within_s:g} s into {self.window!r}{why}"
                 )
             moved[source] = counts[-1] - counts[0]
         if not moved:
@@ -98,7 +104,9 @@ class LittleWasted(Checker, frozen=True, kw_only=True):
         for source in history.sources("engine"):
             before, after = _around(history.samples(source), history.windows[self.window].start_ns, history.end_ns)
             if before is None or after is None:
-                return self.cannot_say(f"{source} has no sample before and after")
+                return self.cannot_say(
+                    f"{source} has no count before and after: {history.absent(source, 'generated_tokens')}"
+                )
             generated += after.values.get("generated_tokens", 0.0) - before.values.get("generated_tokens", 0.0)
         if not cancelled or not history.sources("engine"):
             return self.cannot_say(f"{len(cancelled)} cancels, {len(history.sources('engine'))} engines scraped")

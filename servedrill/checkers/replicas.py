@@ -67,9 +67,11 @@ class KvPoolFilled(Checker, frozen=True, kw_only=True):
     usage_min: float = 0.9
 
     def __call__(self, history: History) -> Finding:
-        samples = [s for s in history.samples(self.replica, window=self.window) if "kv_usage" in s.values]
+        seen_at_all = history.samples(self.replica, window=self.window)
+        samples = [s for s in seen_at_all if "kv_usage" in s.values]
         if len(samples) < 2:
-            return self.cannot_say(f"{len(samples)} samples of {self.replica} in {self.window!r}")
+            why = f"; {history.absent(self.replica, 'kv_usage')}" if len(seen_at_all) >= 2 else ""
+            return self.cannot_say(f"{len(samples)} samples of {self.replica} in {self.window!r}{why}")
         usage = max(s.values["kv_usage"] for s in samples)
         preempted = samples[-1].values.get("preemptions", 0.0) - samples[0].values.get("preemptions", 0.0)
         seen = f"KV usage up to {usage:.0%}, {preempted:.0f} preemptions"
@@ -281,7 +283,8 @@ class BreakersClosed(Checker, frozen=True, kw_only=True):
     def __call__(self, history: History) -> Finding:
         samples = history.samples(role="gateway", window=self.window)
         if not samples or not any(key.startswith("breaker/") for s in samples for key in s.values):
-            return self.cannot_say(f"no gateway told its breakers in {self.window!r}")
+            why = "; ".join(history.absent(source, "breaker") for source in history.sources("gateway"))
+            return self.cannot_say(f"no gateway told its breakers in {self.window!r}{f': {why}' if why else ''}")
         opened = sorted(
             {
                 f"{s.source} {key.partition('/')[2]}"

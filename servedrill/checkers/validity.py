@@ -106,10 +106,13 @@ class SignalsHadData(Checker, frozen=True, kw_only=True):
             for source in history.sources(role):
                 samples = history.samples(source)
                 if not any(word in sample.values for sample in samples):
-                    missing.append(f"{source} never gave {word!r}")
+                    missing.append(history.absent(source, word))
         if missing:
             return self.cannot_say("; ".join(missing))
-        return self.says(
-            True,
-            f"{len(history.of(Sample))} samples of {len(history.sources('engine') + history.sources('gateway'))} replicas",
-        )
+        replicas = [*history.sources("engine"), *history.sources("gateway")]
+        strange = [
+            f"{page.source}: names of {page.vendor} {page.version or 'without a version'} were never checked"
+            for page in history.pages.values()
+            if not page.known
+        ]
+        return self.says(True, "; ".join([f"{len(history.of(Sample))} samples of {len(replicas)} replicas", *strange]))

@@ -18,11 +18,11 @@ import httpx
 from servedrill import proc
 from servedrill.clock import now_ns, wait_for
 from servedrill.errors import ServedrillError
-from servedrill.history.events import AlertSeen, Exchange, ProcessSeen, Sample
+from servedrill.history.events import AlertSeen, Exchange, ProcessSeen, Sample, SourceSeen
 from servedrill.history.journal import Journal
-from servedrill.metrics.scrape import read_page
-from servedrill.metrics.vocabulary import ENGINE, GATEWAY
-from servedrill.stacks.protocols import Alerting, Proxied, Replica, Signallable, Stack
+from servedrill.metrics.scrape import Page, read_page
+from servedrill.metrics.vocabulary import Vendor, vendor_of
+from servedrill.stacks.protocols import Alerting, Proxied, Replica, Signallable, Stack, lacking
 
 EVERY_S = 0.2
 TIMEOUT_S = 0.4
@@ -35,6 +35,7 @@ class Observer:
         self._stack, self._journal = stack, journal
         self.latest: dict[str, Sample] = {}
         self.alerts: dict[tuple[str, str], dict[str, str]] = {}
+        self._sources: dict[str, SourceSeen] = {}
         self._changes: dict[str, int] = {}
         self._known: dict[str, dict[int, proc.ProcessId]] = {}
         self._stop = asyncio.Event()
@@ -79,7 +80,7 @@ class Observer:
                 for replica in self._stack.replicas():
                     if replica.role == "engine" and replica.hop:
                         tasks.create_task(self._every(partial(self._tap, http, replica.hop)))
-            if isinstance(self._stack, Alerting):
+            if isinstance(self._stack, Alerting) and not lacking(self._stack, "Alerting"):
                 tasks.create_task(self._every(partial(self._alerts, http)))
             if isinstance(self._stack, Signallable):
                 tasks.create_task(self._every(partial(self._processes, http)))
@@ -104,14 +105,40 @@ class Observer:
             health = (await http.get(f"{replica.url}/health")).status_code
         if health is not None:
             with contextlib.suppress(httpx.HTTPError, ValueError):
-                page = await http.get(f"{replica.url}/metrics")
-                values, ok = (
-                    read_page(page.text, ENGINE if replica.role == "engine" else GATEWAY),
-                    page.status_code == 200,
-                )
+                page = await http.get(replica.metrics_url)
+                values, ok = await self._read(http, replica, page.text), page.status_code == 200
         sample = Sample(t_ns=now_ns(), source=replica.name, role=replica.role, ok=ok, values=values, health=health)
         self.latest[replica.name] = sample
         self._journal.append(sample)
+
+    async def _read(self, http: httpx.AsyncClient, replica: Replica, text: str) -> dict[str, float]:
+        """The page's values; whose page it is, and what it lacks, is written down whenever that changes."""
+        vendor = vendor_of(text, replica.role)
+        page = read_page(text, vendor) if vendor else Page()
+        before = self._sources.get(replica.name)
+        if before is None or (before.vendor, before.missing) != (vendor.name if vendor else "", page.missing):
+            version = before.version if before else await self._version(http, replica, vendor)
+            seen = SourceSeen(
+                t_ns=now_ns(),
+                source=replica.name,
+                role=replica.role,
+                vendor=vendor.name if vendor else "",
+                version=version,
+                known=vendor is not None and (not vendor.versions[0] or vendor.knows(version)),
+                words={term.word: term.sources[0] for term in vendor.terms} if vendor else {},
+                missing=page.missing,
+            )
+            self._sources[replica.name] = seen
+            self._journal.append(seen)
+        return page.values
+
+    async def _version(self, http: httpx.AsyncClient, replica: Replica, vendor: Vendor | None) -> str:
+        if vendor is None or not vendor.version_path:
+            return ""
+        try:
+            return str((await http.get(f"{replica.url}{vendor.version_path}")).json().get(vendor.version_key, ""))
+        except (httpx.HTTPError, ValueError, AttributeError):
+            return ""
 
     async def _tap(self, http: httpx.AsyncClient, hop: str) -> None:
         assert isinstance(self._stack, Proxied)

@@ -132,7 +132,7 @@ class History:
         """The last word on every exchange that a tap saw, completions only, in the order of their requests."""
         last: dict[tuple[str, int], e.Exchange] = {}
         for event in self.of(e.Exchange):
-            if event.method == "POST" and event.path.startswith("/v1/") and "lora" not in event.path:
+            if event.method == "POST" and event.path.partition("?")[0].endswith("/completions"):
                 last[event.hop, event.seq] = event
         return sorted(last.values(), key=lambda exchange: exchange.t_request_ns)
 
@@ -162,6 +162,26 @@ class History:
     def sources(self, role: str) -> list[str]:
         """Names of the replicas that were scraped."""
         return sorted({sample.source for sample in self.of(e.Sample) if sample.role == role})
+
+    @cached_property
+    def pages(self) -> dict[str, e.SourceSeen]:
+        """Replica -> the last word on whose metrics page it has."""
+        return {event.source: event for event in self.of(e.SourceSeen)}
+
+    def absent(self, source: str, word: str) -> str:
+        """Why a replica gives no such word, by the name of the metric that is not there."""
+        page = self.pages.get(source)
+        if page is None or not page.vendor:
+            return f"{source} does not give {word!r}"
+        whose = f"{page.vendor} {page.version}".strip()
+        if word not in page.words:
+            return f"{source}: {whose} publishes no {word!r}"
+        return f"{source}: no {page.words[word]} on the page of {whose}"
+
+    def publishes(self, source: str, word: str) -> bool:
+        """Whether the replica's vendor has a metric for the word; a replica whose vendor nobody noted is held to all of them."""
+        page = self.pages.get(source)
+        return page is None or not page.vendor or word in page.words
 
     def processes(self, name: str) -> list[e.ProcessSeen]:
         return [event for event in self.of(e.ProcessSeen) if event.name == name]

@@ -16,7 +16,7 @@ import msgspec
 
 from servedrill.clock import wait_for
 from servedrill.metrics.scrape import read_page
-from servedrill.metrics.vocabulary import ENGINE
+from servedrill.metrics.vocabulary import vendor_of
 from servedrill.oracle.tokens import expected_tokens
 from servedrill.proc import ProcessId, children, identify
 from servedrill.refstack.config import Costs, Engine, EngineLimits, Gateway, GatewayLimits, ModelVersion, Stack
@@ -80,7 +80,10 @@ class Server:
         return response.status_code, response.json() if response.content else None
 
     def metrics(self) -> dict[str, float]:
-        return read_page(self.http.get("/metrics").text, ENGINE)
+        text = self.http.get("/metrics").text
+        vendor = vendor_of(text, "engine")
+        assert vendor is not None
+        return read_page(text, vendor).values
 
     @property
     def core(self) -> ProcessId:

@@ -12,7 +12,7 @@ from ref_engine import STEADY, Server, gateway_and_engine, oracle_text, request_
 
 from servedrill.clock import wait_for
 from servedrill.metrics.scrape import read_page
-from servedrill.metrics.vocabulary import GATEWAY
+from servedrill.metrics.vocabulary import vendor_of
 
 ASK = {"model": "chat-model", "prompt": "hello", "max_tokens": 20, "temperature": 0, "ignore_eos": True}
 SAID = oracle_text(chat=True, prompt="hello", max_tokens=20, temperature=0, ignore_eos=True)[0]
@@ -26,7 +26,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Ser
 
 
 def gauges(front: Server) -> dict[str, float]:
-    return read_page(front.http.get("/metrics").text, GATEWAY)
+    text = front.http.get("/metrics").text
+    vendor = vendor_of(text, "gateway")
+    assert vendor is not None
+    return read_page(text, vendor).values
 
 
 def quiet(front: Server, behind: Server) -> None:
