@@ -50,7 +50,7 @@ def test_timeout_spike(drill: Drill) -> None:
                 drill.load(bad_requests(40, over_s=0.9, model=model)).wait(within_s=10)
             refusals = (
                 http_status(stack, first, status=503),
-                http_status(stack, second, status=429, retry_after_s=1, fail_times=5),
+                http_status(stack, second, status=429, retry_after_s=1, fail_times=10),
             )
             with drill.broken(*refusals, window="two refuse"):
                 drill.hold(1.6)
@@ -76,7 +76,7 @@ def test_timeout_spike(drill: Drill) -> None:
         BreakersClosed(window="bad requests"),
         NoFailures(window="bad requests", classes=["chat", "code"], requests_min=3),
         Settled(settles_min=3),
-        GoodputRecovers(after="all silent", within_s=3.0),
+        GoodputRecovers(after="all silent", within_s=p.recovers_within_s + 1.0, bucket_s=0.5 * p.pace),
     )
     if not drill.control:
         budget: dict[str, Any] = {

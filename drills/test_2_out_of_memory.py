@@ -24,13 +24,13 @@ from servedrill.checkers.replicas import (
     ProcessesUnchanged,
 )
 from servedrill.drill.context import Drill
-from servedrill.drill.traffic import burst, chat, code
+from servedrill.drill.traffic import SAMPLED, burst, chat, code
 from servedrill.faults.memory import MemoryBallast
 from servedrill.load.lengths import Uniform
 
 
 @pytest.mark.memory_limit
-@pytest.mark.needs("Signallable", "MemoryLimited", "Alerting", "Proxied")
+@pytest.mark.needs("Signallable", "MemoryLimited", "Proxied")
 @pytest.mark.catches("O1", "O2", "O3", "O4", "O5", "O8", "O11", "R12", "B1", "T11", "T12")
 def test_out_of_memory(drill: Drill) -> None:
     """Too much is refused or preempted and hurts nobody else; when the kernel does kill an engine for its memory, traffic goes
@@ -43,7 +43,7 @@ def test_out_of_memory(drill: Drill) -> None:
     endless: dict[str, Any] = {
         "n": [1, 2],
         "output_tokens": None,
-        "params": {"temperature": 0, "ignore_eos": True},
+        "params": {"ignore_eos": True, **SAMPLED},
         **few,
     }
     at_limit: dict[str, Any] = {"prefix_words": 0, "output_tokens": 8, **few}
@@ -54,16 +54,18 @@ def test_out_of_memory(drill: Drill) -> None:
             burst(10, name="long-prompt", prompt_words=room + 1, **at_limit),
             burst(10, name="long-output", output_tokens=p.max_tokens_cap + 1, **few),
             burst(10, name="long-output-code", route="completions", output_tokens=p.max_tokens_cap + 1, **few),
-            burst(4, name="widest", n=p.max_n, output_tokens=8, **few),
-            burst(10, name="many-choices", n=p.max_n + 1, **few),
+            burst(4, name="widest", n=p.max_n, output_tokens=8, params=SAMPLED, **few),
+            burst(10, name="many-choices", n=p.max_n + 1, params=SAMPLED, **few),
             burst(6, name="unlimited-chat", **endless),
             burst(6, name="unlimited-code", route="completions", **endless),
         ).wait(within_s=15)
     with drill.window("full"):
         heavy: dict[str, Any] = {"prompt_words": Uniform(480, 600), "output_tokens": 60, "prefix_words": 0}
-        drill.load(burst(16, name="heavy", over_s=0.1, model=p.version, **heavy), to=victim).wait(within_s=15)
+        drill.load(burst(16, name="heavy", over_s=0.1, model=p.direct_model, **heavy), to=victim).wait(within_s=15)
     with drill.window("flood"):
-        drill.load(burst(90, name="engine-flood", over_s=0.1, model=p.version, stream=0.5), to=victim).wait(within_s=15)
+        drill.load(burst(90, name="engine-flood", over_s=0.1, model=p.direct_model, stream=0.5), to=victim).wait(
+            within_s=15
+        )
         drill.load(burst(280, name="flood", over_s=0.3, model=model, output_tokens=20)).wait(within_s=15)
     drill.settle()
     with drill.window("outage"):
@@ -88,7 +90,13 @@ def test_out_of_memory(drill: Drill) -> None:
         OverloadRefused(window="flood", classes=["flood"], ttft_s_max=3.0, refused_min=20),
         NoFailureBeforeFirstToken(window="outage"),
         BrokenStreamsSaidSo(window="outage", resumes=p.resumes_streams),
-        HealthTellsTheTruth(replica=victim, fault="memory_ballast", within_s=1.0),
+        HealthTellsTheTruth(replica=victim, fault="memory_ballast", within_s=p.health_within_s),
+        MemoryBackBeforeRestart(replica=victim, window="killed"),
+        GoodputRecovers(after="killed", within_s=p.recovers_within_s, bucket_s=0.5 * p.pace),
+        ShareRestored(window="recover", replicas=engines, tries_min=5, last_s=2.5 * p.pace),
+        SloMet(window="recover", classes=["chat"]),
+    )
+    drill.expect(
         AlertFired(
             alert=p.oom_alert,
             replica=victim,
@@ -96,8 +104,5 @@ def test_out_of_memory(drill: Drill) -> None:
             within_s=p.alert_within_s,
             resolves_within_s=p.restart_within_s,
         ),
-        MemoryBackBeforeRestart(replica=victim, window="killed"),
-        GoodputRecovers(after="killed", within_s=2.0),
-        ShareRestored(window="recover", replicas=engines, tries_min=5),
-        SloMet(window="recover", classes=["chat"]),
+        needs="Alerting",
     )

@@ -36,9 +36,11 @@ def test_gateway_failover(drill: Drill) -> None:
         drill.load(*idle_sweep(around_s=p.engine_keep_alive_s, model=model)).wait(within_s=15)
     drill.load(chat(rate=30, model=model, keep_alive=False, output_tokens=Uniform(20, 36), **patience))
     drill.baseline(1.6)
+    drill.keep_open(name="open-kill", keep_alive=False, **patience)
     with drill.broken(ProcessKill(stack, first), window="killed"):
         drill.hold(shift_s + 1.0)
     drill.hold(0.7)
+    drill.keep_open(name="open-freeze", keep_alive=False, **patience)
     with drill.broken(ProcessPause(stack, second), window="frozen"):
         drill.hold(shift_s + 1.0)
     drill.recover(2.8)
@@ -48,12 +50,14 @@ def test_gateway_failover(drill: Drill) -> None:
         SloMet(window="baseline", classes=["chat"]),
         NoStaleConnections(window="sweep", classes=["sweep-fill", "sweep-reuse"]),
         FailuresOnlyWhileDetecting(fault="process_kill", gateway=first, window="killed", within_s=shift_s),
-        OpenStreamsEnd(fault="process_kill", gateway=first, within_s=p.idle_timeout_s),
+        OpenStreamsEnd(fault="process_kill", gateway=first, address=first_at, within_s=p.idle_timeout_s),
         TrafficShifts(fault="process_pause", gateway=second, address=second_at, window="frozen", within_s=shift_s),
         FailuresOnlyWhileDetecting(fault="process_pause", gateway=second, window="frozen", within_s=shift_s),
-        OpenStreamsEnd(fault="process_pause", gateway=second, within_s=patience_s + 0.5),
+        OpenStreamsEnd(fault="process_pause", gateway=second, address=second_at, within_s=patience_s * p.pace + 0.5),
         EveryRequestResolved(window="frozen"),
-        AddressShareRestored(address=first_at, window="recover", addresses=len(addresses)),
-        AddressShareRestored(address=second_at, window="recover", addresses=len(addresses)),
-        GoodputRecovers(after="frozen", within_s=2.0),
+        *(
+            AddressShareRestored(address=at, window="recover", addresses=len(addresses), last_s=2.0 * p.pace)
+            for at in (first_at, second_at)
+        ),
+        GoodputRecovers(after="frozen", within_s=p.recovers_within_s, bucket_s=0.5 * p.pace),
     )

@@ -48,7 +48,7 @@ def test_cancel_storm(drill: Drill) -> None:
         GenerationStops(window="quiet"),
         SocketsReturn(before="idle", window="quiet"),
         MemorySteady(before="idle", after="quiet"),
-        CapacityKept(before="probe-before", after="probe-after"),
+        CapacityKept(before="probe-before", after="probe-after", ratio_min=drill.promises.capacity_ratio_min),
     )
     if not drill.control:
         drill.expect(CancelsCovered(window="storm"), LittleWasted(window="storm"))

@@ -101,6 +101,7 @@ class DrillSession:
         """Raise `UsageError` for a stack file, an SLO file, a defect or a baseline that cannot be used."""
         from pathlib import Path
 
+        from servedrill.checkers.catalogue import require_declarable
         from servedrill.refstack.policies import BadDefect, Policies
         from servedrill.slo.openslo import read_slos
         from servedrill.stacks.file import read_stack_file
@@ -110,7 +111,10 @@ class DrillSession:
 
             read_about(Path(self.config.getoption("baseline")))
         stack = self.config.getoption("stack")
-        read_stack_file(Path(stack) if stack else None)
+        file = read_stack_file(Path(stack) if stack else None)
+        for weakness in file.weaknesses:
+            for check in weakness.checks:
+                require_declarable(check.partition(":")[0], where=f"{file.path}: weaknesses")
         if slo := self.config.getoption("slo"):
             read_slos(Path(slo))
         try:
@@ -127,6 +131,7 @@ class DrillSession:
         from servedrill.drill.context import Drill
         from servedrill.drill.run import Options, Run
         from servedrill.faults.keeper import StackKeeper
+        from servedrill.history.events import DeclaredWeakness
         from servedrill.oracle.tokens import hash64
         from servedrill.reporting.console import ConsoleProgress, console_for
         from servedrill.slo.gate import objectives_for
@@ -171,7 +176,13 @@ class DrillSession:
             with (
                 contextlib.closing(keeper),
                 stack_up(
-                    file, folder, on_undo=keeper, defects=run.options.defects, seed=seed, limit_memory=limit_memory
+                    file,
+                    folder,
+                    on_undo=keeper,
+                    defects=run.options.defects,
+                    seed=seed,
+                    limit_memory=limit_memory,
+                    needs=needed,
                 ) as stack,
             ):
                 for capability in needed:
@@ -190,6 +201,11 @@ class DrillSession:
                     folder=folder,
                     guard=run.guard,
                     progress=progress,
+                    weaknesses=[
+                        DeclaredWeakness(checks=weakness.checks, because=weakness.because)
+                        for weakness in file.weaknesses
+                        if name in (weakness.drills or [name])
+                    ],
                 )
                 drill.journal.append(*objectives)
                 self.open_drill = drill

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+
 from servedrill.checkers import answered, conservation, failover, integrity, recovery, replicas, retries, swap, validity
 from servedrill.checkers.checker import REGISTRY, Checker
+from servedrill.errors import UsageError
 
 MODULES = (answered, conservation, failover, integrity, recovery, replicas, retries, swap, validity)
 
@@ -21,3 +24,17 @@ ALWAYS: tuple[Checker, ...] = (
 def names() -> list[str]:
     """Every checker that there is."""
     return sorted(REGISTRY)
+
+
+def require_declarable(name: str, *, where: str) -> None:
+    """Raise `UsageError` for a checker that there is not, or whose claim no stack can do without."""
+    if any(type(checker).__name__ == name for checker in ALWAYS):
+        raise UsageError(f"{name} is always judged", where=where, expected="a checker that a drill asks for")
+    if name not in REGISTRY:
+        close = difflib.get_close_matches(name, names(), n=1)
+        raise UsageError(
+            f"no checker {name!r}",
+            where=where,
+            expected="a name from docs/drills.md",
+            hint=f"did you mean {close[0]}?" if close else "",
+        )

@@ -62,6 +62,8 @@ class OpenStreamsEnd(Checker, frozen=True, kw_only=True):
     timing = True
     fault: str
     gateway: str
+    address: str = ""
+    """The gateway's, for gateways that do not name themselves in their answers."""
     within_s: float
     open_min: int = 1
 
@@ -75,7 +77,9 @@ class OpenStreamsEnd(Checker, frozen=True, kw_only=True):
             (r, a)
             for r in history.requests()
             for a in r.attempts
-            if a.via == self.gateway and r.stream and a.t_send_ns < span.start_ns < a.t_end_ns
+            if (a.via == self.gateway or (self.address and _to(a, self.address)))
+            and r.stream
+            and a.t_send_ns < span.start_ns < a.t_end_ns
         ]
         if len(open_) < self.open_min:
             return self.cannot_say(

@@ -31,6 +31,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     evidence: list[str] = []
     """Request ids, or names of replicas; the first `EVIDENCE_MAX`."""
     figures: dict[str, float] = {}
+    declared: str = ""
+    """Why a refutation is not held against the stack: its file declares that weakness."""
     timing: bool = False
     """Depends on when things happened, so a load generator that was late takes its word away."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from servedrill.checkers.checker import Checker
 from servedrill.checkers.finding import Finding
+from servedrill.checkers.recorded import Limits, References, greedy
 from servedrill.history.events import RequestRecord
 from servedrill.history.history import History
 from servedrill.oracle.prompts import expand
@@ -29,6 +30,8 @@ class TokenExact(Checker, frozen=True, kw_only=True):
         defaults = Defaults(
             temperature=promises.get("default_temperature", 1.0), max_tokens=promises.get("default_max_tokens", 256)
         )
+        if promises.get("oracle") == "recorded":
+            return self.against_references(history)
         wrong: list[tuple[RequestRecord, str]] = []
         checked = 0
         for request in history.of(RequestRecord):
@@ -39,27 +42,73 @@ class TokenExact(Checker, frozen=True, kw_only=True):
             if problem:
                 wrong.append((request, problem))
         if wrong:
-            return self.says(
-                False,
-                f"{len(wrong)} of {checked} answers: "
-                + "; ".join(f"{request.id} {problem}" for request, problem in wrong[:3]),
-                evidence=[request for request, _ in wrong],
-                checked=checked,
-                wrong=len(wrong),
-            )
+            return self.refuted(wrong, checked)
         return (
             self.says(True, f"{checked} answers checked word by word", checked=checked)
             if checked
             else self.cannot_say("no answer to check")
         )
 
+    def refuted(self, wrong: list[tuple[RequestRecord, str]], checked: int) -> Finding:
+        return self.says(
+            False,
+            f"{len(wrong)} of {checked} answers: "
+            + "; ".join(f"{request.id} {problem}" for request, problem in wrong[:3]),
+            evidence=[request for request, _ in wrong],
+            checked=checked,
+            wrong=len(wrong),
+        )
+
+    def against_references(self, history: History) -> Finding:
+        """The same claim of a real model, whose answers were recorded while nothing was broken."""
+        references, limits = References.of(history), Limits.of(history)
+        if references.disagreements:
+            return self.cannot_say(f"engines do not agree with each other: {'; '.join(references.disagreements[:3])}")
+        wrong: list[tuple[RequestRecord, str]] = []
+        compared, sampled, unknown = 0, 0, []
+        for request in history.of(RequestRecord):
+            if request.status != 200 or not any(request.texts):
+                continue
+            if len(request.fingerprints) > 1:
+                wrong.append((request, f"names {len(request.fingerprints)} versions"))
+            elif problem := self.frame_problem(request):
+                wrong.append((request, problem))
+            elif not greedy(request):
+                sampled += 1
+            elif (found := references.problem(request, complete=whole(request), limits=limits)) is None:
+                unknown.append(request.id)
+            else:
+                compared += 1
+                if found:
+                    wrong.append((request, found))
+        if wrong:
+            return self.refuted(wrong, compared + sampled + len(unknown))
+        seen = f"{compared} answers compared with {len(references.said)} recorded ones, {sampled} sampled ones by their frame only"
+        if unknown or not compared:
+            return self.cannot_say(f"{seen}; {len(unknown)} without a recorded one: {', '.join(unknown[:3])}")
+        return self.says(True, seen, checked=compared, sampled=sampled)
+
     def problem(self, request: RequestRecord, defaults: Defaults) -> str:
         """What is wrong with one answer; empty when nothing is."""
         if len(request.fingerprints) != 1:
             return f"names {len(request.fingerprints)} versions: {', '.join(request.fingerprints) or 'none'}"
+        if problem := self.frame_problem(request):
+            return problem
+        if whole(request) and request.completion_tokens is not None and not request.params.get("stop"):
+            received = tokens_received(request)
+            if received != request.completion_tokens:
+                return f"{received} words received, {request.completion_tokens} accounted for"
+        for choice, text in enumerate(request.texts):
+            problem = self.choice_problem(request, choice, text, defaults, complete=whole(request))
+            if problem:
+                return problem
+        return ""
+
+    def frame_problem(self, request: RequestRecord) -> str:
+        """What is wrong around the words: the model named, preambles, the end, what is accounted for."""
         if len(request.models) > 1:
             return f"names {len(request.models)} models: {', '.join(request.models)}"
-        if not {request.model, request.fingerprints[0].partition("+")[0]}.issuperset(request.models):
+        if not {request.model, *(name.partition("+")[0] for name in request.fingerprints)}.issuperset(request.models):
             return f"names the model {request.models[0]!r}, {request.model!r} was asked for"
         complete = whole(request)
         if request.stream and complete:
@@ -68,14 +117,6 @@ class TokenExact(Checker, frozen=True, kw_only=True):
                 return f"{request.preambles} preambles, {preambles} expected"
             if request.done_frames != 1:
                 return f"{request.done_frames} terminal frames"
-        if complete and request.completion_tokens is not None and not request.params.get("stop"):
-            received = tokens_received(request)
-            if received != request.completion_tokens:
-                return f"{received} words received, {request.completion_tokens} accounted for"
-        for choice, text in enumerate(request.texts):
-            problem = self.choice_problem(request, choice, text, defaults, complete=complete)
-            if problem:
-                return problem
         return ""
 
     def choice_problem(
@@ -125,12 +166,17 @@ class GoldenAnswersRight(Checker, frozen=True, kw_only=True):
         asked = [request for request in history.requests(self.window, classes=[self.cls]) if whole(request)]
         if len(asked) < self.requests_min:
             return self.cannot_say(f"{len(asked)} golden questions answered, at least {self.requests_min} needed")
-        wrong = [
-            request
-            for request in asked
-            if request.texts[0] != golden_answer(int(request.prompt.partition(":")[2]))
-            or request.finish_reasons != ["stop"]
-        ]
+        promises = history.drill.promises if history.drill else {}
+        if promises.get("oracle") == "recorded":
+            references, limits = References.of(history), Limits.of(history)
+            wrong = [r for r in asked if references.problem(r, complete=True, limits=limits) != ""]
+        else:
+            wrong = [
+                request
+                for request in asked
+                if request.texts[0] != golden_answer(int(request.prompt.partition(":")[2]))
+                or request.finish_reasons != ["stop"]
+            ]
         right = 1 - len(wrong) / len(asked)
         return self.says(
             right >= self.ratio_min,

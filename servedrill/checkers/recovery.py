@@ -12,8 +12,6 @@ from servedrill.slo.words import percent
 from servedrill.stats.percentiles import percentile
 from servedrill.stats.requests import ttft_s
 
-BUCKET_S = 0.5
-
 
 class NewTrafficStops(Checker, frozen=True, kw_only=True):
     """A replica that does not answer gets no new traffic, but for probes."""
@@ -87,6 +85,8 @@ class GoodputRecovers(Checker, frozen=True, kw_only=True):
     within_s: float
     ratio_min: float = 0.95
     requests_min: int = 20
+    bucket_s: float = 0.5
+    """Stretches of time in which goodput is looked at; longer where requests are few."""
 
     def __call__(self, history: History) -> Finding:
         healed_ns = history.windows[self.after].end_ns
@@ -97,14 +97,14 @@ class GoodputRecovers(Checker, frozen=True, kw_only=True):
         for request in history.requests():
             if healed_ns <= request.t_int_ns <= end_ns:
                 total += 1
-                buckets.setdefault(int((request.t_int_ns - healed_ns) / 1e9 / BUCKET_S), []).append(
+                buckets.setdefault(int((request.t_int_ns - healed_ns) / 1e9 / self.bucket_s), []).append(
                     objective_of(request.cls).good(request)
                 )
         if total < self.requests_min:
             return self.cannot_say(f"{total} requests after {self.after!r}, at least {self.requests_min} needed")
         bad = [index for index, goods in buckets.items() if sum(goods) < len(goods) * 0.75]
         back = max(bad, default=-1) + 1
-        recovered_s = back * BUCKET_S
+        recovered_s = back * self.bucket_s
         since = [good for index, goods in buckets.items() if index >= back for good in goods]
         if recovered_s <= self.within_s and len(since) < self.requests_min:
             return self.cannot_say(f"{len(since)} requests since it was back, at least {self.requests_min} needed")

@@ -17,14 +17,29 @@ def tries_of_each_call(history: History, window: str) -> list[list[Exchange]]:
 def calls(history: History) -> list[list[Exchange]]:
     """Each inner list is one call to a gateway: its tries in order; a client's own retry begins another call."""
     found: list[list[Exchange]] = []
-    for exchanges in history.exchanges_of.values():
+    client_tries = _client_tries(history)
+    for request_id, exchanges in history.exchanges_of.items():
         current: list[Exchange] = []
+        begins = iter(client_tries.get(request_id, [])[1:])
+        next_ns = next(begins, None)
         for exchange in exchanges:
-            if exchange.attempt == "1" or not current:
+            again = exchange.attempt == "1"
+            if exchange.attempt is None and next_ns is not None and exchange.t_request_ns >= next_ns:
+                again, next_ns = True, next(begins, None)
+            if again or not current:
                 current = []
                 found.append(current)
             current.append(exchange)
     return found
+
+
+def _client_tries(history: History) -> dict[str, list[int]]:
+    """Request id -> when its client sent each of its tries: what tells them apart behind a gateway that does not number its own."""
+    return {
+        request.attempts[0].request_id: [attempt.t_send_ns for attempt in request.attempts]
+        for request in history.requests(cancelled=True)
+        if len(request.attempts) > 1 and request.attempts[0].request_id
+    }
 
 
 def retries(tries: list[Exchange]) -> list[tuple[Exchange, Exchange]]:

@@ -11,12 +11,19 @@ from servedrill.checkers.checker import Checker, read_checker
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.checkers.timeline import timeline
 from servedrill.errors import UsageError
-from servedrill.history.events import DrillEnded, Expected, ObjectivesGiven
+from servedrill.history.events import DeclaredWeakness, DrillEnded, Expected, ObjectivesGiven, PartSkipped
 from servedrill.history.history import History
 from servedrill.history.journal import read_events
 
 FILE = "verdict.json"
 HISTORY = "history.jsonl"
+
+
+class Skipped(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the drill that this stack cannot be held to, and why."""
+
+    part: str
+    reason: str
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,9 +39,16 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     detect_s: float | None = None
     failover_s: float | None = None
     recover_s: float | None = None
+    skipped: list[Skipped] = []
 
     def of(self, answer: Answer) -> list[Finding]:
-        return [finding for finding in self.findings if finding.answer is answer]
+        """Findings of that answer which count, declared weaknesses left out."""
+        return [finding for finding in self.findings if finding.answer is answer and not finding.declared]
+
+    @property
+    def weaknesses(self) -> list[Finding]:
+        """Claims that were refuted and that the stack's file says it does not make."""
+        return [finding for finding in self.findings if finding.declared]
 
 
 def judge(history: History) -> Verdict:
@@ -53,9 +67,11 @@ def judge(history: History) -> Verdict:
     late = any(finding.checker == "LoadKeptSchedule" and finding.answer is not Answer.PASS for finding in findings)
     if late:
         findings = [_doubted(finding) for finding in findings]
-    if any(finding.answer is Answer.FAIL for finding in findings):
+    findings = [_declared(finding, drill.weaknesses) for finding in findings]
+    counted = [finding for finding in findings if not finding.declared]
+    if any(finding.answer is Answer.FAIL for finding in counted):
         answer = Answer.FAIL
-    elif any(finding.answer is Answer.INCONCLUSIVE for finding in findings):
+    elif any(finding.answer is Answer.INCONCLUSIVE for finding in counted):
         answer = Answer.INCONCLUSIVE
     else:
         answer = Answer.PASS
@@ -71,6 +87,7 @@ def judge(history: History) -> Verdict:
         detect_s=times.detect_s,
         failover_s=times.failover_s,
         recover_s=times.recover_s,
+        skipped=[Skipped(part=event.part, reason=event.reason) for event in history.of(PartSkipped)],
     )
 
 
@@ -100,6 +117,15 @@ def _doubted(finding: Finding) -> Finding:
             answer=Answer.INCONCLUSIVE,
             observed=f"{finding.observed} (not judged: the load generator was late)",
         )
+    return finding
+
+
+def _declared(finding: Finding, weaknesses: list[DeclaredWeakness]) -> Finding:
+    """A refutation that the stack's file foretells is shown with its sentence. What could not be judged stays a doubt: nobody has seen it."""
+    for weakness in weaknesses:
+        named = {finding.checker, f"{finding.checker}:{finding.window}"} & set(weakness.checks)
+        if named and finding.answer is Answer.FAIL:
+            return msgspec.structs.replace(finding, declared=weakness.because)
     return finding
 
 

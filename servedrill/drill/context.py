@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,26 @@ from servedrill.checkers.checker import Checker
 from servedrill.clock import NS, now_ns
 from servedrill.drill.observer import Observer
 from servedrill.drill.progress import Progress
-from servedrill.drill.traffic import Traffic
+from servedrill.drill.references import Recorder
+from servedrill.drill.traffic import Traffic, at_pace, burst
 from servedrill.errors import UsageError
 from servedrill.faults.fault import Fault
 from servedrill.faults.guard import Guard
 from servedrill.faults.lease import leased
-from servedrill.history.events import DrillEnded, DrillStarted, Observed, PhaseStarted, WindowClosed, WindowOpened
+from servedrill.history.events import (
+    DeclaredWeakness,
+    DrillEnded,
+    DrillStarted,
+    Observed,
+    PartSkipped,
+    PhaseStarted,
+    WindowClosed,
+    WindowOpened,
+)
 from servedrill.history.journal import Journal
 from servedrill.load.generator import SpareWorker
 from servedrill.load.plan import RequestClass
-from servedrill.stacks.protocols import Entry, Promises, Stack
+from servedrill.stacks.protocols import Entry, Promises, Stack, lacking
 
 _TICK_S = 0.1
 
@@ -55,12 +65,14 @@ class Drill:
         folder: Path,
         guard: Guard,
         progress: Progress,
+        weaknesses: Sequence[DeclaredWeakness] = (),
     ) -> None:
         self.stack: Any = stack
         self.name, self.seed, self.control, self.folder = name, seed, control, folder
         self.chance = random.Random(seed)
         self.journal = Journal(folder / "history.jsonl")
         self._guard, self._progress = guard, progress
+        self._recorder = Recorder(stack, self.journal, seed=seed)
         self._traffics: list[Traffic] = []
         self._classes: set[str] = set()
         self._windows: list[str] = []
@@ -79,6 +91,7 @@ class Drill:
                 stack=stack.name,
                 promises=msgspec.to_builtins(stack.promises),
                 defects=defects,
+                weaknesses=list(weaknesses),
             )
         )
         self.observer = Observer(stack, self.journal)
@@ -108,18 +121,27 @@ class Drill:
                 f"class {twice[0]!r} twice in one drill", where=self.name, expected="a name of its own for each class"
             )
         self._classes |= {cls.name for cls in classes}
+        paced = [self._recorder.pooled(at_pace(cls, self.promises.pace)) for cls in classes]
+        self._recorder.record(*paced)
         traffic = Traffic(
             self._entry(to),
-            list(classes),
+            paced,
             seed=self.seed ^ len(self._traffics),
             history=self.journal.path,
             spare=self._spare,
             nonce=f"{self.name}-{len(self._traffics)}",
             on_tick=self._tick,
+            pace=self.promises.pace,
         )
         self._traffics.append(traffic)
         traffic.start()
         return traffic
+
+    def keep_open(self, *, name: str, **more: Any) -> None:
+        """Long answers; returns when some are under way, so that what comes next meets open streams however fast the engines are."""
+        long = burst(16, over_s=0.02, model=self.model, name=name, stream=1.0, output_tokens=120, **more)
+        answers = self.load(long)
+        self.wait_until(lambda: answers.load.in_flight >= 6, what=f"open/{name}", within_s=2.0 * self.promises.pace)
 
     def _entry(self, to: str | None) -> Entry:
         if to is None:
@@ -140,16 +162,17 @@ class Drill:
             self.hold(seconds)
 
     def hold(self, seconds: float) -> None:
-        """Let time pass while traffic, faults and observation go on."""
+        """Let time pass, at the stack's pace, while traffic, faults and observation go on."""
         self._spare.prepare()
-        until = time.monotonic() + seconds
+        until = time.monotonic() + seconds * self.promises.pace
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(_TICK_S, left))
             self._tick()
 
-    def settle(self, *, within_s: float = 4.0) -> None:
+    def settle(self) -> None:
         """Wait until every gateway sends to every engine again, so that the next fault meets a stack at rest."""
         self._settles += 1
+        within_s = self.promises.settle_within_s
         self.wait_until(self._at_rest, what=f"settled/{self._settles}", within_s=within_s)
 
     def _at_rest(self) -> bool:
@@ -207,7 +230,7 @@ class Drill:
             return
         with contextlib.ExitStack() as stack:
             stack.callback(self._healed, faults)
-            stack.enter_context(leased(self._guard, self.journal, *faults, deadline_s=deadline_s))
+            stack.enter_context(leased(self._guard, self.journal, *faults, deadline_s=deadline_s * self.promises.pace))
             with self.window(window):
                 for fault in faults:
                     self._progress.fault(fault.name, fault.target, active=True)
@@ -224,9 +247,22 @@ class Drill:
         """Write down a measurement that the drill made itself."""
         self.journal.append(Observed(t_ns=now_ns(), name=name, value=value, unit=unit, detail=detail))
 
-    def expect(self, *checkers: Checker) -> None:
-        """What the history has to show, judged when the drill is over."""
-        self.journal.append(*(checker.expected(now_ns()) for checker in checkers))
+    def expect(self, *checkers: Checker, needs: str = "") -> None:
+        """What the history has to show, judged when the drill is over; of a stack that has what the claims ``need``."""
+        for checker in checkers:
+            if not needs or self.can(needs, part=checker.claim):
+                self.journal.append(checker.expected(now_ns()))
+
+    def can(self, capability: str, *, part: str) -> bool:
+        """Whether the stack has a capability; if not, the part that needs it is noted as skipped, with the reason."""
+        reason = lacking(self.stack, capability)
+        if reason:
+            self.skip(part, reason)
+        return not reason
+
+    def skip(self, part: str, reason: str) -> None:
+        """Note a part that is left out on this stack; the verdict shows it."""
+        self.journal.append(PartSkipped(t_ns=now_ns(), part=part, reason=reason))
 
     # ---- the end
 
@@ -236,9 +272,11 @@ class Drill:
         try:
             for traffic in self._traffics:
                 if traffic.running and not interrupted:
-                    traffic.stop()
+                    traffic.stop(drain_s=12.0 * self.promises.pace)
                 traffic.close()
             self._spare.close()
+            if not interrupted:
+                self._recorder.record_new_versions()
             self.observer.stop()
         finally:
             self.journal.append(DrillEnded(t_ns=now_ns(), interrupted=interrupted))

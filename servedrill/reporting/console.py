@@ -98,7 +98,8 @@ def print_summary(console: Console, verdicts: list[Verdict], folder: str) -> Non
     """The final table, and everything that was not proven."""
     for verdict in verdicts:
         doubts = [*verdict.of(Answer.FAIL), *verdict.of(Answer.INCONCLUSIVE)]
-        if doubts:
+        unclaimed = _unclaimed(verdict)
+        if doubts or unclaimed:
             console.print()
             console.print(
                 Text.assemble(
@@ -110,9 +111,31 @@ def print_summary(console: Console, verdicts: list[Verdict], folder: str) -> Non
             )
             for finding in doubts:
                 console.print(_explained(finding))
+            for line in unclaimed:
+                console.print(line)
     console.print()
     console.print(summary_table(verdicts))
     console.print(f"evidence: {folder}", soft_wrap=True, markup=False)
+
+
+def _unclaimed(verdict: Verdict) -> list[Text]:
+    """What the stack does not claim: weaknesses that its file declares and this drill saw, and parts that it has nothing for."""
+    lines = []
+    for finding in verdict.weaknesses:
+        text = Text("  ")
+        text.append(f"{'WEAKNESS':12}", style="bold magenta")
+        text.append(f" {finding.declared}\n")
+        text.append(f"               {finding.checker}: seen {finding.observed}", style="dim")
+        text.append(f"; window {finding.window}" if finding.window else "", style="dim")
+        lines.append(text)
+    for reason in dict.fromkeys(skipped.reason for skipped in verdict.skipped):
+        parts = [skipped.part for skipped in verdict.skipped if skipped.reason == reason]
+        text = Text("  ")
+        text.append(f"{'SKIPPED':12}", style="bold")
+        text.append(f" {reason}\n")
+        text.append(f"               {' '.join(dict.fromkeys(parts))}", style="dim")
+        lines.append(text)
+    return lines
 
 
 def summary_table(verdicts: list[Verdict]) -> Table:
@@ -128,10 +151,15 @@ def summary_table(verdicts: list[Verdict]) -> Table:
             Text(verdict.drill + ("\n(control)" if verdict.control else "")),
             Text(verdict.answer.value.upper(), style=STYLES[verdict.answer]),
             Text(verdict.hypothesis),
-            Text(decisive(verdict)),
+            Text(decisive(verdict) + _unclaimed_counts(verdict)),
             times(verdict),
         )
     return table
+
+
+def _unclaimed_counts(verdict: Verdict) -> str:
+    counts = ((len(verdict.weaknesses), "declared weaknesses seen"), (len(verdict.skipped), "parts skipped"))
+    return "".join(f"\n{count} {what}" for count, what in counts if count)
 
 
 def _explained(finding: Finding) -> Text:

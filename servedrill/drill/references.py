@@ -1,0 +1,131 @@
+"""What a real model says while nothing is broken, asked of its engines directly, one question at a time: the oracle of stacks whose tokens follow no formula.
+
+Every greedy class of a drill then draws its prompts from a small pool, and each prompt of the pool is asked beforehand. At the end they are asked once
+more of engines that serve another version by then, so that answers from after a swap can be checked, too.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import httpx
+import msgspec
+
+from servedrill.clock import now_ns
+from servedrill.history.events import Reference
+from servedrill.history.journal import Journal
+from servedrill.load.arrivals import Burst
+from servedrill.load.lengths import Length, draw
+from servedrill.load.plan import RequestClass
+from servedrill.load.record import short_prompt
+from servedrill.oracle.prompts import expand, words_prompt
+from servedrill.oracle.tokens import hash64
+from servedrill.stacks.protocols import Promises, Stack
+
+POOL = 8
+_TOKENS_MAX, _CANCELLED_TOKENS_MAX = 160, 32
+"""How much of a long answer is recorded; clients that hang up are not expected to read far."""
+
+
+class Recorder:
+    """Asks, and writes down what was said."""
+
+    def __init__(self, stack: Stack, journal: Journal, *, seed: int) -> None:
+        self._stack, self._journal, self._seed = stack, journal, seed
+        self._asked: dict[tuple[str, str], tuple[RequestClass, int]] = {}
+        self._versions: set[str] = set()
+
+    @property
+    def wanted(self) -> bool:
+        return self._stack.promises.oracle == "recorded"
+
+    def pooled(self, cls: RequestClass) -> RequestClass:
+        """The class with a pool of prompts as long as its own; unchanged where nothing is recorded for it."""
+        if not self.wanted or cls.prompts or not _greedy(cls):
+            return cls
+        chance = random.Random(self._seed ^ hash64(cls.name))
+        together = cls.arrivals.count if isinstance(cls.arrivals, Burst) else None
+        prompts = [
+            words_prompt(
+                seed=chance.getrandbits(31),
+                words=draw(cls.prompt_words, chance),
+                prefix_seed=hash64(cls.name) % 1000 + number % cls.prefixes,
+                prefix_words=cls.prefix_words,
+            )
+            for number in range(
+                max(POOL, min(together or 0, 2 * POOL))
+            )  # prompts that meet would share their KV blocks
+        ]
+        return msgspec.structs.replace(cls, prompts=prompts)
+
+    def record(self, *classes: RequestClass) -> None:
+        """Ask every prompt of these classes that was not asked yet; the first of a class of every engine, so that engines are compared."""
+        for cls in classes if self.wanted else ():
+            if not _greedy(cls):
+                continue
+            tokens = _longest(cls, self._stack.promises)
+            for number, prompt in enumerate(dict.fromkeys(cls.prompts)):
+                known = self._asked.get((cls.route, prompt))
+                if known is None or known[1] < tokens:
+                    self._asked[cls.route, prompt] = (cls, tokens)
+                    self._ask(cls, prompt, tokens, first=number, everywhere=number == 0)
+
+    def record_new_versions(self) -> None:
+        """Ask again, where an engine names a version that was not recorded."""
+        if not self._asked:
+            return
+        (_, prompt), (cls, _) = next(iter(self._asked.items()))
+        now = {self._say(url, cls, prompt, 1).get("system_fingerprint") for _, url in self._engines()}
+        if now - self._versions - {None}:
+            for number, ((_, prompt), (cls, tokens)) in enumerate(list(self._asked.items())):
+                self._ask(cls, prompt, tokens, first=number, everywhere=False)
+
+    def _engines(self) -> list[tuple[str, str]]:
+        return [(r.name, r.url) for r in self._stack.replicas() if r.role == "engine"]
+
+    def _ask(self, cls: RequestClass, prompt: str, tokens: int, *, first: int, everywhere: bool) -> None:
+        engines = self._engines()
+        for turn in range(len(engines)):
+            name, url = engines[(first + turn) % len(engines)]
+            answer = self._say(url, cls, prompt, tokens)
+            if not answer:
+                continue
+            choice = answer["choices"][0]
+            version = answer.get("system_fingerprint") or self._stack.promises.version
+            self._versions.add(version)
+            self._journal.append(
+                Reference(
+                    t_ns=now_ns(),
+                    version=version,
+                    source=name,
+                    route=cls.route,
+                    prompt=short_prompt(prompt),
+                    text=choice["message"]["content"] if cls.route == "chat" else choice["text"],
+                    finish_reason=choice["finish_reason"],
+                )
+            )
+            if not everywhere:
+                return
+
+    def _say(self, url: str, cls: RequestClass, prompt: str, tokens: int) -> dict[str, Any]:
+        """The answer's body; empty when there was none: what has no reference is not called exact."""
+        body: dict[str, Any] = {"model": self._stack.promises.direct_model, "max_tokens": tokens}
+        text = expand(prompt)
+        body |= {"messages": [{"role": "user", "content": text}]} if cls.route == "chat" else {"prompt": text}
+        path = "chat/completions" if cls.route == "chat" else "completions"
+        try:
+            response = httpx.post(f"{url}/v1/{path}", json=body | {"temperature": 0} | cls.params, timeout=30)
+        except httpx.HTTPError:
+            return {}
+        return dict(response.json()) if response.status_code == 200 else {}
+
+
+def _greedy(cls: RequestClass) -> bool:
+    return bool(cls.params.get("temperature", 0) == 0)
+
+
+def _longest(cls: RequestClass, promises: Promises) -> int:
+    length: Length | None = cls.output_tokens
+    asked = promises.default_max_tokens if length is None else length if isinstance(length, int) else length.hi
+    return min(asked, promises.max_tokens_cap, _CANCELLED_TOKENS_MAX if cls.cancel else _TOKENS_MAX)
