@@ -55,6 +55,13 @@ def summary(run: StoredRun) -> str:
             for finding in doubts:
                 lines += finding_lines(finding)
             lines += ["", "</details>"]
+        for finding in drill.verdict.weaknesses:
+            lines += [
+                "",
+                f"- {plain(drill.name)}, declared weakness: {plain(finding.declared)} Seen: {plain(finding.observed)}",
+            ]
+        for skipped in drill.verdict.skipped:
+            lines += ["", f"- {plain(drill.name)}, left out: {plain(skipped.part)} {plain(skipped.reason)}"]
     lines += ["", f"Seed {about.seed}, run {code(run.folder.name)}."]
     replays = {drill.replay: None for drill in run.drills if drill.verdict.answer is not Answer.PASS and drill.replay}
     if replays:

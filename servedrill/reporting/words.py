@@ -25,7 +25,7 @@ def decisive(verdict: Verdict) -> str:
         return "; ".join(f"{finding.checker}: {finding.observed}" for finding in doubts[:2])
     measured = [finding for finding in verdict.findings if finding.figures and finding.threshold]
     measured.sort(key=lambda finding: not finding.window)  # what this drill asks first, then what every drill does
-    return f"{len(verdict.findings)} claims proven; " + "; ".join(finding.observed for finding in measured[:3])
+    return f"{len(verdict.of(Answer.PASS))} claims proven; " + "; ".join(finding.observed for finding in measured[:3])
 
 
 def seconds(value: float | None) -> str:
