@@ -79,7 +79,8 @@ def drills_vllm(session: nox.Session) -> None:
         session.run(str(router / "bin/pip"), "install", "vllm-router==0.1.17", external=True)
     session.run(str(vllm / "bin/python"), "fixtures/data/models/make.py", str(cache / "models"), external=True)
     session.install("-e", ".")
-    session.run("pytest", "drills", "--stack", "fixtures/data/stacks/vllm.toml", *session.posargs)
+    stack, slo = "fixtures/data/stacks/vllm.toml", "fixtures/data/slos/shared-cpu.toml"
+    session.run("pytest", "drills", "--stack", stack, "--slo", slo, *session.posargs)
 
 
 @nox.session
