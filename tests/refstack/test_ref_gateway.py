@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from ref_engine import STEADY, Server, gateway_and_engine, oracle_text, request_body
+from ref_engine import STEADY, Server, gateway_and_engine, oracle_text, request_body, stack_of, started
 
 from servedrill.clock import wait_for
 from servedrill.metrics.scrape import read_page
@@ -136,3 +140,56 @@ def test_a_gateway_without_an_engine_says_so_quickly(tmp_path: Path) -> None:
         later = front.ask(**ASK)
         assert (later.status, later.error and later.error["code"]) == (503, "no_engine")
         assert front.healthy()
+
+
+class BreaksOnce(BaseHTTPRequestHandler):
+    """An engine whose first stream brings its last word and its error in one piece."""
+
+    protocol_version = "HTTP/1.1"
+    asked = 0
+
+    def do_GET(self) -> None:
+        self.answer(b"", {"x-served-models": "v1"})
+
+    def do_POST(self) -> None:
+        type(self).asked += 1
+        self.rfile.read(int(self.headers["content-length"]))
+        role, word = {"role": "assistant", "content": ""}, {"content": " one" if self.asked == 1 else " two"}
+        end: list[Any] = (
+            [{"error": {"message": "the core has died", "code": "engine_dead"}}]
+            if self.asked == 1
+            else [self.event({}, finish="length")]
+        )
+        events = [*(self.event(delta) for delta in (role, word)), *end]
+        body = b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events) + b"data: [DONE]\n\n"
+        self.answer(body, {"content-type": "text/event-stream"})
+
+    def event(self, delta: dict[str, str], finish: str | None = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        return {"id": f"answer-{self.asked}", "model": "v1", "system_fingerprint": "v1", "choices": [choice]}
+
+    def answer(self, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(200)
+        for name, value in {**headers, "content-length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_a_word_that_comes_together_with_the_error_is_not_lost(tmp_path: Path) -> None:
+    """The continuation takes it for written (T8, in part)."""
+    stack = stack_of(tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", stack.engines[0].port), BreaksOnce) as behind:
+        threading.Thread(target=behind.serve_forever, daemon=True).start()
+        with started(tmp_path, stack, "gateway", "gateway-0", stack.gateways[0].port) as front:
+            wait_for(
+                lambda: front.http.get("/admin/upstreams").json()["engine-0"]["healthy"],
+                what="the engine to be seen",
+                within_s=10,
+            )
+            answer = front.ask(stream=True, **{**ASK, "max_tokens": 2})
+        behind.shutdown()
+    assert (answer.texts, answer.roles, answer.done) == ([" one two"], 1, 1)

@@ -263,6 +263,7 @@ class Call:
             for data in splitter.feed(chunk):
                 if data == b"[DONE]":
                     if len(self.finishes) < self.n:
+                        await self.write_begun(pending)
                         return failed("cut", "[DONE] before every choice had ended")  # type: ignore[no-any-return]
                     await self.client.write(pending + wire.DONE, last=True)
                     self.response = self.client.response
@@ -270,6 +271,7 @@ class Call:
                     return failed("ok")  # type: ignore[no-any-return]
                 event = parse(data)
                 if event.error is not None:
+                    await self.write_begun(pending)
                     return failed("error_event", event.error.message, code=str(event.error.code))  # type: ignore[no-any-return]
                 pending += self.passed(data, event, resumed=resumed)
             if self.first is None:
@@ -279,6 +281,11 @@ class Call:
                 await self.client.write(pending)
                 pending = b""
             clock.reschedule(None if idle_s is None else self.loop.time() + idle_s)
+
+    async def write_begun(self, pending: bytes) -> None:
+        """What came in one piece with an end that is none: once there was a token, a continuation takes it for written."""
+        if pending and self.first is not None:
+            await self.client.write(pending)
 
     def passed(self, data: bytes, event: Any, *, resumed: bool) -> bytes:
         """What the client gets of one event, after taking note of it."""
