@@ -50,8 +50,8 @@ def test_before_the_first_token(at: str, least_s: float, most_s: float) -> None:
     assert record.cancel.at == at
     assert record.cancelled_ns == record.t_end_ns
     assert record.attempts[0].error == "cancelled"
-    # Half a scheduling quantum of slack: the machine is shared.
-    assert least_s <= (record.cancelled_ns - record.t_send_ns) / 1e9 < most_s + 0.05  # type: ignore[operator]
+    # The machine may stand still for a moment; without the hang-up it would be five seconds.
+    assert least_s <= (record.cancelled_ns - record.t_send_ns) / 1e9 < most_s + 0.5  # type: ignore[operator]
     assert len(server.requests) == 1
 
 
@@ -77,7 +77,7 @@ def test_after_a_time() -> None:
     with EndlessServer() as server:
         record = ask(server, cancel=mix("after_s", after_s=0.1))
         server.wait_closed()
-    assert 0.1 <= (record.t_end_ns - record.t_int_ns) / 1e9 < 0.2
+    assert 0.1 <= (record.t_end_ns - record.t_int_ns) / 1e9 < 0.6
     assert len(record.gaps_ns) > 3
 
 
@@ -86,7 +86,7 @@ def test_tokens_are_time_where_nothing_streams() -> None:
     with StallingServer() as server:
         record = ask(server, stream=0.0, cancel=mix("tokens", tokens=5))
         server.wait_closed()
-    assert 0.1 <= (record.cancelled_ns - record.t_send_ns) / 1e9 < 0.2  # type: ignore[operator]
+    assert 0.1 <= (record.cancelled_ns - record.t_send_ns) / 1e9 < 0.6  # type: ignore[operator]
 
 
 def test_while_waiting_to_try_again() -> None:

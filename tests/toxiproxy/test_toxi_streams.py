@@ -128,24 +128,24 @@ def test_delay_headers_holds_the_head(proxy: Proxy, framing: str) -> None:
 
 def test_delay_first_token_holds_the_first_event_but_not_the_head(proxy: Proxy) -> None:
     """A timeout on headers does not see it, one on the first token does."""
-    name = proxy.add("delay_first_token", {"delay": 80})
+    name = proxy.add("delay_first_token", {"delay": 400})
     answer = one(proxy, "/chunked")
-    assert answer.t_head_s < 0.07
-    assert 0.079 <= answer.t_parts_s[0] <= 0.08 + LATE_S
+    assert answer.t_head_s < 0.3
+    assert 0.399 <= answer.t_parts_s[0] <= 0.4 + LATE_S
     assert answer.body == STREAM
     assert proxy.evidence(name)["events_delayed"] == 1
 
 
 def test_stall_stream_holds_what_comes_after_some_events(proxy: Proxy, framing: str) -> None:
     """Two events at once, the rest after the stall."""
-    name = proxy.add("stall_stream", {"after_events": 2, "duration": 80})
+    name = proxy.add("stall_stream", {"after_events": 2, "duration": 400})
     watch = Stopwatch()
     answer = one(proxy, framing)
     assert answer.body == STREAM
-    assert watch.s >= 0.079
+    assert watch.s >= 0.399
     if framing == "/chunked":
-        assert answer.t_parts_s[1] < 0.07
-        assert answer.t_parts_s[2] >= 0.079
+        assert answer.t_parts_s[1] < 0.3
+        assert answer.t_parts_s[2] >= 0.399
     assert proxy.evidence(name)["streams_stalled"] == 1
 
 

@@ -41,10 +41,10 @@ def test_latencies_add_up(proxy: Proxy) -> None:
 
 
 def test_latency_counts_the_time_a_chunk_has_waited_already(proxy: Proxy) -> None:
-    """Behind a bandwidth limit that takes 100 ms, a latency of 150 ms adds only what is missing."""
+    """Behind a bandwidth limit that takes 500 ms, a latency of 600 ms adds only what is missing."""
     proxy.add("bandwidth", {"rate": 10})
-    proxy.add("latency", {"latency": 150})
-    assert 0.149 <= round_trip_s(proxy, b"x" * 1000) <= 0.15 + 0.09
+    proxy.add("latency", {"latency": 600})
+    assert 0.599 <= round_trip_s(proxy, b"x" * 5000) <= 0.6 + 0.4
 
 
 def test_latency_is_no_limit_on_bandwidth(proxy: Proxy) -> None:
@@ -106,16 +106,16 @@ def test_a_stalled_link_slows_the_sender_down(server: Server) -> None:
 
 
 def test_slow_close_delays_only_the_close(server: Server) -> None:
-    """The data comes at once, its end 150 ms later."""
+    """The data comes at once, its end 500 ms later."""
     with upstream(lambda peer: peer.send(b"hello")) as address:
         proxy = server.proxy("p2", address)
-        name = proxy.add("slow_close", {"delay": 150})
+        name = proxy.add("slow_close", {"delay": 500})
         with proxy.connect() as peer:
             watch = Stopwatch()
             assert peer.receive(5) == b"hello"
-            assert watch.s < 0.14
+            assert watch.s < 0.4
             assert peer.receive_all() == (b"", "fin")
-            assert 0.149 <= watch.s <= 0.15 + LATE_S
+            assert 0.499 <= watch.s <= 0.5 + LATE_S
     assert proxy.evidence(name)["closes_delayed"] == 1
 
 
