@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import secrets
 import signal
 import subprocess
@@ -37,15 +38,18 @@ def processes(mark: str) -> list[str]:
     return found
 
 
-def groups() -> set[str]:
-    """Memory cgroups that drills made."""
-    return {str(path) for path in Path("/sys/fs/cgroup").rglob("servedrill-*") if path.is_dir()}
+def groups(runs: Path) -> list[str]:
+    """Memory cgroups that the trial's drills made, by their undo records, and that are still there."""
+    named = {
+        path for file in runs.glob("*/leases.jsonl") for path in re.findall(r"/sys/fs/cgroup/[^\"]+", file.read_text())
+    }
+    return sorted(path for path in named if Path(path).is_dir())
 
 
 def trials(count: int, chance: random.Random) -> Iterator[tuple[signal.Signals, float, float, list[str]]]:
     """``(signal, when, clean after, what is left)``; seconds."""
     for number in range(count):
-        mark, groups_before = f"SERVEDRILL_TRIAL={secrets.token_hex(8)}", groups()
+        mark = f"SERVEDRILL_TRIAL={secrets.token_hex(8)}"
         which = (signal.SIGINT, signal.SIGKILL)[number % 2]
         drill, when_s = chance.choice(sorted(Path("drills").glob("test_*.py"))), chance.uniform(0.3, 18.0)
         with tempfile.TemporaryDirectory() as runs:
@@ -63,9 +67,7 @@ def trials(count: int, chance: random.Random) -> Iterator[tuple[signal.Signals, 
             sent = time.monotonic()
             process.wait(60)
             within_s = WITHIN_S if which is signal.SIGKILL else SIGINT_WITHIN_S
-            while (
-                rest := [*processes(mark), *sorted(groups() - groups_before)]
-            ) and time.monotonic() - sent < within_s:
+            while (rest := [*processes(mark), *groups(Path(runs))]) and time.monotonic() - sent < within_s:
                 time.sleep(0.05)
             yield which, when_s, time.monotonic() - sent, rest
 

@@ -50,7 +50,7 @@ def test_timeout_spike(drill: Drill) -> None:
                 drill.load(bad_requests(40, over_s=0.9, model=model)).wait(within_s=10)
             refusals = (
                 http_status(stack, first, status=503),
-                http_status(stack, second, status=429, retry_after_s=1, fail_times=10),
+                http_status(stack, second, status=429, retry_after_s=1, fail_times=6),
             )
             with drill.broken(*refusals, window="two refuse"):
                 drill.hold(1.6)

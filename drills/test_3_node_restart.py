@@ -61,7 +61,7 @@ def test_node_restart(drill: Drill) -> None:
 
     drill.expect(
         NoFailures(window="baseline"),
-        SloMet(window="baseline", classes=["chat"]),
+        SloMet(window="baseline", classes=["chat"], requests_min=5),
         SloMet(window="churn", classes=["summary"]),
         NoFailureBeforeFirstToken(window="churn"),
         EveryTryAnswered(window="churn"),
