@@ -142,6 +142,18 @@ def test_a_gateway_without_an_engine_says_so_quickly(tmp_path: Path) -> None:
         assert front.healthy()
 
 
+def test_who_waits_in_vain_at_a_busy_engine_does_not_have_it_ejected(tmp_path: Path) -> None:
+    """Its tokens go to others, so it is slow and not broken: the next request is answered (B6)."""
+    impatient = {"first_token_timeout_s": 0.3, "max_tries": 1, "breaker_failures": 3}
+    with gateway_and_engine(tmp_path, costs=STEADY, max_num_seqs=1, gateway=impatient) as (front, behind):
+        with front.streaming(max_tokens=200, ignore_eos=True, model="chat-model", prompt="long"):
+            with ThreadPoolExecutor(5) as pool:
+                waited = [*pool.map(lambda _: front.ask(stream=True, **ASK), range(5))]
+            assert {(answer.status, (answer.error or {})["code"]) for answer in waited} == {(503, "busy")}
+        behind.wait_quiet()
+        assert front.ask(stream=True, **ASK).texts == [SAID]
+
+
 class BreaksOnce(BaseHTTPRequestHandler):
     """An engine whose first stream brings its last word and its error in one piece."""
 

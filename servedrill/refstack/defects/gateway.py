@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from servedrill.refstack.gateway.admission import BoundedQueue
+from servedrill.refstack.gateway.admission import BoundedQueue, Overloaded
 from servedrill.refstack.gateway.aliases import Aliases
 from servedrill.refstack.gateway.breaker import CLOSED, CircuitBreaker
 from servedrill.refstack.gateway.cancel import CancelUpstream
@@ -121,6 +122,17 @@ class BreakerOpenedByBadRequests(CircuitBreaker):
         super().record(outcome, now)
 
 
+class BusyCountsAsBroken(CircuitBreaker):
+    """Who waits too long at an engine that is busy with others has it ejected, and the next one, until none is left (B6: TGI#3241)."""
+
+    caught_by = "out_of_memory"
+
+    def record(self, outcome: Outcome, now: float) -> None:
+        super().record(
+            dataclasses.replace(outcome, kind="first_token_timeout") if outcome.kind == "busy" else outcome, now
+        )
+
+
 class BreakerNeverCloses(CircuitBreaker):
     """Once open, it stays open until the gateway is restarted (G1: smg#2468; G2: litellm#30192)."""
 
@@ -226,6 +238,19 @@ class CancelSkipsDecrement(InFlight):
     def request_ended(self, *, cancelled: bool) -> None:
         if not cancelled:
             self.total -= 1
+
+
+class QueueTimeoutKeepsSlot(BoundedQueue):
+    """The turn of a request that waited too long is given to it all the same, and never given back (B4, C13)."""
+
+    caught_by = "cancel_storm"
+
+    async def acquire(self, *, deadline_s: float) -> None:
+        try:
+            await super().acquire(deadline_s=deadline_s)
+        except Overloaded as refused:
+            self.in_flight += refused.code == "queue_timeout"
+            raise
 
 
 class CancelKeepsSlot(BoundedQueue):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from servedrill.refstack.gateway.app import GatewayApp
 
 log = logging.getLogger("refstack")
-_STATUS = {"connect": 502, "reset": 502, "cut": 502, "error_event": 502, "stale": 503}
+_STATUS = {"connect": 502, "reset": 502, "cut": 502, "error_event": 502, "stale": 503, "busy": 503}
 
 
 class Call:
@@ -157,6 +157,8 @@ class Call:
             outcome = dataclasses.replace(await self.exchange(upstream, body), began=began)
             if outcome.timed_out and gateway.loop_watch.stood_still_since(began):
                 outcome = dataclasses.replace(outcome, kind="own_stall")
+            elif outcome.timed_out and gateway.upstreams.moves(upstream, self.loop.time()):
+                outcome = dataclasses.replace(outcome, kind="busy")
             return outcome
         finally:
             now = self.loop.time()
@@ -209,8 +211,8 @@ class Call:
                     return self.refused(failed, response, await response.read())
                 self.client.response.headers[wire.SERVED_BY] = response.headers.get(wire.SERVED_BY, upstream)
                 if not self.stream:
-                    return self.whole(failed, response, await response.read())
-                return await self.relay(failed, response, clock)
+                    return self.whole(upstream, failed, response, await response.read())
+                return await self.relay(upstream, failed, response, clock)
         except TimeoutError:
             return failed(
                 "idle_timeout" if self.first else "first_token_timeout" if self.stream else "try_timeout",
@@ -242,16 +244,19 @@ class Call:
             retry_after_s=float(retry_after) if retry_after.replace(".", "", 1).isdigit() else None,
         )
 
-    def whole(self, failed: Any, response: aiohttp.ClientResponse, content: bytes) -> Outcome:
+    def whole(self, upstream: str, failed: Any, response: aiohttp.ClientResponse, content: bytes) -> Outcome:
         """An answer that is not streamed."""
         self.first = self.last = self.loop.time()
+        self.gateway.upstreams.moved[upstream] = self.last
         self.headers[wire.SERVED_BY] = response.headers.get(wire.SERVED_BY, "")
         self.response: web.StreamResponse = web.Response(
             body=content, headers=self.headers, content_type="application/json"
         )
         return failed("ok")  # type: ignore[no-any-return]
 
-    async def relay(self, failed: Any, response: aiohttp.ClientResponse, clock: asyncio.Timeout) -> Outcome:
+    async def relay(
+        self, upstream: str, failed: Any, response: aiohttp.ClientResponse, clock: asyncio.Timeout
+    ) -> Outcome:
         """Pass a stream's events on, until [DONE], an error or the end of the connection."""
         splitter, resumed, idle_s = wire.EventSplitter(), self.resumes > 0, self.gateway.timeouts.idle_s()
         pending, first_by = b"", clock.when()
@@ -277,6 +282,7 @@ class Call:
             if self.first is None:
                 clock.reschedule(first_by)
                 continue
+            self.gateway.upstreams.moved[upstream] = self.last
             if pending:
                 await self.client.write(pending)
                 pending = b""

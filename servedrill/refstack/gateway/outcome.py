@@ -8,7 +8,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """``kind`` is ok, status, connect, reset, first_token_timeout, idle_timeout, try_timeout, cut, error_event, stale (the upstream no longer serves the
-    model that it was known to serve), cancelled, or own_stall (the gateway itself stood still meanwhile)."""
+    model that it was known to serve), cancelled, busy (nothing came in time, but others got tokens from there meanwhile), or own_stall (the gateway itself
+    stood still meanwhile)."""
 
     upstream: str
     kind: str
@@ -43,4 +44,4 @@ class Outcome:
     @property
     def neutral(self) -> bool:
         """Says nothing of whether the upstream works."""
-        return self.callers_fault or self.kind in ("cancelled", "stale", "own_stall") or self.status == 429
+        return self.callers_fault or self.kind in ("cancelled", "stale", "busy", "own_stall") or self.status == 429

@@ -15,6 +15,8 @@ from servedrill.refstack.gateway.metrics import GatewayMetrics
 from servedrill.refstack.gateway.outcome import Outcome
 from servedrill.refstack.policies import Policies
 
+_MOVES_S = 0.5
+
 
 class Upstreams:
     """Health, breaker, balance and cordons over all engines of the stack."""
@@ -27,6 +29,8 @@ class Upstreams:
         self.balancer = policies.make("balancer", chance)
         self.in_flight = policies.make("in_flight")
         self.cordoned: set[str] = set()
+        self.moved: dict[str, float] = {}
+        """Loop time, seconds, at which content last came from an upstream, for anybody."""
         self.metrics = metrics
 
     def choose(
@@ -50,6 +54,10 @@ class Upstreams:
     def known(self, names: Sequence[str]) -> bool:
         """Whether any engine has ever said that it serves one of the names."""
         return any(self.health.serves(upstream, name) for upstream in self.urls for name in names)
+
+    def moves(self, upstream: str, now: float) -> bool:
+        """Whether tokens come from there: then who waits in vain waits in its queue, and ejecting it would only send the load to the next one."""
+        return now - self.moved.get(upstream, -_MOVES_S) < _MOVES_S
 
     def record(self, outcome: Outcome, now: float) -> None:
         """A try has ended."""
