@@ -18,6 +18,9 @@ from servedrill.faults.serving import EngineSleep, load_adapter
 from servedrill.load.lengths import Uniform
 
 BAD = {"v2-slow": "pot_s", "v2-params": "max_model_len", "v2-worse": "golden", "v2-damaged": "load"}
+"""Candidate -> a word of the reason for which it has to be refused."""
+REPEATED = [f"w:7.64+{seed}.32" for seed in range(12)]
+"""Prompts that come again and again, so that an answer from a stale prefix cache would show."""
 SLEEP = "Sleep really gives back what weights and KV cache held."
 ADAPTERS = "A new revision of an adapter answers from the moment it is loaded."
 
@@ -27,51 +30,18 @@ ADAPTERS = "A new revision of an adapter answers from the moment it is loaded."
 def test_model_hot_swap(drill: Drill) -> None:
     """A candidate that is slower, worse, other in its parameters or damaged goes back by itself; a good one takes over without a failed
     request, a mixed answer or a stale cache; sleep, wake and a new adapter change nothing for anybody else."""
-    stack, p, model = drill.stack, drill.promises, drill.model
-    engines = [replica for replica in stack.replicas() if replica.role == "engine"]
-    repeated = [f"w:7.64+{seed}.32" for seed in range(12)]
-    short: dict[str, Any] = {"model": model, "prompts": repeated, "output_tokens": Uniform(8, 20)}
-    drill.load(
-        chat(rate=26, **short),
-        chat(rate=5, name="defaults", n=[1, 2], **{**short, "params": {"temperature": None}}),
-        golden(rate=5, model=model),
-    )
+    short: dict[str, Any] = {"prompts": REPEATED, "output_tokens": Uniform(8, 20)}
+    as_they_come = chat(rate=5, name="defaults", n=[1, 2], params={"temperature": None}, **short)
+    drill.load(chat(rate=26, **short), as_they_come, golden(rate=5))
     with drill.window("whole"):
         drill.baseline(1.5)
         if drill.can("Sleepable", part=SLEEP):
-            with drill.broken(sleep := EngineSleep(stack, engines[0].name), window="asleep"):
-                drill.hold(0.5)
-            drill.observe("freed by sleep", sleep.freed_ratio, held_mib=sleep.held_bytes >> 20)
-            drill.expect(ProbeSaid(name="freed by sleep", at_least=0.9, what=SLEEP))
-        for revision in ("r1", "r2") if drill.can("Adaptable", part=ADAPTERS) else ():
-            load_adapter([engine.url for engine in engines], name="sql", path=f"adapters/sql-{revision}")
-            drill.hold(0.3)
-            with drill.window(f"adapter {revision}"):
-                drill.load(burst(24, over_s=0.4, model="sql", name=f"sql-{revision}", prompts=repeated[:3])).wait(
-                    within_s=10
-                )
-            drill.expect(
-                VersionsServed(
-                    window=f"adapter {revision}",
-                    versions=[p.version],
-                    adapter=f"adapters/sql-{revision}",
-                    classes=[f"sql-{revision}"],
-                ),
-            )
-            if revision == "r2":
-                drill.expect(NoFailures(window="adapter r2", classes=["sql-r2"]))
-        for candidate, state in {**dict.fromkeys(BAD, "rolled_back"), "v2": "promoted"}.items():
-            if candidate not in p.candidates:
-                drill.skip(f"A rollout of {candidate}.", f"stack {stack.name!r} has no candidate {candidate!r}")
-                continue
-            within_s = p.rollout_within_s
-            with drill.broken(rollout := ModelRollout(stack, candidate), window=candidate, deadline_s=within_s + 10):
-                drill.wait_until(rollout.over, what=f"rollout/{candidate}", within_s=within_s, detail=rollout.view)
-            drill.expect(RolloutEnded(candidate=candidate, state=state, reason_names=BAD.get(candidate, "")))
-            if candidate in BAD:
-                seen = candidate == "v2-slow"  # the others are found out before any traffic
-                share_max = 0.65 if seen else 0.0
-                drill.expect(CanaryShareBounded(window=candidate, candidate=candidate, share_max=share_max, seen=seen))
+            sleep_and_wake(drill)
+        if drill.can("Adaptable", part=ADAPTERS):
+            load_two_revisions(drill)
+        for candidate, reason in BAD.items():
+            roll_out(drill, candidate, "rolled_back", reason)
+        roll_out(drill, "v2", "promoted")
         with drill.window("after"):
             drill.hold(1.0)
 
@@ -80,5 +50,40 @@ def test_model_hot_swap(drill: Drill) -> None:
         SloMet(window="whole", classes=["chat"]),
         GoldenAnswersRight(window="whole"),
         MemorySteady(before="baseline", after="after"),
-        VersionsServed(window="after", versions=["v2"] if not drill.control else [p.version]),
+        VersionsServed(window="after", versions=["v2"] if not drill.control else [drill.promises.version]),
     )
+
+
+def sleep_and_wake(drill: Drill) -> None:
+    sleep = EngineSleep(drill.stack, drill.engines[0])
+    drill.break_for(0.5, sleep, window="asleep")
+    drill.observe("freed by sleep", sleep.freed_ratio, held_mib=sleep.held_bytes >> 20)
+    drill.expect(ProbeSaid(name="freed by sleep", at_least=0.9, what=SLEEP))
+
+
+def load_two_revisions(drill: Drill) -> None:
+    urls = [replica.url for replica in drill.stack.replicas() if replica.role == "engine"]
+    for revision in ("r1", "r2"):
+        load_adapter(urls, name="sql", path=f"adapters/sql-{revision}")
+        drill.hold(0.3)
+        window, asked = f"adapter {revision}", f"sql-{revision}"
+        drill.send(burst(24, over_s=0.4, model="sql", name=asked, prompts=REPEATED[:3]), window=window)
+        answers: dict[str, Any] = {"versions": [drill.promises.version], "adapter": f"adapters/{asked}"}
+        drill.expect(VersionsServed(window=window, classes=[asked], **answers))
+    drill.expect(NoFailures(window="adapter r2", classes=["sql-r2"]))
+
+
+def roll_out(drill: Drill, candidate: str, state: str, reason: str = "") -> None:
+    """Roll a candidate out, and say what has to come of it; one that the stack does not have is skipped."""
+    if candidate not in drill.promises.candidates:
+        drill.skip(f"A rollout of {candidate}.", f"stack {drill.stack.name!r} has no candidate {candidate!r}")
+        return
+    within_s = drill.promises.rollout_within_s
+    rollout = ModelRollout(drill.stack, candidate)
+    with drill.broken(rollout, window=candidate, deadline_s=within_s + 10):
+        drill.wait_until(rollout.over, what=f"rollout/{candidate}", within_s=within_s, detail=rollout.view)
+    drill.expect(RolloutEnded(candidate=candidate, state=state, reason_names=reason))
+    if state == "rolled_back":
+        seen = candidate == "v2-slow"  # the others are found out before any traffic
+        share_max = 0.65 if seen else 0.0
+        drill.expect(CanaryShareBounded(window=candidate, candidate=candidate, share_max=share_max, seen=seen))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from servedrill.checkers.checker import Checker
+from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import RequestRecord
 from servedrill.history.history import History
@@ -62,18 +62,20 @@ class BrokenStreamsSaidSo(Checker, frozen=True, kw_only=True):
     """Every stream that broke after its first token was resumed, or, where the stack resumes none, ended in an error that says so."""
 
     window: str
-    resumes: bool
+    resumes: bool | None = None
+    """None: as promised."""
 
     def __call__(self, history: History) -> Finding:
+        resumes = history.promised("resumes_streams") if self.resumes is None else self.resumes
         requests = history.requests(self.window)
         broken = [r for r in requests if r.failure is not None and r.t_first_ns is not None]
-        silent = broken if self.resumes else [r for r in broken if r.failure != "error_event"]
+        silent = broken if resumes else [r for r in broken if r.failure != "error_event"]
         if not requests:
             return self.cannot_say(f"no requests in {self.window!r}")
         return self.says(
             not silent,
             f"{len(broken)} of {len(requests)} broke{_kinds(broken)}",
-            threshold="0 broken" if self.resumes else "each with an error event",
+            threshold="0 broken" if resumes else "each with an error event",
             evidence=silent,
             broken=len(broken),
         )
@@ -106,6 +108,7 @@ class EveryRequestResolved(Checker, frozen=True, kw_only=True):
 class ErrorsReadable(Checker, frozen=True, kw_only=True):
     """Every error has a status, OpenAI's error object, the request's id and, where trying again helps, a Retry-After."""
 
+    of_a_fault = True
     window: str
     errors_min: int = 5
 
@@ -127,12 +130,17 @@ class ErrorsFast(Checker, frozen=True, kw_only=True):
     """Errors come fast: nobody waits long to be told no."""
 
     timing = True
+    of_a_fault = True
     window: str
-    median_s: float
-    worst_s: float
+    median_s: float | None = None
+    """None: the promised timeout of a first token."""
+    worst_s: float | None = None
+    """None: twice that, and a little."""
     errors_min: int = 5
 
     def __call__(self, history: History) -> Finding:
+        median_s = limit(self.median_s, history, "first_token_timeout_s")
+        worst_s = limit(self.worst_s, history, "first_token_timeout_s", times=2.0, plus=0.5)
         failed = [r for r in history.requests(self.window) if r.failure is not None]
         if len(failed) < self.errors_min:
             return self.cannot_say(f"{len(failed)} errors in {self.window!r}, at least {self.errors_min} needed")
@@ -140,11 +148,11 @@ class ErrorsFast(Checker, frozen=True, kw_only=True):
             max((a.t_end_ns - a.t_send_ns) / 1e9 for a in r.attempts) if r.attempts else duration_s(r) for r in failed
         ]
         half, worst = percentile(waits, 50), max(waits)
-        slow = [r for r, wait in zip(failed, waits, strict=True) if wait > self.worst_s]
+        slow = [r for r, wait in zip(failed, waits, strict=True) if wait > worst_s]
         return self.says(
-            half <= self.median_s and worst <= self.worst_s,
+            half <= median_s and worst <= worst_s,
             f"median {half:.2f} s, slowest {worst:.2f} s",
-            threshold=f"median {self.median_s:g} s, slowest {self.worst_s:g} s",
+            threshold=f"median {median_s:g} s, slowest {worst_s:g} s",
             evidence=slow,
             median_s=half,
             worst_s=worst,
@@ -203,12 +211,14 @@ class FirstTokenBounded(Checker, frozen=True, kw_only=True):
 
     timing = True
     window: str
-    ttft_s_max: float
+    ttft_s_max: float | None = None
+    """None: the promised timeout of a first token, and a little."""
     per_token_s: float = 0.05
     """Added for each token asked for, where the answer is not streamed."""
     classes: list[str] | None = None
 
     def __call__(self, history: History) -> Finding:
+        ttft_s_max = limit(self.ttft_s_max, history, "first_token_timeout_s", plus=0.7)
         answered = history.requests(self.window, classes=self.classes)
         if not any(r.t_first_ns is not None for r in answered):
             return self.cannot_say(f"no answers in {self.window!r}")
@@ -216,12 +226,12 @@ class FirstTokenBounded(Checker, frozen=True, kw_only=True):
             r.id: min(ttft_s(r), duration_s(r)) - (0.0 if r.stream else self.per_token_s * (r.max_tokens or 0))
             for r in answered
         }
-        late = [r for r in answered if over_s[r.id] > self.ttft_s_max]
+        late = [r for r in answered if over_s[r.id] > ttft_s_max]
         worst = max(over_s.values())
         return self.says(
             not late,
             f"{len(late)} of {len(answered)} waited longer, the longest {worst:.2f} s",
-            threshold=f"<= {self.ttft_s_max:g} s",
+            threshold=f"<= {ttft_s_max:g} s",
             evidence=late,
             ttft_s_max=worst,
         )
@@ -231,10 +241,13 @@ class AdmissionBounded(Checker, frozen=True, kw_only=True):
     """No replica takes on more at once than it promised: what is too much is refused, not piled up."""
 
     window: str
-    engine_max: int
-    gateway_max: int
+    engine_max: int | None = None
+    gateway_max: int | None = None
+    """None: as promised."""
 
     def __call__(self, history: History) -> Finding:
+        engine_max = limit(self.engine_max, history, "engine_admits")
+        gateway_max = limit(self.gateway_max, history, "gateway_admits")
         peaks: dict[str, float] = {}
         absent = [
             history.absent(source, word)
@@ -251,13 +264,11 @@ class AdmissionBounded(Checker, frozen=True, kw_only=True):
         if not peaks:
             return self.cannot_say(f"no samples in {self.window!r}")
         engines = set(history.sources("engine"))
-        over = [
-            name for name, peak in peaks.items() if peak > (self.engine_max if name in engines else self.gateway_max)
-        ]
+        over = [name for name, peak in peaks.items() if peak > (engine_max if name in engines else gateway_max)]
         return self.says(
             not over,
             ", ".join(f"{name} {peak:.0f}" for name, peak in peaks.items()),
-            threshold=f"engines <= {self.engine_max}, gateways <= {self.gateway_max}",
+            threshold=f"engines <= {engine_max:g}, gateways <= {gateway_max:g}",
             evidence=over,
         )
 
@@ -267,21 +278,23 @@ class StallBounded(Checker, frozen=True, kw_only=True):
 
     timing = True
     window: str
-    stall_s_max: float
+    stall_s_max: float | None = None
+    """None: the promised idle timeout, and a little."""
     classes: list[str] | None = None
 
     def __call__(self, history: History) -> Finding:
+        stall_s_max = limit(self.stall_s_max, history, "idle_timeout_s", plus=0.6)
         streams = [
             r for r in history.requests(self.window, classes=self.classes) if r.stream and r.t_first_ns is not None
         ]
         if not streams:
             return self.cannot_say(f"no streams in {self.window!r}")
         worst = max(streams, key=max_stall_s)
-        over = [r for r in streams if max_stall_s(r) > self.stall_s_max]
+        over = [r for r in streams if max_stall_s(r) > stall_s_max]
         return self.says(
             not over,
             f"longest stall {max_stall_s(worst):.2f} s ({worst.id})",
-            threshold=f"<= {self.stall_s_max:g} s",
+            threshold=f"<= {stall_s_max:g} s",
             evidence=over,
             stall_s_max=max_stall_s(worst),
         )

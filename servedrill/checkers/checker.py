@@ -24,6 +24,10 @@ class Checker(msgspec.Struct, frozen=True, kw_only=True):
 
     timing: ClassVar[bool] = False
     """Whether its answer depends on when things happened."""
+    of_a_fault: ClassVar[bool] = False
+    """Whether it is about what a fault does, so that a control, which has none, shows nothing of it."""
+    needs: ClassVar[str] = ""
+    """The capability without which a stack cannot be held to it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -31,6 +35,12 @@ class Checker(msgspec.Struct, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         raise NotImplementedError
+
+    def judge(self, history: History) -> Finding:
+        """What it says of a history, a control's too."""
+        if self.of_a_fault and history.control:
+            return self.says(True, "control: no fault")
+        return self(history)
 
     @property
     def claim(self) -> str:
@@ -67,6 +77,11 @@ class Checker(msgspec.Struct, frozen=True, kw_only=True):
     def cannot_say(self, why: str, **figures: Any) -> Finding:
         """Not enough data for an answer."""
         return self.says(Answer.INCONCLUSIVE, why, **figures)
+
+
+def limit(given: float | None, history: History, promise: str, *, times: float = 1.0, plus: float = 0.0) -> float:
+    """What a drill asked for or, where it named nothing, what the stack promises."""
+    return given if given is not None else float(history.promised(promise)) * times + plus
 
 
 def read_checker(expected: Expected) -> Checker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from servedrill.checkers.checker import Checker
+from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import ProcessSeen, RequestRecord, Sample
 from servedrill.history.history import History
@@ -57,6 +57,43 @@ class NothingLeft(Checker, frozen=True, kw_only=True):
         )
 
 
+class InFlightTrue(Checker, frozen=True, kw_only=True):
+    """Gateways count nobody as in flight who is gone: a slot that was lost would be lost for good.
+
+    A count that is too high for a moment is none: it has to be so throughout the window.
+    """
+
+    window: str
+    behind_s: float = 0.6
+    """How old a gateway's last word may be: the reading of its page, and the time between two readings."""
+
+    def __call__(self, history: History) -> Finding:
+        gateways = history.sources("gateway")
+        samples = [s for s in history.samples(role="gateway", window=self.window) if "in_flight" in s.values]
+        unknown = [name for name in gateways if not any(s.source == name for s in samples)]
+        if unknown or not gateways:
+            return self.cannot_say("; ".join(history.absent(name, "in_flight") for name in unknown) or "no gateway")
+        spans = [(a.t_send_ns, a.t_end_ns) for r in history.requests(cancelled=True) for a in r.attempts]
+        latest: dict[str, float] = {}
+        excess: list[float] = []
+        for sample in samples:
+            latest[sample.source] = sample.values["in_flight"]
+            if len(latest) == len(gateways):
+                from_ns = sample.t_ns - int(self.behind_s * 1e9)
+                under_way = sum(start <= sample.t_ns and end >= from_ns for start, end in spans)
+                excess.append(sum(latest.values()) - under_way)
+        if len(excess) < 5:
+            return self.cannot_say(f"{len(excess)} readings of all gateways in {self.window!r}, at least 5 needed")
+        lost = max(0.0, min(excess))
+        return self.says(
+            not lost,
+            f"{lost:g} more in flight than clients have under way, throughout {len(excess)} readings",
+            threshold="0",
+            evidence=gateways if lost else [],
+            lost=lost,
+        )
+
+
 class GenerationStops(Checker, frozen=True, kw_only=True):
     """Once the last client is gone, no engine generates another token."""
 
@@ -93,6 +130,7 @@ class GenerationStops(Checker, frozen=True, kw_only=True):
 class LittleWasted(Checker, frozen=True, kw_only=True):
     """What engines generate for clients that hang up is little more than what those clients got."""
 
+    of_a_fault = True
     window: str
     tokens_per_cancel_max: float = 8.0
 
@@ -152,6 +190,7 @@ class SocketsReturn(Checker, frozen=True, kw_only=True):
 class CancelsCovered(Checker, frozen=True, kw_only=True):
     """Clients hung up often enough, on every route, in both stream modes, with one choice and several, queued ones too."""
 
+    of_a_fault = True
     window: str
     cancels_min: int = 500
 
@@ -184,9 +223,11 @@ class CapacityKept(Checker, frozen=True, kw_only=True):
     timing = True
     before: str
     after: str
-    ratio_min: float = 0.95
+    ratio_min: float | None = None
+    """None: as promised."""
 
     def __call__(self, history: History) -> Finding:
+        ratio_min = limit(self.ratio_min, history, "capacity_ratio_min")
         rates = []
         for cls in (self.before, self.after):
             requests = [r for r in history.requests(classes=[cls]) if whole(r)]
@@ -200,9 +241,9 @@ class CapacityKept(Checker, frozen=True, kw_only=True):
             rates.append(_steady_rate(requests))
         ratio = rates[1] / rates[0]
         return self.says(
-            ratio >= self.ratio_min,
+            ratio >= ratio_min,
             f"{rates[1]:.0f} tokens/s, {rates[0]:.0f} before: {ratio:.1%}",
-            threshold=f">= {self.ratio_min:.0%}",
+            threshold=f">= {ratio_min:.0%}",
             tokens_per_s_before=rates[0],
             tokens_per_s_after=rates[1],
             ratio=ratio,

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from servedrill.checkers.checker import Checker
+from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import Attempt, RequestRecord
-from servedrill.history.history import FaultSpan, History
+from servedrill.history.history import History
 
 
-def _span(history: History, fault: str, target: str) -> FaultSpan | None:
-    return history.fault(fault, target)
-
-
-def _control(history: History) -> bool:
-    return history.drill is not None and history.drill.control
+def _failover_s(given: float | None, history: History) -> float:
+    """Until clients have noticed: the checks of the DNS name, its TTL, and a little."""
+    return history.promised("dns_detect_s") + history.promised("dns_ttl_s") + 0.4 if given is None else given
 
 
 class TrafficShifts(Checker, frozen=True, kw_only=True):
     """Within the DNS TTL, the check interval and a little, no client is sent to the gateway that is gone."""
 
     timing = True
+    of_a_fault = True
     fault: str
     gateway: str
     address: str
     window: str
-    within_s: float
+    within_s: float | None = None
+    """None: what the DNS name needs, as the stack promises."""
 
     def __call__(self, history: History) -> Finding:
-        if _control(history):
-            return self.says(True, "control: no fault")
-        span = _span(history, self.fault, self.gateway)
+        within_s = _failover_s(self.within_s, history)
+        span = history.fault(self.fault, self.gateway)
         if span is None:
             return self.cannot_say(f"no {self.fault} on {self.gateway}")
         end_ns = history.windows[self.window].end_ns
-        from_ns = span.start_ns + int(self.within_s * 1e9)
+        from_ns = span.start_ns + int(within_s * 1e9)
         attempts = [
             (r, a)
             for r in history.requests(cancelled=True)
@@ -44,12 +42,10 @@ class TrafficShifts(Checker, frozen=True, kw_only=True):
         stray = [(r, a) for r, a in late if _to(a, self.address)]
         last = max((a.t_send_ns for _, a in attempts if _to(a, self.address)), default=span.start_ns)
         if len(late) < 10:
-            return self.cannot_say(
-                f"{len(late)} tries later than {self.within_s:g} s after the fault, at least 10 needed"
-            )
+            return self.cannot_say(f"{len(late)} tries later than {within_s:g} s after the fault, at least 10 needed")
         return self.says(
             not stray,
-            f"the last client went there {(last - span.start_ns) / 1e9:.2f} s after the fault; {len(stray)} of {len(late)} later than {self.within_s:g} s",
+            f"the last client went there {(last - span.start_ns) / 1e9:.2f} s after the fault; {len(stray)} of {len(late)} later than {within_s:g} s",
             threshold="0",
             evidence=[r for r, _ in stray],
             shifted_s=(last - span.start_ns) / 1e9,
@@ -60,17 +56,18 @@ class OpenStreamsEnd(Checker, frozen=True, kw_only=True):
     """Streams that were open through the gateway that is gone end or go on within the idle timeout; none stays silent."""
 
     timing = True
+    of_a_fault = True
     fault: str
     gateway: str
     address: str = ""
     """The gateway's, for gateways that do not name themselves in their answers."""
-    within_s: float
+    within_s: float | None = None
+    """None: the promised idle timeout."""
     open_min: int = 1
 
     def __call__(self, history: History) -> Finding:
-        if _control(history):
-            return self.says(True, "control: no fault")
-        span = _span(history, self.fault, self.gateway)
+        within_s = limit(self.within_s, history, "idle_timeout_s")
+        span = history.fault(self.fault, self.gateway)
         if span is None:
             return self.cannot_say(f"no {self.fault} on {self.gateway}")
         open_: list[tuple[RequestRecord, Attempt]] = [
@@ -85,12 +82,12 @@ class OpenStreamsEnd(Checker, frozen=True, kw_only=True):
             return self.cannot_say(
                 f"{len(open_)} streams were open through {self.gateway}, at least {self.open_min} needed"
             )
-        silent = [(r, a) for r, a in open_ if (a.t_end_ns - span.start_ns) / 1e9 > self.within_s]
+        silent = [(r, a) for r, a in open_ if (a.t_end_ns - span.start_ns) / 1e9 > within_s]
         longest = max((a.t_end_ns - span.start_ns) / 1e9 for _, a in open_)
         return self.says(
             not silent,
             f"the last of {len(open_)} open streams ended {longest:.2f} s after the fault",
-            threshold=f"<= {self.within_s:g} s",
+            threshold=f"<= {within_s:g} s",
             evidence=[r for r, _ in silent],
             ended_s=longest,
         )
@@ -103,22 +100,24 @@ class FailuresOnlyWhileDetecting(Checker, frozen=True, kw_only=True):
     fault: str
     gateway: str
     window: str
-    within_s: float
+    within_s: float | None = None
+    """As for `TrafficShifts`."""
 
     def __call__(self, history: History) -> Finding:
-        if _control(history):
+        within_s = _failover_s(self.within_s, history)
+        if history.control:
             failed = [r for r in history.requests(self.window) if r.failure is not None]
             return self.says(not failed, f"control: {len(failed)} failed", evidence=failed)
-        span = _span(history, self.fault, self.gateway)
+        span = history.fault(self.fault, self.gateway)
         if span is None:
             return self.cannot_say(f"no {self.fault} on {self.gateway}")
         end_ns = history.windows[self.window].end_ns
-        from_ns = span.start_ns + int(self.within_s * 1e9)
+        from_ns = span.start_ns + int(within_s * 1e9)
         later = [r for r in history.undisturbed(self.window) if from_ns <= r.t_int_ns <= end_ns]
         failed = [r for r in later if r.failure is not None]
         if len(later) < 10:
             return self.cannot_say(
-                f"{len(later)} requests later than {self.within_s:g} s after the fault, at least 10 needed"
+                f"{len(later)} requests later than {within_s:g} s after the fault, at least 10 needed"
             )
         return self.says(
             not failed, f"{len(failed)} of {len(later)} failed", threshold="0", evidence=failed, failed=len(failed)
@@ -132,18 +131,20 @@ class AddressShareRestored(Checker, frozen=True, kw_only=True):
     address: str
     window: str
     addresses: int
-    last_s: float = 2.0
+    last_s: float | None = None
+    """None: two seconds at the stack's pace."""
     fair_ratio_min: float = 0.5
 
     def __call__(self, history: History) -> Finding:
+        last_s = limit(self.last_s, history, "pace", times=2.0)
         within = history.windows[self.window]
-        from_ns = within.end_ns - int(self.last_s * 1e9)
+        from_ns = within.end_ns - int(last_s * 1e9)
         attempts = [
             a for r in history.requests(cancelled=True) for a in r.attempts if from_ns <= a.t_send_ns <= within.end_ns
         ]
         if len(attempts) < 20:
             return self.cannot_say(
-                f"{len(attempts)} tries in the last {self.last_s:g} s of {self.window!r}, at least 20 needed"
+                f"{len(attempts)} tries in the last {last_s:g} s of {self.window!r}, at least 20 needed"
             )
         share = sum(_to(a, self.address) for a in attempts) / len(attempts)
         least = self.fair_ratio_min / self.addresses

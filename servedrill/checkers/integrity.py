@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from servedrill.checkers.checker import Checker
+from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.checkers.recorded import Limits, References, greedy
 from servedrill.history.events import RequestRecord
@@ -192,22 +192,22 @@ class OutputBounded(Checker, frozen=True, kw_only=True):
 
     window: str
     classes: list[str]
-    cap: int
+    cap: int | None = None
+    """None: as promised."""
 
     def __call__(self, history: History) -> Finding:
+        cap = limit(self.cap, history, "max_tokens_cap")
         requests = history.requests(self.window, classes=self.classes)
         ended = [request for request in requests if whole(request)]
         if not ended:
             return self.cannot_say("no complete answer of these classes")
-        long = [
-            r for r in ended if max(len(text.split()) for text in r.texts) > min(self.cap, r.max_tokens or self.cap)
-        ]
+        long = [r for r in ended if max(len(text.split()) for text in r.texts) > min(cap, r.max_tokens or cap)]
         endless = [r for r in requests if r.failure in ("deadline", "idle_timeout")]
         longest = max(max(len(text.split()) for text in r.texts) for r in ended)
         return self.says(
             not long and not endless,
             f"the longest of {len(ended)} answers has {longest} tokens; {len(endless)} never ended",
-            threshold=f"<= {self.cap} tokens",
+            threshold=f"<= {cap:g} tokens",
             evidence=[*long, *endless],
             tokens_max=longest,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from servedrill.checkers.checker import Checker
+from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import Observed
 from servedrill.history.history import History
@@ -17,16 +17,17 @@ class NewTrafficStops(Checker, frozen=True, kw_only=True):
     """A replica that does not answer gets no new traffic, but for probes."""
 
     timing = True
+    of_a_fault = True
     window: str
     replica: str
-    within_s: float
+    within_s: float | None = None
+    """None: the promised time to detect a failure, and a little."""
     probes_per_s: float = 3.0
 
     def __call__(self, history: History) -> Finding:
-        if history.drill is not None and history.drill.control:
-            return self.says(True, "control: no fault")
+        within_s = limit(self.within_s, history, "detect_s", plus=0.5)
         within = history.windows[self.window]
-        from_ns = within.start_ns + int(self.within_s * 1e9)
+        from_ns = within.start_ns + int(within_s * 1e9)
         seconds = (within.end_ns - from_ns) / 1e9
         if seconds < 0.5:
             return self.cannot_say(f"{self.window!r} is not long enough to see traffic stop")
@@ -37,7 +38,7 @@ class NewTrafficStops(Checker, frozen=True, kw_only=True):
         allowed = self.probes_per_s * seconds + 2
         return self.says(
             len(sent) <= allowed,
-            f"{len(sent)} of {len(everywhere)} tries went there in the {seconds:.1f} s that followed the first {self.within_s:g} s",
+            f"{len(sent)} of {len(everywhere)} tries went there in the {seconds:.1f} s that followed the first {within_s:g} s",
             threshold=f"<= {allowed:.0f}",
             evidence=[x.request_id or "?" for x in sent] if len(sent) > allowed else [],
             tries=len(sent),
@@ -49,23 +50,26 @@ class ShareRestored(Checker, frozen=True, kw_only=True):
 
     timing = True
     window: str
-    replicas: list[str]
-    last_s: float = 2.5
+    replicas: list[str] | None = None
+    """None: every engine."""
+    last_s: float | None = None
+    """None: 2.5 s at the stack's pace."""
     fair_ratio_min: float = 0.5
     tries_min: int = 6
     """For each engine, on average."""
 
     def __call__(self, history: History) -> Finding:
+        last_s = limit(self.last_s, history, "pace", times=2.5)
         within = history.windows[self.window]
-        from_ns = within.end_ns - int(self.last_s * 1e9)
+        from_ns = within.end_ns - int(last_s * 1e9)
         sent = [x.hop for x in history.exchanges if from_ns <= x.t_request_ns <= within.end_ns]
         engines = history.sources("engine")
         if len(sent) < self.tries_min * len(engines):
             return self.cannot_say(
-                f"{len(sent)} tries in the last {self.last_s:g} s of {self.window!r}, at least {self.tries_min * len(engines)} needed"
+                f"{len(sent)} tries in the last {last_s:g} s of {self.window!r}, at least {self.tries_min * len(engines)} needed"
             )
         fair = 1 / len(engines)
-        shares = {replica: sent.count(replica) / len(sent) for replica in self.replicas}
+        shares = {replica: sent.count(replica) / len(sent) for replica in self.replicas or engines}
         low = [replica for replica, share in shares.items() if share < fair * self.fair_ratio_min]
         return self.says(
             not low,
@@ -82,13 +86,18 @@ class GoodputRecovers(Checker, frozen=True, kw_only=True):
     timing = True
     window: str = "recover"
     after: str = "inject"
-    within_s: float
+    within_s: float | None = None
+    """None: as promised."""
     ratio_min: float = 0.95
     requests_min: int = 20
-    bucket_s: float = 0.5
-    """Stretches of time in which goodput is looked at; longer where requests are few."""
+    bucket_s: float | None = None
+    """Stretches of time in which goodput is looked at; None: half a second at the stack's pace."""
 
     def __call__(self, history: History) -> Finding:
+        within_s, bucket_s = (
+            limit(self.within_s, history, "recovers_within_s"),
+            limit(self.bucket_s, history, "pace", times=0.5),
+        )
         healed_ns = history.windows[self.after].end_ns
         end_ns = history.windows[self.window].end_ns
         buckets: dict[int, list[bool]] = {}
@@ -97,22 +106,22 @@ class GoodputRecovers(Checker, frozen=True, kw_only=True):
         for request in history.requests():
             if healed_ns <= request.t_int_ns <= end_ns:
                 total += 1
-                buckets.setdefault(int((request.t_int_ns - healed_ns) / 1e9 / self.bucket_s), []).append(
+                buckets.setdefault(int((request.t_int_ns - healed_ns) / 1e9 / bucket_s), []).append(
                     objective_of(request.cls).good(request)
                 )
         if total < self.requests_min:
             return self.cannot_say(f"{total} requests after {self.after!r}, at least {self.requests_min} needed")
         bad = [index for index, goods in buckets.items() if sum(goods) < len(goods) * 0.75]
         back = max(bad, default=-1) + 1
-        recovered_s = back * self.bucket_s
+        recovered_s = back * bucket_s
         since = [good for index, goods in buckets.items() if index >= back for good in goods]
-        if recovered_s <= self.within_s and len(since) < self.requests_min:
+        if recovered_s <= within_s and len(since) < self.requests_min:
             return self.cannot_say(f"{len(since)} requests since it was back, at least {self.requests_min} needed")
         final = sum(since) / len(since) if since else 0.0
         return self.says(
-            recovered_s <= self.within_s and final >= self.ratio_min,
+            recovered_s <= within_s and final >= self.ratio_min,
             f"back after {recovered_s:.1f} s, {final:.0%} of {len(since)} good since",
-            threshold=f"within {self.within_s:g} s, >= {self.ratio_min:.0%}",
+            threshold=f"within {within_s:g} s, >= {self.ratio_min:.0%}",
             recovered_s=recovered_s,
             final_ratio=final,
         )

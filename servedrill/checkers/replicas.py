@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from servedrill.checkers.checker import Checker
+from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import AlertSeen, Exchange, ProcessSeen
 from servedrill.history.history import History
@@ -82,25 +82,24 @@ class HealthTellsTheTruth(Checker, frozen=True, kw_only=True):
     """An engine whose core is gone, or does not move, stops answering that it is healthy."""
 
     timing = True
+    of_a_fault = True
     replica: str
     fault: str
-    within_s: float
+    within_s: float | None = None
+    """None: as promised."""
 
     def __call__(self, history: History) -> Finding:
+        within_s = limit(self.within_s, history, "health_within_s")
         span = history.fault(self.fault, self.replica)
         if span is None:
-            return (
-                self.cannot_say(f"no {self.fault} on {self.replica}")
-                if not _control(history)
-                else self.says(True, "control: no fault")
-            )
+            return self.cannot_say(f"no {self.fault} on {self.replica}")
         before = [p for p in history.processes(self.replica) if p.t_ns <= span.start_ns]
         old_pid = before[-1].pid if before else None
         replaced = [
             p.t_ns for p in history.processes(self.replica) if p.t_ns > span.start_ns and p.pid not in (None, old_pid)
         ]
         end_ns = min([*replaced, span.end_ns or history.end_ns])
-        from_ns = span.start_ns + int(self.within_s * 1e9)
+        from_ns = span.start_ns + int(within_s * 1e9)
         if not [s for s in history.samples(self.replica) if s.t_ns > span.start_ns]:
             return self.cannot_say(f"{self.replica} was not sampled after the fault")
         lies = [s for s in history.samples(self.replica) if from_ns <= s.t_ns < end_ns and s.health == 200]
@@ -108,7 +107,7 @@ class HealthTellsTheTruth(Checker, frozen=True, kw_only=True):
         noticed = f"not healthy after {(truth.t_ns - span.start_ns) / 1e9:.2f} s" if truth else "healthy throughout"
         return self.says(
             not lies,
-            f"{noticed}; {len(lies)} samples said healthy later than {self.within_s:g} s",
+            f"{noticed}; {len(lies)} samples said healthy later than {within_s:g} s",
             threshold="0",
             evidence=[self.replica] if lies else [],
         )
@@ -118,18 +117,17 @@ class ReadyMeansFast(Checker, frozen=True, kw_only=True):
     """From the moment an engine says that it is ready it serves, at speed: its first streams are neither refused nor slow."""
 
     timing = True
+    of_a_fault = True
     replica: str
     first: int = 6
-    first_token_s_max: float = 0.25
+    first_token_s_max: float | None = None
+    """None: as promised."""
 
     def __call__(self, history: History) -> Finding:
+        longest_s = limit(self.first_token_s_max, history, "ready_first_token_s")
         pids = list(dict.fromkeys(p.pid for p in history.processes(self.replica) if p.pid is not None))
         if len(pids) < 2:
-            return (
-                self.says(True, "control: no restart")
-                if _control(history)
-                else self.cannot_say(f"{self.replica} was not restarted")
-            )
+            return self.cannot_say(f"{self.replica} was not restarted")
         reborn_ns = next(p.t_ns for p in history.processes(self.replica) if p.pid == pids[-1])
         up = next((s.t_ns for s in history.samples(self.replica) if s.t_ns >= reborn_ns and s.health is not None), None)
         if up is None:
@@ -149,12 +147,10 @@ class ReadyMeansFast(Checker, frozen=True, kw_only=True):
         waits = [_wait_s(x) for x in first if x.status == 200]
         worst = max(waits, default=0.0)
         return self.says(
-            not refused and worst <= self.first_token_s_max,
+            not refused and worst <= longest_s,
             f"of the first {len(first)} requests {len(refused)} were refused, the slowest answer began after {worst * 1e3:.0f} ms",
-            threshold=f"0 refused, <= {self.first_token_s_max * 1e3:.0f} ms",
-            evidence=[
-                x.request_id or "?" for x in [*refused, *(x for x in first if _wait_s(x) > self.first_token_s_max)]
-            ],
+            threshold=f"0 refused, <= {longest_s * 1e3:.0f} ms",
+            evidence=[x.request_id or "?" for x in [*refused, *(x for x in first if _wait_s(x) > longest_s)]],
             first_token_s_max=worst,
         )
 
@@ -162,6 +158,7 @@ class ReadyMeansFast(Checker, frozen=True, kw_only=True):
 class DrainLosesNothing(Checker, frozen=True, kw_only=True):
     """A replica that is told to end finishes what it has begun: no open answer is cut."""
 
+    of_a_fault = True
     replica: str
     fault: str = "process_restart"
     open_min: int = 1
@@ -169,11 +166,7 @@ class DrainLosesNothing(Checker, frozen=True, kw_only=True):
     def __call__(self, history: History) -> Finding:
         span = history.fault(self.fault, self.replica)
         if span is None:
-            return (
-                self.says(True, "control: no fault")
-                if _control(history)
-                else self.cannot_say(f"no {self.fault} on {self.replica}")
-            )
+            return self.cannot_say(f"no {self.fault} on {self.replica}")
         open_ = [
             x
             for x in history.exchanges
@@ -195,6 +188,7 @@ class DrainLosesNothing(Checker, frozen=True, kw_only=True):
 class MemoryBackBeforeRestart(Checker, frozen=True, kw_only=True):
     """What a dead process held is free before its successor starts, and it takes one start, not a loop of them."""
 
+    of_a_fault = True
     replica: str
     window: str
     starts_max: int = 1
@@ -208,11 +202,7 @@ class MemoryBackBeforeRestart(Checker, frozen=True, kw_only=True):
         old = {before[-1].pid, *before[-1].child_pids}
         lives = [pid for pid in dict.fromkeys(p.pid for p in seen) if pid is not None and pid not in old]
         if not lives:
-            return (
-                self.says(True, "control: no restart")
-                if _control(history)
-                else self.cannot_say(f"{self.replica} was not restarted")
-            )
+            return self.cannot_say(f"{self.replica} was not restarted")
         leftover = {pid for p in seen if p.pid in lives for pid in p.leftover_pids}
         largest_before = percentile([p.rss_bytes for p in before[-10:]], 50)
         settled = [p.rss_bytes for p in seen if p.pid == lives[-1]][-1]
@@ -228,15 +218,20 @@ class AlertFired(Checker, frozen=True, kw_only=True):
     """Somebody is told: the alert fires in time, and resolves when it is over."""
 
     timing = True
-    alert: str
+    of_a_fault = True
+    needs = "Alerting"
+    alert: str = ""
+    """Empty: the one that is promised for a replica that is down."""
     replica: str
     window: str
-    within_s: float
-    resolves_within_s: float
+    within_s: float | None = None
+    resolves_within_s: float | None = None
+    """None: as promised; it resolves when the replica is back."""
 
     def __call__(self, history: History) -> Finding:
-        if _control(history):
-            return self.says(True, "control: no fault")
+        alert = self.alert or history.promised("down_alert")
+        within_s = limit(self.within_s, history, "alert_within_s")
+        resolves_within_s = limit(self.resolves_within_s, history, "restart_within_s")
         within = history.windows[self.window]
         if not any(span.injected.target == self.replica for span in history.faults):
             return self.cannot_say(f"no fault on {self.replica}")
@@ -251,24 +246,24 @@ class AlertFired(Checker, frozen=True, kw_only=True):
         mine = [
             a
             for a in history.of(AlertSeen)
-            if a.alert == self.alert and self.replica in a.labels.values() and a.t_ns >= began_ns - 2e9
+            if a.alert == alert and self.replica in a.labels.values() and a.t_ns >= began_ns - 2e9
         ]
         fired = next((a for a in mine if a.state == "firing"), None)
         if fired is None:
             others = sorted({a.alert for a in history.of(AlertSeen)})
             return self.says(
                 False,
-                f"{self.alert} never fired for {self.replica}; there were {', '.join(others) or 'none'}",
-                threshold=f"within {self.within_s:g} s",
+                f"{alert} never fired for {self.replica}; there were {', '.join(others) or 'none'}",
+                threshold=f"within {within_s:g} s",
                 evidence=[self.replica],
             )
         resolved = next((a for a in mine if a.state == "resolved" and a.t_ns > fired.t_ns), None)
         after_s = (fired.t_ns - began_ns) / 1e9
         lasted_s = (resolved.t_ns - fired.t_ns) / 1e9 if resolved else float("inf")
         return self.says(
-            after_s <= self.within_s and lasted_s <= self.resolves_within_s,
+            after_s <= within_s and lasted_s <= resolves_within_s,
             f"fired after {after_s:.1f} s, {f'resolved {lasted_s:.1f} s later' if resolved else 'never resolved'}",
-            threshold=f"within {self.within_s:g} s, resolved within {self.resolves_within_s:g} s",
+            threshold=f"within {within_s:g} s, resolved within {resolves_within_s:g} s",
             evidence=[self.replica],
             fired_s=after_s,
             lasted_s=lasted_s,
@@ -276,7 +271,7 @@ class AlertFired(Checker, frozen=True, kw_only=True):
 
 
 class BreakersClosed(Checker, frozen=True, kw_only=True):
-    """No breaker opens and no engine is ejected for what was the callers' own fault."""
+    """No breaker opens and no engine is ejected while none is broken, whatever is asked of them and however many ask."""
 
     window: str
 
@@ -313,7 +308,3 @@ def _wait_s(exchange: Exchange) -> float:
     return (
         (exchange.t_response_ns - exchange.t_request_ns) / 1e9 if exchange.t_response_ns is not None else float("inf")
     )
-
-
-def _control(history: History) -> bool:
-    return history.drill is not None and history.drill.control

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from servedrill.checkers.checker import Checker
+from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.checkers.tries import retries, tries_of_each_call
 from servedrill.history.events import Exchange
@@ -16,12 +16,14 @@ class TriesBounded(Checker, frozen=True, kw_only=True):
     """No request is tried more often than the stack promises, and none that was its own fault is tried twice."""
 
     window: str
-    tries_max: int
+    tries_max: int | None = None
+    """None: as promised."""
     resumes_max: int = 2
     calls: str = ""
     """Only calls of this request class; empty: all."""
 
     def __call__(self, history: History) -> Finding:
+        tries_max = limit(self.tries_max, history, "tries_max")
         calls = tries_of_each_call(history, self.window)
         if self.calls:
             mine = {a.request_id for r in history.requests(classes=[self.calls]) for a in r.attempts}
@@ -29,9 +31,7 @@ class TriesBounded(Checker, frozen=True, kw_only=True):
         if not calls:
             return self.cannot_say(f"no tries in {self.window!r}")
         over = [
-            tries
-            for tries in calls
-            if 1 + len(retries(tries)) > self.tries_max or len(tries) > self.tries_max + self.resumes_max
+            tries for tries in calls if 1 + len(retries(tries)) > tries_max or len(tries) > tries_max + self.resumes_max
         ]
         wrong = [
             tries
@@ -43,7 +43,7 @@ class TriesBounded(Checker, frozen=True, kw_only=True):
         return self.says(
             not over and not wrong,
             f"at most {len(most)} tries a request; {len(over)} above the limit, {len(wrong)} retried after a 4xx",
-            threshold=f"<= {self.tries_max} tries",
+            threshold=f"<= {tries_max:g} tries",
             evidence=[tries[0].request_id or "?" for tries in [*over, *wrong]],
             tries_max=len(most),
         )
@@ -57,24 +57,31 @@ def _stale(exchange: Exchange) -> bool:
 class RetriesWithinBudget(Checker, frozen=True, kw_only=True):
     """All retries together stay within the retry budget, so that an outage is not multiplied."""
 
+    of_a_fault = True
     window: str
-    ratio: float
-    min_per_s: float
-    burst: float
-    gateways: int
+    ratio: float | None = None
+    min_per_s: float | None = None
+    burst: float | None = None
+    """None: as promised."""
+    gateways: int | None = None
+    """None: all that were scraped."""
 
     def __call__(self, history: History) -> Finding:
+        ratio = limit(self.ratio, history, "retry_budget_ratio")
+        min_per_s = limit(self.min_per_s, history, "retry_budget_min_per_s")
+        burst = limit(self.burst, history, "retry_budget_burst")
+        gateways = self.gateways or len(history.sources("gateway"))
         calls = tries_of_each_call(history, self.window)
         if not calls:
             return self.cannot_say(f"no tries in {self.window!r}")
         made = sum(len(retries(tries)) for tries in calls)
         within = history.windows[self.window]
         asked = sum(len(request.attempts) for request in history.requests(self.window, cancelled=True))
-        allowed = self.gateways * (self.burst + self.min_per_s * (within.seconds + 1)) + self.ratio * asked
+        allowed = gateways * (burst + min_per_s * (within.seconds + 1)) + ratio * asked
         return self.says(
             made <= allowed,
             f"{made} retries for {asked} requests in {within.seconds:.1f} s",
-            threshold=f"<= {allowed:.0f} ({self.ratio:.0%} of requests, {self.min_per_s:g}/s and {self.burst:g} at once for each of {self.gateways} gateways)",
+            threshold=f"<= {allowed:.0f} ({ratio:.0%} of requests, {min_per_s:g}/s and {burst:g} at once for each of {gateways} gateways)",
             retries=made,
             allowed=allowed,
         )
@@ -84,7 +91,9 @@ class RetriesSpread(Checker, frozen=True, kw_only=True):
     """Retries wait, each for another time: no thundering herd, no fixed step."""
 
     timing = True
-    window: str
+    of_a_fault = True
+    window: str = ""
+    """Empty: the whole drill."""
     gaps_min: int = 8
     bin_s: float = 0.01
     share_max: float = 0.6
@@ -100,7 +109,8 @@ class RetriesSpread(Checker, frozen=True, kw_only=True):
         )
         if len(gaps) < self.gaps_min:
             return self.cannot_say(
-                f"{len(gaps)} retries in {self.window!r}, at least {self.gaps_min} needed", retries=len(gaps)
+                f"{len(gaps)} retries in {self.window or 'the whole drill'!r}, at least {self.gaps_min} needed",
+                retries=len(gaps),
             )
         densest = max(sum(start <= gap < start + self.bin_s for gap in gaps) for start in gaps) / len(gaps)
         narrow = percentile(gaps, 20) / max(1e-9, percentile(gaps, 80))
@@ -117,6 +127,7 @@ class RetriesSpread(Checker, frozen=True, kw_only=True):
 class RetryAfterHonoured(Checker, frozen=True, kw_only=True):
     """No try comes before the latest Retry-After has passed: after a 429 at any engine, after a 503 at the one that said it."""
 
+    of_a_fault = True
     window: str
     asked_min: int = 3
     slack_s: float = 0.03

@@ -12,14 +12,13 @@ from servedrill.history.history import History
 class RolloutEnded(Checker, frozen=True, kw_only=True):
     """The rollout ended as it should: bad candidates are rolled back, good ones promoted, by the stack itself."""
 
+    of_a_fault = True
     candidate: str
     state: str
     reason_names: str = ""
     """A word that the reason has to contain, so that it is refused for what is wrong with it."""
 
     def __call__(self, history: History) -> Finding:
-        if history.drill is not None and history.drill.control:
-            return self.says(True, "control: no rollout")
         seen = history.observed(f"rollout/{self.candidate}")
         if seen is None:
             return self.cannot_say(f"no rollout of {self.candidate} was observed")
@@ -65,6 +64,7 @@ class CanaryShareBounded(Checker, frozen=True, kw_only=True):
     Its share is taken from its first answer to its last: over a whole rollout, with its load and its checks, even all of the traffic is little.
     """
 
+    of_a_fault = True
     window: str
     candidate: str
     share_max: float
@@ -72,8 +72,6 @@ class CanaryShareBounded(Checker, frozen=True, kw_only=True):
     """Whether it has to be seen at all: one that fails before any traffic must not be."""
 
     def __call__(self, history: History) -> Finding:
-        if history.drill is not None and history.drill.control:
-            return self.says(True, "control: no rollout")
         answered = [r for r in history.requests(self.window) if r.fingerprints]
         mine = [r for r in answered if self.candidate in r.fingerprints]
         if len(answered) < 20:
@@ -95,6 +93,7 @@ class CanaryShareBounded(Checker, frozen=True, kw_only=True):
 class ProbeSaid(Checker, frozen=True, kw_only=True):
     """A probe that the drill made found what it should."""
 
+    of_a_fault = True
     name: str
     at_least: float | None = None
     at_most: float | None = None
@@ -105,8 +104,6 @@ class ProbeSaid(Checker, frozen=True, kw_only=True):
         return self.what
 
     def __call__(self, history: History) -> Finding:
-        if history.drill is not None and history.drill.control:
-            return self.says(True, "control: nothing to measure")
         seen = history.observed(self.name)
         if seen is None or seen.value is None:
             return self.cannot_say(f"{self.name!r} was not measured")

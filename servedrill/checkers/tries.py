@@ -9,9 +9,9 @@ from servedrill.history.history import History
 
 
 def tries_of_each_call(history: History, window: str) -> list[list[Exchange]]:
-    """The `calls` whose first try fell into a window."""
-    within = history.windows[window]
-    return [tries for tries in calls(history) if tries[0].t_request_ns in within]
+    """The `calls` whose first try fell into a window; of the whole history where none is named."""
+    within = history.windows[window] if window else None
+    return [tries for tries in calls(history) if within is None or tries[0].t_request_ns in within]
 
 
 def calls(history: History) -> list[list[Exchange]]:

@@ -105,7 +105,7 @@ def judge_folder(folder: Path, *objectives: ObjectivesGiven) -> Verdict:
 def _judged(checker: Checker, history: History) -> Finding:
     """A checker that crashes has no opinion."""
     try:
-        return checker(history)
+        return checker.judge(history)
     except Exception as error:
         return checker.cannot_say(f"the checker broke: {type(error).__name__}: {error}")
 

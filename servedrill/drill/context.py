@@ -1,11 +1,10 @@
 """A drill while it runs: what a test function gets as ``drill``.
 
-    drill.load(chat(...))              traffic from now on
-    drill.baseline(seconds=3)          let it run, undisturbed
-    with drill.broken(fault):          inject; heal on leaving, whatever happens
-        drill.hold(4)
-    drill.recover(seconds=5)
-    drill.expect(Checker(...))         judged at the end, over the history alone
+    drill.load(chat(rate=20))               traffic from now on
+    drill.baseline(3)                       let it run, undisturbed
+    drill.break_for(4, fault, window="x")   inject; heal afterwards, whatever happens
+    drill.recover(5)
+    drill.expect(Checker(window="x"))       judged at the end, over the history alone
 
 In control mode everything happens but the faults, and everything has to be green.
 """
@@ -15,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -107,14 +106,26 @@ class Drill:
         """The name that users ask for."""
         return self.promises.model
 
-    def names(self, role: str) -> list[str]:
-        """Names of the stack's engines or gateways."""
+    @property
+    def engines(self) -> list[str]:
+        return self._names("engine")
+
+    @property
+    def gateways(self) -> list[str]:
+        return self._names("gateway")
+
+    def _names(self, role: str) -> list[str]:
         return [replica.name for replica in self.stack.replicas() if replica.role == role]
 
     # ---- traffic
 
     def load(self, *classes: RequestClass, to: str | None = None) -> Traffic:
-        """Traffic of these classes from now on, where users come in or straight to one replica; ends with the drill, or with ``stop``."""
+        """Traffic of these classes from now on, where users come in or straight to one replica; ends with the drill, or with ``stop``.
+
+        A class that names no model asks for the stack's.
+        """
+        asked = self.model if to is None else self.promises.direct_model
+        classes = tuple(msgspec.structs.replace(cls, model=cls.model or asked) for cls in classes)
         twice = [cls.name for cls in classes if cls.name in self._classes]
         if twice:
             raise UsageError(
@@ -137,9 +148,14 @@ class Drill:
         traffic.start()
         return traffic
 
+    def send(self, *classes: RequestClass, to: str | None = None, window: str = "", within_s: float = 15.0) -> None:
+        """Traffic that ends by itself, waited for; in a window of its own where one is named."""
+        with self.window(window) if window else contextlib.nullcontext():
+            self.load(*classes, to=to).wait(within_s=within_s)
+
     def keep_open(self, *, name: str, **more: Any) -> None:
         """Long answers; returns when some are under way, so that what comes next meets open streams however fast the engines are."""
-        long = burst(16, over_s=0.02, model=self.model, name=name, stream=1.0, output_tokens=120, **more)
+        long = burst(16, over_s=0.02, name=name, stream=1.0, output_tokens=120, **more)
         answers = self.load(long)
         self.wait_until(lambda: answers.load.in_flight >= 6, what=f"open/{name}", within_s=2.0 * self.promises.pace)
 
@@ -177,7 +193,7 @@ class Drill:
 
     def _at_rest(self) -> bool:
         latest = self.observer.latest
-        gateways = [latest[name] for name in self.names("gateway") if name in latest]
+        gateways = [latest[name] for name in self.gateways if name in latest]
         fresh_ns = now_ns() - NS
         return bool(gateways) and all(
             sample.t_ns > fresh_ns
@@ -237,6 +253,11 @@ class Drill:
                 yield
             self.step("heal", ", ".join(f"{fault.name} on {fault.target}" for fault in faults))
 
+    def break_for(self, seconds: float, *faults: Fault, window: str = "inject") -> None:
+        """The faults are in place for so long, while the traffic goes on."""
+        with self.broken(*faults, window=window):
+            self.hold(seconds)
+
     def _healed(self, faults: tuple[Fault, ...]) -> None:
         for fault in faults:
             self._progress.fault(fault.name, fault.target, active=False)
@@ -247,11 +268,12 @@ class Drill:
         """Write down a measurement that the drill made itself."""
         self.journal.append(Observed(t_ns=now_ns(), name=name, value=value, unit=unit, detail=detail))
 
-    def expect(self, *checkers: Checker, needs: str = "") -> None:
-        """What the history has to show, judged when the drill is over; of a stack that has what the claims ``need``."""
-        for checker in checkers:
-            if not needs or self.can(needs, part=checker.claim):
-                self.journal.append(checker.expected(now_ns()))
+    def expect(self, *claims: Checker | Iterable[Checker]) -> None:
+        """What the history has to show, judged when the drill is over; claims for which the stack has nothing are skipped with their reason."""
+        for claim in claims:
+            for checker in [claim] if isinstance(claim, Checker) else claim:
+                if not checker.needs or self.can(checker.needs, part=checker.claim):
+                    self.journal.append(checker.expected(now_ns()))
 
     def can(self, capability: str, *, part: str) -> bool:
         """Whether the stack has a capability; if not, the part that needs it is noted as skipped, with the reason."""

@@ -1,4 +1,7 @@
-"""Traffic: request classes as drills want them, and a load that runs while other things happen."""
+"""Traffic: request classes as drills want them, and a load that runs while other things happen.
+
+A class that names no model asks for the one that the stack is said to serve.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,12 @@ SAMPLED: dict[str, Any] = {"temperature": 0.7, "seed": 7}
 """For several choices: greedy ones would all be the same, and vLLM refuses to make them."""
 
 
-def chat(*, rate: float, model: str, arrivals: Arrivals | None = None, name: str = "chat", **more: Any) -> RequestClass:
+def chat(*, rate: float, arrivals: Arrivals | None = None, name: str = "chat", **more: Any) -> RequestClass:
     """People who chat: short prompts with a shared system prompt, streamed."""
     return RequestClass(
         **{
             "name": name,
-            "model": model,
+            "model": "",
             "arrivals": arrivals or Poisson(rate=rate),
             "route": "chat",
             "prompt_words": Uniform(20, 80),
@@ -44,12 +47,12 @@ def chat(*, rate: float, model: str, arrivals: Arrivals | None = None, name: str
     )
 
 
-def code(*, rate: float, model: str, arrivals: Arrivals | None = None, name: str = "code", **more: Any) -> RequestClass:
+def code(*, rate: float, arrivals: Arrivals | None = None, name: str = "code", **more: Any) -> RequestClass:
     """Code completion: longer prompts, short answers, half of them not streamed; evenly spaced, so that every window has some."""
     return RequestClass(
         **{
             "name": name,
-            "model": model,
+            "model": "",
             "arrivals": arrivals or Constant(rate=rate),
             "route": "completions",
             "stream": 0.5,
@@ -62,14 +65,12 @@ def code(*, rate: float, model: str, arrivals: Arrivals | None = None, name: str
     )
 
 
-def summary(
-    *, rate: float, model: str, arrivals: Arrivals | None = None, name: str = "summary", **more: Any
-) -> RequestClass:
+def summary(*, rate: float, arrivals: Arrivals | None = None, name: str = "summary", **more: Any) -> RequestClass:
     """Summaries: long prompts, longer answers; evenly spaced."""
     return RequestClass(
         **{
             "name": name,
-            "model": model,
+            "model": "",
             "arrivals": arrivals or Constant(rate=rate),
             "route": "chat",
             "prompt_words": Uniform(500, 900),
@@ -81,23 +82,22 @@ def summary(
     )
 
 
-def burst(count: int, *, over_s: float, model: str, name: str = "burst", **more: Any) -> RequestClass:
+def burst(count: int, *, over_s: float, name: str = "burst", **more: Any) -> RequestClass:
     """Many at once."""
-    return chat(rate=1, model=model, arrivals=Burst(count=count, over_s=over_s), name=name, **more)
+    return chat(rate=1, arrivals=Burst(count=count, over_s=over_s), name=name, **more)
 
 
-def bad_requests(count: int, *, over_s: float, model: str, name: str = "bad", **more: Any) -> RequestClass:
+def bad_requests(count: int, *, over_s: float, name: str = "bad", **more: Any) -> RequestClass:
     """Requests that are wrong in themselves: a temperature that no engine takes, in both stream modes."""
     wrong = {"stream": 0.5, "params": {"temperature": -1.0}, "output_tokens": 8}
-    return chat(rate=1, model=model, arrivals=Burst(count=count, over_s=over_s), name=name, **{**wrong, **more})
+    return chat(rate=1, arrivals=Burst(count=count, over_s=over_s), name=name, **{**wrong, **more})
 
 
-def golden(*, rate: float, model: str, name: str = "golden", questions: int = 20, **more: Any) -> RequestClass:
+def golden(*, rate: float, name: str = "golden", questions: int = 20, **more: Any) -> RequestClass:
     """Questions with known right answers."""
     prompts = [golden_prompt(question) for question in range(questions)]
     return chat(
         rate=rate,
-        model=model,
         name=name,
         prompts=prompts,
         prefix_words=0,
@@ -107,12 +107,11 @@ def golden(*, rate: float, model: str, name: str = "golden", questions: int = 20
     )
 
 
-def idle_sweep(*, around_s: float, model: str, count: int = 36) -> list[RequestClass]:
+def idle_sweep(*, around_s: float, count: int = 36) -> list[RequestClass]:
     """Two bursts: the answers of the first end one after another, so that the second meets idle connections of every age around ``around_s``."""
-    first = burst(count, over_s=0.02, model=model, name="sweep-fill", output_tokens=Uniform(2, 40), stream=1.0)
+    first = burst(count, over_s=0.02, name="sweep-fill", output_tokens=Uniform(2, 40), stream=1.0)
     then = chat(
         rate=1,
-        model=model,
         name="sweep-reuse",
         arrivals=Burst(count=count, over_s=0.02, start_s=around_s + 0.55),
         output_tokens=4,
@@ -120,7 +119,7 @@ def idle_sweep(*, around_s: float, model: str, count: int = 36) -> list[RequestC
     return [first, then]
 
 
-def cancel_storm(count: int, *, over_s: float, model: str) -> list[RequestClass]:
+def cancel_storm(count: int, *, over_s: float) -> list[RequestClass]:
     """``count`` requests, every one of which is hung up on: both routes, both stream modes, one choice and several, before and after the first token."""
     mix = cancels(points={"0.002": 2, "0.02": 2, "0.06": 1, "1": 1, "3": 1, "8": 1, "16": 1, "48": 1})
     classes = []
@@ -133,7 +132,6 @@ def cancel_storm(count: int, *, over_s: float, model: str) -> list[RequestClass]
                 classes.append(
                     chat(
                         rate=1,
-                        model=model,
                         name=name,
                         arrivals=arrivals,
                         route=route,

@@ -62,6 +62,18 @@ class History:
     def drill(self) -> e.DrillStarted | None:
         return next(iter(self.of(e.DrillStarted)), None)
 
+    @property
+    def control(self) -> bool:
+        """Whether nothing was broken on purpose."""
+        return self.drill is not None and self.drill.control
+
+    def promised(self, name: str) -> Any:
+        """What the stack said of itself. Raises `LookupError` where it said nothing of that."""
+        promises = self.drill.promises if self.drill else {}
+        if name not in promises:
+            raise LookupError(f"the stack promised nothing called {name!r}")
+        return promises[name]
+
     @cached_property
     def start_ns(self) -> int:
         return self.events[0].t_ns if self.events else 0

@@ -17,6 +17,7 @@ from servedrill.history import events as e
 from servedrill.history.history import History
 from servedrill.oracle.prompts import expand, golden_prompt, words_prompt
 from servedrill.oracle.tokens import expected_tokens, golden_answer
+from servedrill.stacks.protocols import Promises
 
 Events = list[e.AnyEvent]
 T0_NS = 1_000_000_000_000
@@ -25,6 +26,7 @@ ENGINES = ("engine-0", "engine-1", "engine-2")
 GATEWAYS = ("gateway-0", "gateway-1")
 ADDRESSES = {"gateway-0": "127.0.0.10", "gateway-1": "127.0.0.11"}
 GREEDY = {"temperature": 0, "ignore_eos": True}
+PROMISES = msgspec.to_builtins(Promises(model="chat-model", default_max_tokens=256))
 
 _numbers = itertools.count(1)
 
@@ -47,7 +49,12 @@ def history(
 ) -> History:
     """A drill with its beginning, its end and a load generator that was on time."""
     started = e.DrillStarted(
-        t_ns=at(0), drill="made_up", hypothesis="It holds.", seed=1, control=control, promises=promises or {}
+        t_ns=at(0),
+        drill="made_up",
+        hypothesis="It holds.",
+        seed=1,
+        control=control,
+        promises=PROMISES | (promises or {}),
     )
     ended = e.DrillEnded(t_ns=at(END_S + 1), interrupted=interrupted)
     health = [] if any(isinstance(event, e.LoadHealth) for event in events) else on_time()

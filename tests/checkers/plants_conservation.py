@@ -26,6 +26,7 @@ from servedrill.history.history import History
 
 QUIET = windows(idle=(0, 4), storm=(4, 8), quiet=(8, 12))
 REST = at_rest()
+LONG_ANSWERS = [answered(7, tokens=100, gap_s=0.06) for _ in range(2)]
 
 
 def resting_but(source: str, events: Events) -> History:
@@ -109,6 +110,29 @@ PLANTS = [
             "no-blocks-told": resting_but("engine-1", without("kv_usage", sampled("engine-1"))),
             "no-upstreams-told": resting_but("gateway-1", without("upstream_in_flight", sampled("gateway-1"))),
             "nobody-was-scraped": history(*QUIET),
+        },
+    ),
+    Plant(
+        checker=c.InFlightTrue(window="quiet"),
+        clean={
+            "at-rest": history(*QUIET, *REST),
+            "as-many-as-there-are": resting_but(
+                "gateway-0", sampled("gateway-0", values={"in_flight": 2}) + LONG_ANSWERS
+            ),
+            "too-many-for-a-moment": resting_but(
+                "gateway-0", [*sampled("gateway-0", 0, 10, values={"in_flight": 3}), *sampled("gateway-0", 10, 12)]
+            ),
+        },
+        bugs={
+            "one-lost": resting_but("gateway-0", sampled("gateway-0", values={"in_flight": 1})),
+            "one-lost-under-traffic": resting_but(
+                "gateway-0", sampled("gateway-0", values={"in_flight": 3}) + LONG_ANSWERS
+            ),
+        },
+        too_little={
+            "not-told": resting_but("gateway-1", without("in_flight", sampled("gateway-1"))),
+            "two-readings": history(*QUIET, *sampled("gateway-0", 0, 9), *sampled("gateway-1", 0, 9)),
+            "no-gateway": history(*QUIET, *(event for name in ENGINES for event in sampled(name))),
         },
     ),
     Plant(

@@ -57,7 +57,7 @@ def test_answer(checker: Checker, history: History, answer: Answer) -> None:
     found = judge(asked).findings[-1]
     assert (found.checker, found.answer) == (type(checker).__name__, answer), found.observed
     if answer is not Answer.INCONCLUSIVE:
-        assert found == checker(asked)
+        assert found == checker.judge(asked)
     assert found.observed
     assert len(found.evidence) <= EVIDENCE_MAX
     assert found.claim.endswith(".")

@@ -22,7 +22,7 @@ from servedrill.faults.network import latency
 
 def test_mini(drill):
     """A little latency hurts nobody."""
-    drill.load(chat(rate=30, model=drill.model))
+    drill.load(chat(rate=30))
     drill.baseline(1.0)
     with drill.broken(latency(drill.stack, "engine-0", ms=30)):
         drill.hold(0.8)
@@ -118,7 +118,7 @@ from servedrill.faults.network import http_status
 
 def test_nobody_there(drill):
     """Nobody uses the engine that refuses."""
-    drill.load(chat(rate=30, model="v1"), to="engine-1")
+    drill.load(chat(rate=30), to="engine-1")
     with drill.broken(http_status(drill.stack, "engine-0", status=503)):
         drill.hold(1.0)
 '''

@@ -269,7 +269,7 @@ def test_two_drills_of_one_name_do_not_meet(paper: pytest.Pytester) -> None:
     [
         pytest.param("    with drill.window('a'), drill.window('a'):\n        pass", "holds: window 'a' twice in one drill; expected a name of its own", id="window-twice"),
         pytest.param("    from servedrill.drill.traffic import chat\n    drill.load(chat(rate=0, model='m'))", "arrivals Poisson: rate is 0; expected", id="no-rate"),
-        pytest.param("    from servedrill.drill.traffic import chat\n    drill.load(chat(rate=1, model=''))", "class 'chat': no model; expected", id="no-model"),
+        pytest.param("    from servedrill.drill.traffic import chat\n    drill.load(chat(rate=1, n=0))", "class 'chat': n of 0; expected", id="no-choice"),
     ],
 )  # fmt: skip
 def test_a_drill_that_asks_for_the_impossible_is_told_in_one_line(paper: pytest.Pytester, body: str, says: str) -> None:
