@@ -121,7 +121,7 @@ def test_what_is_sampled_or_has_prompts_of_its_own_keeps_them(recorder: Recorder
 
 
 def test_of_clients_that_hang_up_only_the_beginning_is_recorded(recorder: Recorder, parrot: Parrot) -> None:
-    recorder.record(recorder.pooled(cancel_storm(80, over_s=1, model="bird")[0]))
+    recorder.record(recorder.pooled(cancel_storm(80, over_s=1)[0]))
     assert {body["max_tokens"] for _, body in parrot.asked} == {32}
 
 
@@ -169,6 +169,6 @@ def test_at_its_own_pace_a_class_is_what_it_was() -> None:
 
 def test_when_a_burst_begins_is_no_matter_of_pace() -> None:
     """It is tied to somebody's keep-alive, which is what it is."""
-    first, then = idle_sweep(around_s=5, model="m")[:2]
+    first, then = idle_sweep(around_s=5)[:2]
     assert at_pace(first, 4).arrivals.start_s == first.arrivals.start_s
     assert at_pace(then, 4).arrivals.start_s == then.arrivals.start_s
