@@ -125,7 +125,8 @@ def _stack_up(given: argparse.Namespace) -> int:
                     table.add_row("DNS name", f"{entry.base_url} at DNS server {entry.resolver}")
                 if not lacking(stack, "Alerting"):
                     table.add_row("alerts", f"{stack.alerts_url()}/api/v2/alerts")
-                table.add_row("processes", stack.processes_url())
+                for url in stack.control_urls():
+                    table.add_row("processes", url)
                 replicas = [replica.name for replica in stack.replicas()]
                 for hop in hops:
                     if hop not in replicas:

@@ -157,7 +157,7 @@ class DrillSession:
         run = self.run
         needed = [name for marker in item.iter_markers("needs") for name in marker.args]
         for capability in needed:
-            if not hasattr(protocols, capability):
+            if not hasattr(protocols, capability.partition(":")[0]):
                 raise UsageError(
                     f"unknown capability {capability!r}",
                     where=item.nodeid,

@@ -240,6 +240,7 @@ class FirstTokenBounded(Checker, frozen=True, kw_only=True):
 class AdmissionBounded(Checker, frozen=True, kw_only=True):
     """No replica takes on more at once than it promised: what is too much is refused, not piled up."""
 
+    needs = "Scrapable"
     window: str
     engine_max: int | None = None
     gateway_max: int | None = None

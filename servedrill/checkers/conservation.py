@@ -17,6 +17,7 @@ _GATEWAY_WORDS = ("in_flight", "queue", "upstream_in_flight")
 class NothingLeft(Checker, frozen=True, kw_only=True):
     """In quiet, every gauge of work is at zero: running, waiting, KV blocks, gateways' requests in flight."""
 
+    needs = "Scrapable"
     window: str
     within_s: float = 1.0
 
@@ -63,6 +64,7 @@ class InFlightTrue(Checker, frozen=True, kw_only=True):
     A count that is too high for a moment is none: it has to be so throughout the window.
     """
 
+    needs = "Scrapable:gateways"
     window: str
     behind_s: float = 0.6
     """How old a gateway's last word may be: the reading of its page, and the time between two readings."""
@@ -97,6 +99,7 @@ class InFlightTrue(Checker, frozen=True, kw_only=True):
 class GenerationStops(Checker, frozen=True, kw_only=True):
     """Once the last client is gone, no engine generates another token."""
 
+    needs = "Scrapable:engines"
     window: str
     within_s: float = 1.0
 
@@ -131,6 +134,7 @@ class LittleWasted(Checker, frozen=True, kw_only=True):
     """What engines generate for clients that hang up is little more than what those clients got."""
 
     of_a_fault = True
+    needs = "Scrapable:engines"
     window: str
     tokens_per_cancel_max: float = 8.0
 
@@ -163,6 +167,7 @@ class LittleWasted(Checker, frozen=True, kw_only=True):
 class SocketsReturn(Checker, frozen=True, kw_only=True):
     """Open sockets of every process are back where they were before."""
 
+    needs = "Signallable"
     before: str
     window: str
     slack: int = 8

@@ -156,6 +156,7 @@ class AddressShareRestored(Checker, frozen=True, kw_only=True):
 class NoStaleConnections(Checker, frozen=True, kw_only=True):
     """No request is sent on a connection that its other end has given up: idle ones are dropped before the peer does."""
 
+    needs = "Proxied:engines"
     window: str
     classes: list[str]
     exchanges_min: int = 30

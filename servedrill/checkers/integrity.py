@@ -32,6 +32,8 @@ class TokenExact(Checker, frozen=True, kw_only=True):
         )
         if promises.get("oracle") == "recorded":
             return self.against_references(history)
+        if promises.get("oracle") == "frames":
+            return self.frames_alone(history)
         wrong: list[tuple[RequestRecord, str]] = []
         checked = 0
         for request in history.of(RequestRecord):
@@ -87,6 +89,15 @@ class TokenExact(Checker, frozen=True, kw_only=True):
         if unknown or not compared:
             return self.cannot_say(f"{seen}; {len(unknown)} without a recorded one: {', '.join(unknown[:3])}")
         return self.says(True, seen, checked=compared, sampled=sampled)
+
+    def frames_alone(self, history: History) -> Finding:
+        """What can be said of answers whose words nobody knows."""
+        answers = [r for r in history.of(RequestRecord) if r.status == 200 and any(r.texts)]
+        wrong = [(request, problem) for request in answers if (problem := self.frame_problem(request))]
+        if wrong:
+            return self.refuted(wrong, len(answers))
+        seen = f"the frames of {len(answers)} answers are right; what they say is not known"
+        return self.says(True, seen, checked=len(answers)) if answers else self.cannot_say("no answer to check")
 
     def problem(self, request: RequestRecord, defaults: Defaults) -> str:
         """What is wrong with one answer; empty when nothing is."""

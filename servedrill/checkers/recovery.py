@@ -18,6 +18,7 @@ class NewTrafficStops(Checker, frozen=True, kw_only=True):
 
     timing = True
     of_a_fault = True
+    needs = "Proxied:engines"
     window: str
     replica: str
     within_s: float | None = None
@@ -49,6 +50,7 @@ class ShareRestored(Checker, frozen=True, kw_only=True):
     """A replica that came back has its share of the traffic again."""
 
     timing = True
+    needs = "Proxied:engines"
     window: str
     replicas: list[str] | None = None
     """None: every engine."""
@@ -131,6 +133,7 @@ class BystandersUnaffected(Checker, frozen=True, kw_only=True):
     """Requests that other engines answered were as fast as before: one that hangs blocks nobody else."""
 
     timing = True
+    needs = "Proxied:engines"
     window: str
     replica: str
     baseline: str = "baseline"
@@ -218,6 +221,7 @@ class Settled(Checker, frozen=True, kw_only=True):
     """After each fault every gateway sends to every engine again, by itself and in time."""
 
     timing = True
+    needs = "Scrapable:gateways"
     settles_min: int = 1
 
     def __call__(self, history: History) -> Finding:

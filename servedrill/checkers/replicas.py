@@ -12,6 +12,7 @@ from servedrill.stats.percentiles import median, percentile
 class ProcessesUnchanged(Checker, frozen=True, kw_only=True):
     """No process of the stack died or was replaced."""
 
+    needs = "Signallable"
     window: str
 
     def __call__(self, history: History) -> Finding:
@@ -35,6 +36,7 @@ class ProcessesUnchanged(Checker, frozen=True, kw_only=True):
 class MemorySteady(Checker, frozen=True, kw_only=True):
     """Engines hold no more memory afterwards than before: nothing is kept of what was cancelled, loaded or replaced."""
 
+    needs = "Signallable"
     before: str
     after: str
     growth_mib_max: float = 5.0
@@ -62,6 +64,7 @@ class MemorySteady(Checker, frozen=True, kw_only=True):
 class KvPoolFilled(Checker, frozen=True, kw_only=True):
     """The KV pool was really full: it reached its last blocks, or sequences were preempted for want of them."""
 
+    needs = "Scrapable:engines"
     window: str
     replica: str
     usage_min: float = 0.9
@@ -83,6 +86,7 @@ class HealthTellsTheTruth(Checker, frozen=True, kw_only=True):
 
     timing = True
     of_a_fault = True
+    needs = "Scrapable:engines"
     replica: str
     fault: str
     within_s: float | None = None
@@ -118,6 +122,7 @@ class ReadyMeansFast(Checker, frozen=True, kw_only=True):
 
     timing = True
     of_a_fault = True
+    needs = "Signallable"
     replica: str
     first: int = 6
     first_token_s_max: float | None = None
@@ -159,6 +164,7 @@ class DrainLosesNothing(Checker, frozen=True, kw_only=True):
     """A replica that is told to end finishes what it has begun: no open answer is cut."""
 
     of_a_fault = True
+    needs = "Proxied:engines"
     replica: str
     fault: str = "process_restart"
     open_min: int = 1
@@ -189,6 +195,7 @@ class MemoryBackBeforeRestart(Checker, frozen=True, kw_only=True):
     """What a dead process held is free before its successor starts, and it takes one start, not a loop of them."""
 
     of_a_fault = True
+    needs = "Signallable"
     replica: str
     window: str
     starts_max: int = 1
@@ -273,6 +280,7 @@ class AlertFired(Checker, frozen=True, kw_only=True):
 class BreakersClosed(Checker, frozen=True, kw_only=True):
     """No breaker opens and no engine is ejected while none is broken, whatever is asked of them and however many ask."""
 
+    needs = "Scrapable:gateways"
     window: str
 
     def __call__(self, history: History) -> Finding:

@@ -15,6 +15,7 @@ from servedrill.stats.percentiles import percentile
 class TriesBounded(Checker, frozen=True, kw_only=True):
     """No request is tried more often than the stack promises, and none that was its own fault is tried twice."""
 
+    needs = "Proxied:engines"
     window: str
     tries_max: int | None = None
     """None: as promised."""
@@ -58,6 +59,7 @@ class RetriesWithinBudget(Checker, frozen=True, kw_only=True):
     """All retries together stay within the retry budget, so that an outage is not multiplied."""
 
     of_a_fault = True
+    needs = "Proxied:engines"
     window: str
     ratio: float | None = None
     min_per_s: float | None = None
@@ -92,6 +94,7 @@ class RetriesSpread(Checker, frozen=True, kw_only=True):
 
     timing = True
     of_a_fault = True
+    needs = "Proxied:engines"
     window: str = ""
     """Empty: the whole drill."""
     gaps_min: int = 8
@@ -128,6 +131,7 @@ class RetryAfterHonoured(Checker, frozen=True, kw_only=True):
     """No try comes before the latest Retry-After has passed: after a 429 at any engine, after a 503 at the one that said it."""
 
     of_a_fault = True
+    needs = "Proxied:engines"
     window: str
     asked_min: int = 3
     slack_s: float = 0.03
@@ -163,6 +167,7 @@ class RetryAfterHonoured(Checker, frozen=True, kw_only=True):
 class TriesSpread(Checker, frozen=True, kw_only=True):
     """A request that failed at one engine is tried at another."""
 
+    needs = "Proxied:engines"
     window: str
     retries_min: int = 3
 
@@ -183,6 +188,7 @@ class TriesSpread(Checker, frozen=True, kw_only=True):
 class EveryTryAnswered(Checker, frozen=True, kw_only=True):
     """Every request that reaches an engine is answered by it, but for those that a fault on that engine swallowed."""
 
+    needs = "Proxied:engines"
     window: str
     tries_min: int = 30
 

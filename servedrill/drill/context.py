@@ -163,7 +163,8 @@ class Drill:
         if to is None:
             entry: Entry = self.stack.entry()
             return entry
-        return Entry(base_url=next(replica.url for replica in self.stack.replicas() if replica.name == to))
+        url = next(replica.url for replica in self.stack.replicas() if replica.name == to)
+        return Entry(base_url=url, api_key_env=self.stack.entry().api_key_env)
 
     # ---- time
 
@@ -186,7 +187,13 @@ class Drill:
             self._tick()
 
     def settle(self) -> None:
-        """Wait until every gateway sends to every engine again, so that the next fault meets a stack at rest."""
+        """Wait until every gateway sends to every engine again, so that the next fault meets a stack at rest.
+
+        Where no gateway tells, as long as it takes to detect a failure.
+        """
+        if not self.gateways:
+            self.hold(self.promises.detect_s)
+            return
         self._settles += 1
         within_s = self.promises.settle_within_s
         self.wait_until(self._at_rest, what=f"settled/{self._settles}", within_s=within_s)

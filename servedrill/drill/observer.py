@@ -41,12 +41,12 @@ class Observer:
         self._stop = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._failure: BaseException | None = None
-        self._rounds = 0
+        self._watching = False
         self._thread = threading.Thread(target=self._main, name="observer", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
-        wait_for(lambda: self._rounds > 0 or self._failure is not None, what="the first samples", within_s=10)
+        wait_for(lambda: self._watching or self._failure is not None, what="the first samples", within_s=10)
         self.check()
 
     def stop(self) -> None:
@@ -82,8 +82,10 @@ class Observer:
                         tasks.create_task(self._every(partial(self._tap, http, replica.hop)))
             if isinstance(self._stack, Alerting) and not lacking(self._stack, "Alerting"):
                 tasks.create_task(self._every(partial(self._alerts, http)))
-            if isinstance(self._stack, Signallable):
-                tasks.create_task(self._every(partial(self._processes, http)))
+            if isinstance(self._stack, Signallable) and not lacking(self._stack, "Signallable"):
+                tasks.create_task(self._every(partial(self._processes, self._stack)))
+            if not self._stack.replicas():  # bare URLs: there is nothing to see
+                tasks.create_task(self._every(_nothing))
 
     async def _every(self, read: Callable[[], Awaitable[None]]) -> None:
         """Call ``read`` every `EVERY_S`, and once more when stopped."""
@@ -91,7 +93,7 @@ class Observer:
         while True:
             began, stopping = loop.time(), self._stop.is_set()
             await read()
-            self._rounds += 1
+            self._watching = True
             if stopping:
                 return
             with contextlib.suppress(TimeoutError):
@@ -159,12 +161,9 @@ class Observer:
         if events:
             self._journal.append(*events)
 
-    async def _processes(self, http: httpx.AsyncClient) -> None:
-        url = getattr(self._stack, "processes_url", None)
-        if url is None:
-            return
+    async def _processes(self, stack: Signallable) -> None:
         try:
-            views: list[dict[str, Any]] = (await http.get(url())).json()
+            views = await asyncio.to_thread(stack.processes)
         except httpx.HTTPError:
             return
         now = now_ns()
@@ -204,3 +203,7 @@ class Observer:
         for key in self.alerts.keys() - now.keys():
             self._journal.append(AlertSeen(t_ns=now_ns(), alert=key[0], labels=self.alerts[key], state="resolved"))
         self.alerts = now
+
+
+async def _nothing() -> None:
+    pass

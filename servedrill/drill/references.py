@@ -6,6 +6,7 @@ more of engines that serve another version by then, so that answers from after a
 
 from __future__ import annotations
 
+import os
 import random
 from typing import Any
 
@@ -82,7 +83,9 @@ class Recorder:
                 self._ask(cls, prompt, tokens, first=number, everywhere=False)
 
     def _engines(self) -> list[tuple[str, str]]:
-        return [(r.name, r.url) for r in self._stack.replicas() if r.role == "engine"]
+        """Name and URL of each; where none can be asked directly, the front door answers for them."""
+        engines = [(r.name, r.url) for r in self._stack.replicas() if r.role == "engine"]
+        return engines or [("entry", self._stack.entry().base_url)]
 
     def _ask(self, cls: RequestClass, prompt: str, tokens: int, *, first: int, everywhere: bool) -> None:
         engines = self._engines()
@@ -110,12 +113,17 @@ class Recorder:
 
     def _say(self, url: str, cls: RequestClass, prompt: str, tokens: int) -> dict[str, Any]:
         """The answer's body; empty when there was none: what has no reference is not called exact."""
-        body: dict[str, Any] = {"model": self._stack.promises.direct_model, "max_tokens": tokens}
+        promises, entry = self._stack.promises, self._stack.entry()
+        model = promises.model if url == entry.base_url else promises.direct_model
+        body: dict[str, Any] = {"model": model, "max_tokens": tokens}
+        key = os.environ.get(entry.api_key_env or "", "")
+        headers = {"authorization": f"Bearer {key}"} if key else {}
         text = expand(prompt)
         body |= {"messages": [{"role": "user", "content": text}]} if cls.route == "chat" else {"prompt": text}
         path = "chat/completions" if cls.route == "chat" else "completions"
         try:
-            response = httpx.post(f"{url}/v1/{path}", json=body | {"temperature": 0} | cls.params, timeout=30)
+            asked = body | {"temperature": 0} | cls.params
+            response = httpx.post(f"{url}/v1/{path}", json=asked, headers=headers, timeout=30)
         except httpx.HTTPError:
             return {}
         return dict(response.json()) if response.status_code == 200 else {}

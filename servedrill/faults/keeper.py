@@ -7,7 +7,7 @@ from pathlib import Path
 
 from servedrill.faults.guard import Guard
 from servedrill.faults.shield import shielded
-from servedrill.faults.undo import EndProcess, HttpCall, RemoveMemoryGroup, Undo
+from servedrill.faults.undo import EndProcess, HttpCall, RemoveContainers, RemoveMemoryGroup, Undo
 from servedrill.proc import identify
 
 _numbers = itertools.count(1)
@@ -29,6 +29,10 @@ class StackKeeper:
     def memory_group(self, path: Path) -> None:
         """A memory cgroup was made."""
         self._keep("memory-group", [RemoveMemoryGroup(path=str(path))])
+
+    def containers(self, engine: str, label: str) -> None:
+        """Containers and networks with this label are about to be made."""
+        self._keep("containers", [RemoveContainers(socket=engine, label=label)])
 
     def proxy(self, address: str, name: str) -> None:
         """A proxy is about to be made on a fault proxy server that is not ours."""

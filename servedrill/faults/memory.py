@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from servedrill.clock import wait_for
-from servedrill.errors import FaultError
+from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
 from servedrill.faults.process import _ProcessFault
 from servedrill.faults.undo import EndProcess, Undo, WriteFile
@@ -43,29 +44,31 @@ class MemoryBallast(_ProcessFault):
         super().__init__(stack, replica, part="core", back_within_s=back_within_s)
         if not isinstance(stack, MemoryLimited):
             raise FaultError(f"{stack.name} has no memory limits")
-        self._group = Path(stack.memory_group(replica))
-        self._limit = memory_group.limit_file(self._group)
+        self._memory: MemoryLimited = stack
         self._headroom = headroom_bytes
         self._ballast: subprocess.Popen[bytes] | None = None
         self._ballast_id: ProcessId | None = None
-        self._kills_before = 0
+        self._kills_before = self._kills_told_before = 0
 
     def undo(self) -> list[Undo]:
         self._find()
-        unlimited = memory_group.UNLIMITED[memory_group.version_of(self._group)]
+        self._group = Path(self._memory.memory_group(self.target))
+        self._limit = memory_group.limit_file(self._group)
+        self._unlimited = memory_group.UNLIMITED[memory_group.version_of(self._group)]
         self._ballast = subprocess.Popen(
             [sys.executable, "-c", _BALLAST, str((self._headroom >> 20) * 4)], stdin=subprocess.PIPE
         )
         self._ballast_id = identify(self._ballast.pid)
         assert self._ballast_id is not None
         return [
-            WriteFile(path=str(self._limit), text=unlimited),
+            WriteFile(path=str(self._limit), text=self._unlimited),
             EndProcess(pid=self._ballast_id.pid, start_ticks=self._ballast_id.start_ticks),
         ]
 
     def inject(self) -> None:
         assert self._ballast is not None and self._ballast.stdin is not None
         self._kills_before = memory_group.oom_kills(self._group)
+        self._kills_told_before = self._memory.oom_kills(self.target)
         (self._group / "cgroup.procs").write_text(str(self._ballast.pid))
         held = memory_group.usage_bytes(self._group)
         self.attributes |= {"held_bytes": held, "limit_bytes": held + self._headroom}
@@ -74,29 +77,45 @@ class MemoryBallast(_ProcessFault):
         self._ballast.stdin.flush()
         wait_for(self._killed, what=f"the kernel to kill in {self._group}", within_s=10, every_s=0.01)
         self._end_ballast()
-        self._limit.write_text(memory_group.UNLIMITED[memory_group.version_of(self._group)])
+        self._lift()
 
     def evidence(self) -> Evidence:
         assert self._victim is not None
-        kills = memory_group.oom_kills(self._group) - self._kills_before
-        gone = not self._victim.alive
+        with contextlib.suppress(NotInTime):  # a container's end is told a moment later
+            wait_for(lambda: self._kills_told() > 0, what=f"a kill in {self.target} to be told", within_s=5)
+        kills, gone = self._kills_told(), not self._victim.alive
         return Evidence(
             proven=kills > 0 and gone,
-            observed=f"{kills} kills by the kernel in {self._group.name}; core pid {self._victim.pid} is {'gone' if gone else 'alive'}",
+            observed=f"{kills} kills by the kernel in {self._group.name}; core pid {self._victim.pid} is {'gone' if gone else 'alive'}{self._last_exit()}",
             figures={"oom_kills": float(kills), "limit_bytes": float(self.attributes.get("limit_bytes", 0))},
         )
 
     def heal(self) -> Evidence:
         self._end_ballast()
-        self._limit.write_text(memory_group.UNLIMITED[memory_group.version_of(self._group)])
+        self._lift()
         return self._serving_again()
 
     def _killed(self) -> bool:
-        return (
-            memory_group.oom_kills(self._group) > self._kills_before
-            and self._victim is not None
-            and not self._victim.alive
-        )
+        """The group's own count, or the victim's end where that took the group with it."""
+        assert self._victim is not None
+        if self._victim.alive:
+            return False
+        try:
+            return memory_group.oom_kills(self._group) > self._kills_before
+        except FileNotFoundError:
+            return True
+
+    def _last_exit(self) -> str:
+        """How whoever looks after the replica tells its end: a container's has OOMKilled in it."""
+        exits = [view["last_exit"] for view in self._stack.processes() if view["name"] == self.target]
+        return f"; {self.target} ended: {exits[0]}" if exits and exits[0] else ""
+
+    def _kills_told(self) -> int:
+        return self._memory.oom_kills(self.target) - self._kills_told_before
+
+    def _lift(self) -> None:
+        with contextlib.suppress(OSError):  # a container's group ends with it
+            self._limit.write_text(self._unlimited)
 
     def _end_ballast(self) -> None:
         if self._ballast is not None:

@@ -11,8 +11,8 @@ from servedrill.clock import wait_for
 from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
 from servedrill.faults.undo import ResumeProcess, Undo
-from servedrill.proc import ProcessId, read_status
-from servedrill.stacks.protocols import Part, Replica, Signallable, Stack, Supervised
+from servedrill.proc import read_status
+from servedrill.stacks.protocols import Identity, Part, Replica, Signallable, Stack, Supervised
 
 
 class SignallableStack(Stack, Signallable, Supervised, Protocol):
@@ -36,9 +36,9 @@ class _ProcessFault:
         self.attributes: dict[str, Any] = {"part": part}
         self._stack, self._part = stack, part
         self._back_within_s = 2 * stack.promises.restart_within_s if back_within_s is None else back_within_s
-        self._victim: ProcessId | None = None
+        self._victim: Identity | None = None
 
-    def _find(self) -> ProcessId:
+    def _find(self) -> Identity:
         victim = self._stack.process(self.target, self._part)
         if victim is None:
             raise FaultError(f"{self.target} has no running {self._part}")

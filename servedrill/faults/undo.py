@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import signal
+import socket
+import urllib.parse
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -72,6 +75,58 @@ class HttpCall(_Undo, frozen=True, kw_only=True, tag="http_call"):
         connection.close()
 
 
+class DockerCall(_Undo, frozen=True, kw_only=True, tag="docker_call"):
+    """One request to the Docker Engine on this machine; an error status means that there is nothing to undo."""
+
+    socket: str
+    method: str
+    path: str
+    body: str = ""
+
+    def carry_out(self) -> None:
+        connection = _UnixConnection(self.socket)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request(self.method, self.path, body=self.body, headers={"content-type": "application/json"})
+            connection.getresponse().read()
+        connection.close()
+
+
+class RemoveContainers(_Undo, frozen=True, kw_only=True, tag="remove_containers"):
+    """Remove every container and network of the Docker Engine on this machine that carries a label."""
+
+    socket: str
+    label: str
+
+    def carry_out(self) -> None:
+        filters = urllib.parse.quote(json.dumps({"label": [self.label]}))
+        for kind, remove in (("containers", "?force=1&v=1"), ("networks", "")):
+            for one in self._get(f"/{kind}{'/json?all=1&' if kind == 'containers' else '?'}filters={filters}"):
+                DockerCall(socket=self.socket, method="DELETE", path=f"/{kind}/{one['Id']}{remove}").carry_out()
+
+    def _get(self, path: str) -> list[dict[str, Any]]:
+        connection = _UnixConnection(self.socket)
+        try:
+            connection.request("GET", path)
+            return list(json.loads(connection.getresponse().read()))
+        except (OSError, http.client.HTTPException, ValueError):
+            return []
+        finally:
+            connection.close()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket: the watchdog needs nothing but the standard library."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=20)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
 class WriteFile(_Undo, frozen=True, kw_only=True, tag="write_file"):
     """Put a kernel setting back."""
 
@@ -114,4 +169,6 @@ class RemoveTree(_Undo, frozen=True, kw_only=True, tag="remove_tree"):
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-Undo: TypeAlias = ResumeProcess | EndProcess | HttpCall | WriteFile | RemoveMemoryGroup | RemoveTree
+Undo: TypeAlias = (
+    ResumeProcess | EndProcess | HttpCall | DockerCall | RemoveContainers | WriteFile | RemoveMemoryGroup | RemoveTree
+)

@@ -20,9 +20,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -67,7 +67,37 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The address that its proxy listens on, 127.0.0.x: for gateways behind a DNS name."""
 
 
-def expanded(commands: list[Command], *, where: str) -> list[Command]:
+class Container(Command, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One container of the stack: made from an image, or one that is there already.
+
+    Its port is the same inside and on this machine's loopback; it listens on every address inside, and others reach it by its name.
+    """
+
+    command: list[str] = []
+    """Empty: the image's own."""
+    image: str = ""
+    """``servedrill``: an image of this very Python and package, made when it is needed."""
+    build: str = ""
+    """A folder with a Dockerfile, or the files of a root file system, relative to the stack file."""
+    existing: str = ""
+    """The name of a container that runs already, or ``label=KEY=VALUE``; it is neither made nor removed."""
+    mounts: list[str] = []
+    """As for ``docker run --volume``: what is here, where it is inside, ``ro`` or ``rw``."""
+    memory: str = ""
+    """The limit of its memory, without swap: ``512m``."""
+
+
+class ConfigFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file that commands or containers read, written below the drill's folder with its placeholders filled in."""
+
+    path: str
+    text: str
+
+
+AnyCommand = TypeVar("AnyCommand", bound=Command)
+
+
+def expanded(commands: list[AnyCommand], *, where: str) -> list[AnyCommand]:
     """One command for each process; ``after`` names all that a count makes."""
     families: dict[str, list[str]] = {}
     for command in commands:
@@ -116,7 +146,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("SERVEDRILL_CACHE") or "~/.cache/servedrill").expanduser()
 
 
-def check_commands(commands: list[Command], *, where: str) -> None:
+def check_commands(commands: Sequence[Command], *, where: str) -> None:
     """Raise `UsageError` for the first thing that cannot be started as it is written."""
     names = [command.name for command in commands]
     if not any(command.role == "engine" for command in commands):
@@ -127,7 +157,9 @@ def check_commands(commands: list[Command], *, where: str) -> None:
             raise UsageError("a name that is no file name", where=at, expected="letters, digits, _ . and -")
         if names.count(command.name) > 1:
             raise UsageError("two processes of that name", where=at, expected="a name of its own for each")
-        if not command.command:
+        if isinstance(command, Container):
+            _check_container(command, at=at)
+        elif not command.command:
             raise UsageError("no command", where=at, expected="a list of strings: the program and its arguments")
         if not 0 <= command.port <= 65535:
             raise UsageError(f"port is {command.port}", where=at, expected="0 to 65535")
@@ -139,7 +171,22 @@ def check_commands(commands: list[Command], *, where: str) -> None:
     _check_order(commands, where=where)
 
 
-def _check_order(commands: list[Command], *, where: str) -> None:
+def _check_container(container: Container, *, at: str) -> None:
+    sources = [name for name in ("image", "build", "existing") if getattr(container, name)]
+    if len(sources) != 1:
+        raise UsageError(
+            f"{' and '.join(sources) or 'no image'}", where=at, expected="exactly one of image, build, existing"
+        )
+    if container.existing and not container.port:
+        raise UsageError("no port", where=at, expected="the port that the container has on this machine's loopback")
+    if container.memory and not re.fullmatch(r"\d+[bkmg]?", container.memory):
+        raise UsageError(f"memory is {container.memory!r}", where=at, expected="a number with b, k, m or g: 512m")
+    for mount in container.mounts:
+        if mount.count(":") not in (1, 2):
+            raise UsageError(f"mount {mount!r}", where=at, expected="HERE:INSIDE or HERE:INSIDE:ro")
+
+
+def _check_order(commands: Sequence[Command], *, where: str) -> None:
     left = {command.name: set(command.after) for command in commands}
     while left:
         free = [name for name, after in left.items() if not after & left.keys()]

@@ -36,6 +36,7 @@ class OnUndo(Protocol):
 
     def process(self, pid: int) -> None: ...
     def memory_group(self, path: Path) -> None: ...
+    def containers(self, engine: str, label: str) -> None: ...
     def proxy(self, address: str, name: str) -> None: ...
 
 
@@ -281,8 +282,7 @@ class EmbeddedStack:
         return int(self._view(replica)["starts"])
 
     def _view(self, replica: str) -> dict[str, Any]:
-        processes = self._http.get(f"http://127.0.0.1:{self._control}/processes").json()
-        for process in processes:
+        for process in self.processes():
             if process["name"] == replica:
                 return dict(process)
         raise LookupError(f"no replica {replica!r}")
@@ -302,6 +302,9 @@ class EmbeddedStack:
             raise StackError(f"{replica} has no memory group", where=self.name)
         return str(self._groups[replica])
 
+    def oom_kills(self, replica: str) -> int:
+        return memory_group.oom_kills(self._groups[replica])
+
     def records_api(self) -> str:
         return f"127.0.0.1:{self._dns}"
 
@@ -317,9 +320,12 @@ class EmbeddedStack:
     def adapter_routes(self) -> bool:
         return True
 
-    def processes_url(self) -> str:
-        """Where the supervisor lists its processes."""
-        return f"http://127.0.0.1:{self._control}/processes"
+    def control_urls(self) -> list[str]:
+        """Where its supervisor lists, starts and restarts its processes."""
+        return [f"http://127.0.0.1:{self._control}/processes"]
+
+    def processes(self) -> list[dict[str, Any]]:
+        return list(self._http.get(f"http://127.0.0.1:{self._control}/processes").json())
 
     def start_rollout(self, candidate: str) -> int:
         response = self._http.post(f"http://127.0.0.1:{self._control}/rollouts", json={"candidate": candidate})

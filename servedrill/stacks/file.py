@@ -1,6 +1,6 @@
 """Stack files: one TOML file says what is drilled.
 
-kind = "embedded"            # or "process": commands, see servedrill.stacks.commands
+kind = "embedded"            # or "process", "docker": commands and containers, see servedrill.stacks.commands; "external": URLs
 environment = "local"        # local, staging or production
 
 [embedded]
@@ -21,11 +21,13 @@ import difflib
 import re
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
 from servedrill.errors import UsageError
-from servedrill.stacks.commands import Command, Name, check_commands, expanded
+from servedrill.stacks.commands import Command, ConfigFile, Container, Name, check_commands, expanded
+from servedrill.stacks.hooks import Hooks
 from servedrill.stacks.protocols import Promises
 from servedrill.stacks.proxies import ExtraHop, ProxyTable
 
@@ -51,6 +53,26 @@ class Embedded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         }
 
 
+class External(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A stack that somebody else runs."""
+
+    url: str
+    """Where users come in, before ``/v1/...``."""
+
+
+class ExternalReplica(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One engine or gateway of an external stack: what can be read of it, and what can be done to it."""
+
+    name: str
+    role: Literal["engine", "gateway"]
+    url: str
+    metrics: str = ""
+    """Its metrics page, where that is not ``url`` + /metrics."""
+    listen: str = ""
+    """``host:port`` where a fault proxy is to stand in front of it: whoever sends to it has been told to send there."""
+    hooks: Hooks = Hooks()
+
+
 class Weakness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a stack does not do, and is known not to: shown with every verdict, instead of failing it."""
 
@@ -65,7 +87,7 @@ class Weakness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class StackFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A stack file, parsed."""
 
-    kind: Literal["embedded", "process"] = "embedded"
+    kind: Literal["embedded", "process", "docker", "external"] = "embedded"
     name: str = "embedded"
     environment: Literal["local", "staging", "production"] = "local"
     owner: str = ""
@@ -75,6 +97,11 @@ class StackFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     embedded: Embedded = Embedded()
     proxy: ProxyTable = ProxyTable()
     process: list[Command] = []
+    container: list[Container] = []
+    external: External | None = None
+    replica: list[ExternalReplica] = []
+    file: list[ConfigFile] = []
+    """Written for commands and containers before they start."""
     dns: Name | None = None
     alerts: str = ""
     """Base URL of an endpoint that speaks Alertmanager's v2 API."""
@@ -88,7 +115,8 @@ class StackFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """Group -> the hops in it that can have a proxy."""
         if self.kind == "embedded":
             return self.embedded.hop_groups()
-        return {f"{role}s": [c.name for c in self.process if c.role == role] for role in ("gateway", "engine")}
+        named: list[Command | ExternalReplica] = [*self.process, *self.container, *self.replica]
+        return {f"{role}s": [one.name for one in named if one.role == role] for role in ("gateway", "engine")}
 
 
 def read_stack_file(path: Path | None) -> StackFile:
@@ -120,15 +148,42 @@ def read_stack_file(path: Path | None) -> StackFile:
     ):
         if not lowest <= value <= highest:
             raise UsageError(f"{name} is {value}", where=str(path), expected=f"{lowest} to {highest}")
-    if file.kind == "process":
-        file = msgspec.structs.replace(file, process=expanded(file.process, where=str(path)))
-        check_commands(file.process, where=str(path))
-        if file.promises is None:
-            raise UsageError(
-                "no [promises]", where=str(path), expected="at least the model that users ask for: [promises] model"
-            )
-    file.proxy.check(file.hop_groups(), where=str(path), on_loopback=True)
+    if file.container and file.kind != "docker":
+        raise UsageError("a container", where=str(path), expected='kind = "docker" for stacks of containers')
+    if file.kind != "embedded" and file.promises is None:
+        raise UsageError(
+            "no [promises]", where=str(path), expected="at least the model that users ask for: [promises] model"
+        )
+    if file.kind in ("process", "docker"):
+        file = msgspec.structs.replace(
+            file,
+            process=expanded(file.process, where=str(path)),
+            container=expanded(file.container, where=str(path)),
+        )
+        check_commands([*file.process, *file.container], where=str(path))
+        for extra in file.file:
+            if Path(extra.path).is_absolute() or ".." in Path(extra.path).parts:
+                raise UsageError(f"file {extra.path!r}", where=str(path), expected="a path below the drill's folder")
+    if file.kind == "external":
+        _check_external(file, where=str(path))
+    file.proxy.check(file.hop_groups(), where=str(path), on_loopback=file.kind != "external")
     return msgspec.structs.replace(file, path=str(path))
+
+
+def _check_external(file: StackFile, *, where: str) -> None:
+    if file.external is None:
+        raise UsageError("no [external]", where=where, expected='where users come in: [external] url = "http://..."')
+    for name, url in (("external", file.external.url), *((f"replica {r.name!r}", r.url) for r in file.replica)):
+        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+            raise UsageError(f"{name}: url is {url!r}", where=where, expected="http://host:port or https://host")
+    names = [replica.name for replica in file.replica]
+    for replica in file.replica:
+        if names.count(replica.name) > 1:
+            raise UsageError(f"replica {replica.name!r} twice", where=where, expected="a name of its own for each")
+        if replica.listen and not re.fullmatch(r".+:\d{1,5}", replica.listen):
+            raise UsageError(
+                f"replica {replica.name!r}: listen is {replica.listen!r}", where=where, expected="host:port"
+            )
 
 
 def _explained(message: str) -> str:
@@ -137,7 +192,21 @@ def _explained(message: str) -> str:
     if match is None:
         return message
     structs: tuple[type[msgspec.Struct], ...]
-    structs = (StackFile, Embedded, Command, Promises, Weakness, Name, ProxyTable, ExtraHop)
+    structs = (
+        StackFile,
+        Embedded,
+        External,
+        ExternalReplica,
+        Hooks,
+        Command,
+        Container,
+        ConfigFile,
+        Promises,
+        Weakness,
+        Name,
+        ProxyTable,
+        ExtraHop,
+    )
     known = {name for struct in structs for name in struct.__struct_fields__}
     close = difflib.get_close_matches(match[1], sorted(known), n=1)
     return message + (f"; did you mean `{close[0]}`?" if close else "")

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import TypeAlias
 
 from servedrill.stacks.embedded import EmbeddedStack, OnUndo
+from servedrill.stacks.external import ExternalStack
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.process import ProcessStack
 from servedrill.stacks.protocols import known_to_lack
 
-AnyStack: TypeAlias = EmbeddedStack | ProcessStack
+AnyStack: TypeAlias = EmbeddedStack | ProcessStack | ExternalStack  # a DockerStack is a ProcessStack
 
 
 def make_stack(
     file: StackFile, folder: Path, *, on_undo: OnUndo, defects: list[str], seed: int, limit_memory: bool
 ) -> AnyStack:
     """The stack that the file describes, not started: what it lacks can be asked before anything is."""
-    kind: type[EmbeddedStack] | type[ProcessStack] = EmbeddedStack if file.kind == "embedded" else ProcessStack
-    return kind(
+    return _kind(file)(
         file,
         folder,
         defects=[_absolute(defect) for defect in defects],
@@ -28,6 +28,15 @@ def make_stack(
         on_undo=on_undo,
         limit_memory=limit_memory,
     )
+
+
+def _kind(file: StackFile) -> type[AnyStack]:
+    if file.kind == "docker":
+        from servedrill.stacks.docker import DockerStack  # its SDK is loaded for stacks of containers alone
+
+        return DockerStack
+    kinds: dict[str, type[AnyStack]] = {"embedded": EmbeddedStack, "process": ProcessStack, "external": ExternalStack}
+    return kinds[file.kind]
 
 
 @contextlib.contextmanager

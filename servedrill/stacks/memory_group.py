@@ -49,17 +49,20 @@ def _no_swap(group: Path) -> None:
 
 
 def _own_group() -> Path:
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
+    own = group_of("self")
+    # A version 2 group with processes in it can have no controlled children.
+    return own if own == _ROOT or (_ROOT / "memory") in own.parents or own == _ROOT / "memory" else own.parent
+
+
+def group_of(pid: int | str) -> Path:
+    """The memory cgroup that a process is in. Raises `StackError` where there is none."""
+    lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+    for _, controllers, path in lines:
         if "memory" in controllers.split(","):
             return _ROOT / "memory" / path.lstrip("/")
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        number, _, path = line.split(":", 2)
+    for number, _, path in lines:
         if number == "0" and (_ROOT / "cgroup.controllers").exists():
-            own = _ROOT / path.lstrip("/")
-            return (
-                own if own == _ROOT else own.parent
-            )  # a v2 group with processes in it can have no controlled children
+            return _ROOT / path.lstrip("/")
     raise StackError("no memory limit is possible on this system: no memory cgroup is mounted", where=str(_ROOT))
 
 

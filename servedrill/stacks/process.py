@@ -12,12 +12,9 @@ import os
 import re
 import secrets
 import shutil
-import signal
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,18 +26,19 @@ from servedrill.clock import wait_for
 from servedrill.errors import NotInTime, StackError
 from servedrill.proc import ProcessId, children, identify
 from servedrill.stacks import commands, memory_group
-from servedrill.stacks.commands import Command
+from servedrill.stacks.commands import Command, Container
 from servedrill.stacks.embedded import OnUndo
 from servedrill.stacks.file import StackFile
+from servedrill.stacks.first_answer import require_answer
+from servedrill.stacks.keeper import Keeper, package_path
+from servedrill.stacks.logs import read_log, tail
 from servedrill.stacks.ports import free_ports, require_free
 from servedrill.stacks.protocols import Entry, Part, Promises, Replica
 from servedrill.stacks.proxies import Hop, Proxies
+from servedrill.stacks.rolling import Replaceable, RollingReplacement
 from servedrill.stacks.supervisor import Plan, Planned, Restart
 
 _DNS = "dns"
-_SERVES_WITHIN_S = 30.0
-_ERROR = re.compile(r"error|exception|refused|denied|cannot|failed|not found|no such", re.IGNORECASE)
-_NOISE = re.compile(r"See root cause above|Traceback \(most recent call last\)|^\s*\^*\s*$|^\s+(File|raise|return) ")
 
 
 class ProcessStack:
@@ -65,9 +63,11 @@ class ProcessStack:
         self.promises: Promises = file.promises
         self.lacks = _lacks(file)
         self._file, self._folder = file, folder.absolute()
+        self._commands: Sequence[Command] = [*file.process, *file.container]
         self._on_undo, self._limit_memory = on_undo, limit_memory
         self._logs = self._folder / "logs"
-        self._supervisor: subprocess.Popen[bytes] | None = None
+        self._keepers: dict[str, Keeper] = {}
+        """Process -> who keeps it."""
         self._http = httpx.Client(timeout=5, trust_env=False)
         self._proxies = Proxies(file.proxy, logs=self._logs, seed=seed, on_undo=on_undo)
         self._covered = file.proxy.selected(file.hop_groups(), where=file.path)
@@ -75,9 +75,7 @@ class ProcessStack:
         self._hops: dict[str, str] = {}
         self._groups: dict[str, Path] = {}
         self._replicas: list[Replica] = []
-        self._rollouts: list[dict[str, Any]] = []
-        self._rollout_threads: list[threading.Thread] = []
-        self._over = threading.Event()
+        self._rolling: RollingReplacement | None = None
 
     # ---- up and down
 
@@ -95,72 +93,61 @@ class ProcessStack:
                 hop=c.name if c.name in self._covered else "",
                 metrics=self._filled(c.metrics, c),
             )
-            for c in self._file.process
+            for c in self._commands
             if c.role != "other"
         ]
-        planned = [self._planned(command, self.promises.version) for command in self._file.process]
+        planned = [self._planned(command, self.promises.version) for command in self._commands]
         (self._folder / "stack.json").write_bytes(msgspec.json.format(msgspec.json.encode(self._file), indent=1))
+        self._write_files()
         if self._covered or self._file.proxy.hop:
             self._proxies.start(port=free_ports(1)[0])
             self._proxies.make(self._proxied_hops())
-        self._start_supervisor([*self._own(), *planned])
+        self._begin_keepers([*self._own(), *planned])
         self._start_in_order()
         if self._file.dns is not None:
-            self._start(_DNS)
-            self._wait_ours("the DNS name to have every gateway", _DNS, self._name_complete)
-        self._serve_once()
+            self._keepers[_DNS].start(_DNS)
+            self._wait_for_name()
+        self._require_answer()
         self._probe_powers()
 
     def down(self) -> None:
         """End every process and remove what was made; nothing to do a second time."""
         try:
-            self._end_processes()
+            if self._rolling is not None:
+                self._rolling.stop()
+            for keeper in set(self._keepers.values()):
+                keeper.end()
+            for group in self._groups.values():
+                wait_for(partial(memory_group.is_empty, group), what=f"{group} to be empty", within_s=10)
+                group.rmdir()
+            self._groups.clear()
         finally:
             self._http.close()
             self._proxies.close()
-
-    def _end_processes(self) -> None:
-        self._over.set()
-        for thread in self._rollout_threads:
-            thread.join(timeout=10)
-        if self._supervisor is not None:
-            identities = [one for pid in _family(self._supervisor.pid) if (one := identify(pid)) is not None]
-            assert self._supervisor.stdin is not None
-            self._supervisor.stdin.close()
-            try:
-                self._supervisor.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self._supervisor.kill()
-                self._supervisor.wait()
-            for one in identities:
-                if one.alive:
-                    os.kill(one.pid, signal.SIGKILL)
-            wait_for(
-                lambda: not any(one.alive for one in identities),
-                what=f"the processes of {self.name} to end",
-                within_s=15,
-            )
-            self._supervisor = None
-        for group in self._groups.values():
-            wait_for(partial(memory_group.is_empty, group), what=f"{group} to be empty", within_s=10)
-            group.rmdir()
-        self._groups.clear()
 
     # ---- what it is made of
 
     def _take_ports(self) -> None:
         """A port for every process and every name that a command mentions."""
-        for command in self._file.process:
+        for command in self._commands:
             if command.port:
-                self._ports[command.name] = require_free(
-                    command.port, where=f"{self._file.path}: process {command.name!r}"
-                )
-        self._control, self._name_port = free_ports(2)
-        for command in self._file.process:
+                where = f"{self._file.path}: process {command.name!r}"
+                runs = isinstance(command, Container) and command.existing
+                self._ports[command.name] = command.port if runs else require_free(command.port, where=where)
+        self._name_port = free_ports(1)[0]
+        for command in self._commands:
             if command.name in self._covered:
-                host = command.published or "127.0.0.1"
+                host = command.published or self._hop_host(command)
                 shared = command.published and self._file.dns is not None
                 self._hops[command.name] = f"{host}:{self._name_port if shared else free_ports(1)[0]}"
+
+    def _hop_host(self, command: Command) -> str:
+        """The address that the proxy in front of a process listens on, where the file names none."""
+        return "127.0.0.1"
+
+    def _reached_at(self, name: str) -> str:
+        """``host:port`` of a process for the others, where it has no proxy."""
+        return f"127.0.0.1:{self._port(name)}"
 
     def _port(self, name: str) -> int:
         if name not in self._ports:
@@ -169,7 +156,7 @@ class ProcessStack:
 
     def _make_groups(self) -> None:
         run = secrets.token_hex(4)
-        for command in self._file.process:
+        for command in self._commands:
             if command.role == "engine":
                 group = memory_group.make(f"servedrill-{run}-{command.name}")
                 self._groups[command.name] = group
@@ -179,10 +166,10 @@ class ProcessStack:
         where = f"{self._file.path}: process {command.name!r}"
 
         def hop(name: str) -> str:
-            known = [c.name for c in self._file.process if c.role != "other"]
+            known = [c.name for c in self._commands if c.role != "other"]
             if name not in known:
                 raise StackError(f"no engine or gateway {name!r}", where=where, expected=", ".join(known))
-            return self._hops.get(name, f"127.0.0.1:{self._port(name)}")
+            return self._hops.get(name) or self._reached_at(name)
 
         values: dict[str, str | Callable[[str], str]] = {
             "port": lambda name: str(self._port(name or command.name)),
@@ -196,6 +183,13 @@ class ProcessStack:
             "env": lambda name: commands.environment_variable(name, where=where),
         }
         return commands.fill(text, values, where=where)
+
+    def _write_files(self) -> None:
+        """The configuration files that the stack file has in it, below the drill's folder."""
+        for file in self._file.file:
+            path = self._folder / file.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self._filled(file.text, Command(name="file", command=[])))
 
     def _planned(self, command: Command, version: str) -> Planned:
         argv = [self._filled(part, command, version) for part in command.command]
@@ -229,7 +223,7 @@ class ProcessStack:
                 name=_DNS,
                 role="other",
                 command=[sys.executable, "-m", "servedrill.refstack", "--config", str(config), "dns"],
-                env={"PYTHONPATH": _package_path()},
+                env={"PYTHONPATH": package_path()},
                 folder=str(self._folder),
                 log=str(self._logs / f"{_DNS}.log"),
                 restart=Restart(policy="never"),
@@ -243,11 +237,11 @@ class ProcessStack:
             "engines": [],
             "gateways": [
                 {"name": c.name, "host": "127.0.0.1", "port": self._port(c.name), "published_at": c.published}
-                for c in self._file.process
+                for c in self._commands
                 if c.role == "gateway"
             ],
             "models": [{"version": "v1"}],  # the server of names asks for one, and does nothing with it
-            "control_port": self._control,
+            "control_port": 0,
             "alerts_port": 0,
             "dns_port": self._port(_DNS),
             "name": given.name,
@@ -261,7 +255,7 @@ class ProcessStack:
 
     def _proxied_hops(self) -> list[Hop]:
         """Taps at some engines would make tries look fewer than they were, so all have one or none."""
-        engines = {command.name for command in self._file.process if command.role == "engine"}
+        engines = {command.name for command in self._commands if command.role == "engine"}
         tapped = engines if engines <= self._covered else set()
         return [
             Hop(name=name, listen=listen, upstream=f"127.0.0.1:{self._port(name)}", tap=name in tapped)
@@ -270,28 +264,22 @@ class ProcessStack:
 
     # ---- starting
 
-    def _start_supervisor(self, planned: list[Planned]) -> None:
-        with (self._logs / "supervisor.log").open("ab") as log:
-            self._supervisor = subprocess.Popen(
-                [sys.executable, "-m", "servedrill.stacks.supervisor"],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env=os.environ | {"PYTHONPATH": _package_path()},
-            )
-        self._on_undo.process(self._supervisor.pid)
-        assert self._supervisor.stdin is not None
-        self._supervisor.stdin.write(msgspec.json.encode(Plan(control_port=self._control, processes=planned)) + b"\n")
-        self._supervisor.stdin.flush()
-        self._wait_ours("the supervisor", "supervisor", lambda: self._answers(self.processes_url()))
+    def _begin_keepers(self, planned: list[Planned]) -> None:
+        keeper = self._keeper("servedrill.stacks.supervisor", log="supervisor")
+        keeper.plan(Plan(control_port=self._port("supervisor"), processes=planned))
+        self._keepers = dict.fromkeys([one.name for one in planned], keeper)
 
-    def _start(self, name: str) -> None:
-        self._http.post(f"{self._api()}/processes/{name}/start").raise_for_status()
+    def _keeper(self, module: str, *, log: str, ends_within_s: float = 5.0) -> Keeper:
+        """On record before it keeps anything."""
+        keeper = Keeper(
+            module, control_port=self._port(log), log=self._logs / f"{log}.log", ends_within_s=ends_within_s
+        )
+        self._on_undo.process(keeper.begin())
+        return keeper
 
     def _start_in_order(self) -> None:
         """Start each as soon as those before it are ready, and wait for all of them."""
-        waiting = {command.name: command for command in self._file.process}
+        waiting = {command.name: command for command in self._commands}
         started: dict[str, float] = {}
         ready: set[str] = set()
         answers: dict[str, str] = {}
@@ -299,15 +287,15 @@ class ProcessStack:
             for name, command in list(waiting.items()):
                 if name not in started:
                     if ready.issuperset(command.after):
-                        self._start(name)
+                        self._keepers[name].start(name)
                         started[name] = time.monotonic()
                     continue
-                view = self._view(name)
+                view = self._keepers[name].view(name)
                 if view["last_exit"] and command.role != "other":
                     raise StackError(
                         f"{name} ended before it was ready: {view['last_exit']}",
                         where=self._file.path,
-                        hint=self._tail(name),
+                        hint=tail(self._logs / f"{name}.log"),
                     )
                 if self._is_ready(command, answers):
                     ready.add(name)
@@ -317,7 +305,7 @@ class ProcessStack:
                         f"{name} not ready after {command.ready.within_s:g} s: {answers.get(name, 'no answer')}",
                         where=self._file.path,
                         expected=f"200 from {command.ready.path or 'its log'}",
-                        hint=self._tail(name),
+                        hint=tail(self._logs / f"{name}.log"),
                     )
             time.sleep(0.05)
 
@@ -325,7 +313,7 @@ class ProcessStack:
         ready = command.ready
         if ready is None:
             return True
-        if ready.log and not re.search(ready.log, self._log(command.name)):
+        if ready.log and not re.search(ready.log, read_log(self._logs / f"{command.name}.log")):
             answers[command.name] = f"its log has not shown {ready.log!r}"
             return False
         if not ready.path:
@@ -338,54 +326,16 @@ class ProcessStack:
         answers[command.name] = f"{ready.path} answered {status}"
         return status == 200
 
-    def _serve_once(self) -> None:
-        """One token through the front door: what is wrong with the model's name or the key is said now and not by every request of a drill."""
-        door, key = self._door(), self._file.api_key_env
-        headers = {}
-        if key:
-            headers["authorization"] = f"Bearer {commands.environment_variable(key, where=self._file.path)}"
-        body = {"model": self.promises.model, "prompt": "hello", "max_tokens": 1, "temperature": 0}
-        seen = "no answer"
-
-        def served() -> bool:
-            nonlocal seen
-            try:
-                response = self._http.post(f"{door}/v1/completions", json=body, headers=headers, timeout=20)
-            except httpx.HTTPError as error:
-                seen = type(error).__name__
-                return False
-            seen = f"{response.status_code} {response.text[:300]}"
-            if response.status_code in (401, 403):
-                raise StackError(
-                    f"the key was refused: {seen}",
-                    where=self._file.path,
-                    expected="a key that the stack takes",
-                    hint=f"it comes from {key}" if key else 'name its environment variable: api_key_env = "..."',
-                )
-            if response.status_code == 404:
-                raise StackError(
-                    f"no model {self.promises.model!r}: {seen}",
-                    where=f"{self._file.path}: promises.model",
-                    expected=f"one of {self._models(door, headers)}",
-                )
-            return response.status_code == 200
-
-        try:
-            wait_for(served, what="a first answer", within_s=_SERVES_WITHIN_S, every_s=0.2)
-        except NotInTime as error:
-            names = [c.name for c in self._file.process if c.role == "gateway"] or [self._replicas[0].name]
-            raise StackError(
-                f"no answer through {door} within {error.waited_s:.0f} s: {seen}",
-                where=self._file.path,
-                hint=self._tail(names[0]),
-            ) from error
-
-    def _models(self, door: str, headers: dict[str, str]) -> str:
-        try:
-            models = self._http.get(f"{door}/v1/models", headers=headers).json()["data"]
-            return ", ".join(str(model["id"]) for model in models)
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
-            return "those that /v1/models lists"
+    def _require_answer(self) -> None:
+        first = next((c.name for c in self._commands if c.role == "gateway"), self._replicas[0].name)
+        require_answer(
+            self._http,
+            self._door(),
+            model=self.promises.model,
+            api_key_env=self._file.api_key_env,
+            where=self._file.path,
+            hint=lambda: tail(self._logs / f"{first}.log"),
+        )
 
     def _probe_powers(self) -> None:
         engine = next(replica for replica in self._replicas if replica.role == "engine")
@@ -395,11 +345,11 @@ class ProcessStack:
             if status in (404, 405, 501):
                 self.lacks[power] = f"{engine.name} has no {path} ({status})"
 
-    def _wait_ours(self, what: str, log: str, condition: Callable[[], bool]) -> None:
+    def _wait_for_name(self) -> None:
         try:
-            wait_for(condition, what=what, within_s=15)
+            wait_for(self._name_complete, what="the DNS name to have every gateway", within_s=15)
         except NotInTime as error:
-            raise StackError(f"{what} did not get ready within {error.waited_s:.0f} s", hint=self._tail(log)) from error
+            raise StackError(str(error), hint=tail(self._logs / f"{_DNS}.log")) from error
 
     def _name_complete(self) -> bool:
         try:
@@ -407,23 +357,6 @@ class ProcessStack:
         except (httpx.HTTPError, ValueError):
             return False
         return set(answers) == set(self.addresses().values())
-
-    def _answers(self, url: str) -> bool:
-        try:
-            return self._http.get(url, timeout=1).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    def _log(self, name: str) -> str:
-        path = self._logs / f"{name}.log"
-        return path.read_text(errors="replace") if path.exists() else ""
-
-    def _tail(self, name: str) -> str:
-        """The last lines of a log that look like a reason, else its last one."""
-        lines = [line.strip() for line in self._log(name).splitlines() if line.strip() and not _NOISE.search(line)]
-        telling = [line for line in lines if _ERROR.search(line)][-2:] or lines[-1:]
-        told = " | ".join(line[-300:] for line in dict.fromkeys(telling)) or "(empty)"
-        return f"the end of {self._logs / f'{name}.log'}: {told}"
 
     # ---- what it is
 
@@ -445,15 +378,15 @@ class ProcessStack:
     # ---- what can be done to it
 
     def process(self, replica: str, part: Part = "server") -> ProcessId | None:
-        pid = self._view(replica)["pid"]
+        pid = self._keeper_of(replica).view(replica)["pid"]
         if pid is None:
             return None
         if part == "server":
             return identify(pid)
-        pattern = next(command.core for command in self._file.process if command.name == replica)
+        pattern = next(command.core for command in self._commands if command.name == replica)
         if not pattern:
             return None
-        for below in _family(pid)[1:]:
+        for below in _below(pid):
             try:
                 line = Path(f"/proc/{below}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except (FileNotFoundError, ProcessLookupError):
@@ -468,24 +401,16 @@ class ProcessStack:
             raise LookupError(f"{replica} has no running {part}")
         os.kill(identity.pid, number)
 
+    def _keeper_of(self, name: str) -> Keeper:
+        if name not in self._keepers:
+            raise LookupError(f"no process {name!r}")
+        return self._keepers[name]
+
     def restart(self, replica: str) -> None:
-        self._http.post(f"{self._api()}/processes/{replica}/restart").raise_for_status()
+        self._keeper_of(replica).restart(replica)
 
     def starts(self, replica: str) -> int:
-        return int(self._view(replica)["starts"])
-
-    def _api(self) -> str:
-        return f"http://127.0.0.1:{self._control}"
-
-    def processes_url(self) -> str:
-        """Where the supervisor lists its processes."""
-        return f"{self._api()}/processes"
-
-    def _view(self, name: str) -> dict[str, Any]:
-        for view in self._http.get(self.processes_url()).json():
-            if view["name"] == name:
-                return dict(view)
-        raise LookupError(f"no process {name!r}")
+        return int(self._keeper_of(replica).view(replica)["starts"])
 
     def proxy_api(self) -> str:
         return self._proxies.address
@@ -502,11 +427,14 @@ class ProcessStack:
             raise StackError(f"{replica} has no memory group", where=self.name)
         return str(self._groups[replica])
 
+    def oom_kills(self, replica: str) -> int:
+        return memory_group.oom_kills(self._groups[replica])
+
     def records_api(self) -> str:
         return f"127.0.0.1:{self._port(_DNS)}"
 
     def addresses(self) -> dict[str, str]:
-        return {c.name: c.published for c in self._file.process if c.role == "gateway" and c.published}
+        return {c.name: c.published for c in self._commands if c.role == "gateway" and c.published}
 
     def alerts_url(self) -> str:
         return commands.fill(self._file.alerts, {"port": lambda name: str(self._port(name))}, where=self._file.path)
@@ -517,67 +445,34 @@ class ProcessStack:
     def adapter_routes(self) -> bool:
         return "Adaptable" not in self.lacks
 
-    # ---- rolling replacement
+    def control_urls(self) -> list[str]:
+        """Where its supervisors list, start and restart what they keep."""
+        return [keeper.url for keeper in dict.fromkeys(self._keepers.values())]
+
+    def processes(self) -> list[dict[str, Any]]:
+        return [view for keeper in dict.fromkeys(self._keepers.values()) for view in keeper.views()]
 
     def start_rollout(self, candidate: str) -> int:
         """One engine after the other is ended gracefully and started with the candidate, on to the next when it is ready, all back when it is not."""
-        self._rollouts.append({"candidate": candidate, "state": "running", "reason": "", "steps": []})
-        thread = threading.Thread(
-            target=self._roll, args=(self._rollouts[-1], candidate), name=f"rollout-{candidate}", daemon=True
-        )
-        self._rollout_threads.append(thread)
-        thread.start()
-        return len(self._rollouts) - 1
+        if self._rolling is None:
+            engines = [command for command in self._commands if command.role == "engine"]
+            self._rolling = RollingReplacement(
+                self._keepers[engines[0].name], [self._replaceable(e) for e in engines], serves=self.promises.version
+            )
+        return self._rolling.start(candidate)
 
     def rollout(self, number: int) -> dict[str, Any]:
-        return dict(self._rollouts[number])
+        assert self._rolling is not None
+        return self._rolling.view(number)
 
-    def _roll(self, rollout: dict[str, Any], candidate: str) -> None:
-        http = httpx.Client(timeout=5, trust_env=False)
-        before = self._rollouts[-2]["serves"] if len(self._rollouts) > 1 else self.promises.version
-        rollout["serves"] = before
-        done: list[Command] = []
-        try:
-            for engine in (command for command in self._file.process if command.role == "engine"):
-                done.append(engine)
-                problem = self._replace(http, engine, candidate)
-                rollout["steps"].append(f"{engine.name}: {problem or f'serves {candidate}'}")
-                if problem:
-                    for changed in reversed(done):
-                        trouble = self._replace(http, changed, before)
-                        rollout["steps"].append(f"{changed.name}: {trouble or f'serves {before} again'}")
-                        if trouble:
-                            rollout.update(state="broken", reason=trouble)
-                            return
-                    rollout.update(state="rolled_back", reason=f"load: {problem}")
-                    return
-            rollout.update(state="promoted", serves=candidate)
-        except (httpx.HTTPError, StackError, OSError) as error:
-            rollout.update(state="broken", reason=f"{type(error).__name__}: {error}")
-        finally:
-            http.close()
-
-    def _replace(self, http: httpx.Client, engine: Command, version: str) -> str:
-        """Start the engine again with another version; what went wrong, empty when it is ready."""
-        api = f"{self._api()}/processes/{engine.name}"
-        view = http.put(api, content=msgspec.json.encode(self._planned(engine, version))).json()
-        starts = view["starts"] + 1
-        http.post(f"{api}/restart").raise_for_status()
+    def _replaceable(self, engine: Command) -> Replaceable:
         assert engine.ready is not None
-        until = time.monotonic() + engine.ready.within_s
-        while not self._over.wait(0.1):
-            view = next(v for v in http.get(self.processes_url()).json() if v["name"] == engine.name)
-            if view["starts"] > starts or (view["starts"] == starts and view["pid"] is None):
-                return f"it ended ({view['last_exit']})"
-            if view["starts"] == starts:
-                try:
-                    if http.get(f"http://127.0.0.1:{self._port(engine.name)}{engine.ready.path}").status_code == 200:
-                        return ""
-                except httpx.HTTPError:
-                    pass
-            if time.monotonic() > until:
-                return f"not ready after {engine.ready.within_s:g} s"
-        return "the stack was ended"
+        return Replaceable(
+            name=engine.name,
+            planned=partial(self._planned, engine),
+            ready_url=f"http://127.0.0.1:{self._port(engine.name)}{engine.ready.path}",
+            within_s=engine.ready.within_s,
+        )
 
 
 def _lacks(file: StackFile) -> dict[str, str]:
@@ -594,16 +489,9 @@ def _lacks(file: StackFile) -> dict[str, str]:
     return lacks
 
 
-def _package_path() -> str:
-    """This very package first on the path, whatever folder a process runs in."""
-    root = str(Path(__file__).resolve().parents[2])
-    return os.pathsep.join([root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
-
-
-def _family(pid: int) -> list[int]:
-    """A process and all below it."""
-    family, at = [pid], 0
-    while at < len(family):
-        family += children(family[at])
-        at += 1
-    return family
+def _below(pid: int) -> list[int]:
+    """All below a process."""
+    found = children(pid)
+    for child in found:
+        found += children(child)
+    return found

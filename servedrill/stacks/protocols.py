@@ -12,7 +12,6 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import msgspec
 
 from servedrill.errors import UsageError
-from servedrill.proc import ProcessId
 
 Part = Literal["server", "core"]
 
@@ -50,8 +49,9 @@ class Promises(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     version: str = ""
     engine_model: str = ""
     """What engines call the model when they are asked directly; empty: ``version``, as on the embedded stack."""
-    oracle: Literal["formula", "recorded"] = "formula"
-    """How right answers are known: by the embedded model's formula, or recorded from the stack itself while nothing is broken."""
+    oracle: Literal["formula", "recorded", "frames"] = "formula"
+    """How right answers are known: by the embedded model's formula, or recorded from the stack itself while nothing is broken. ``frames``: not at
+    all, only the frame around the words is checked, as where the same greedy request is not always answered in the same words."""
     pace: float = 1.0
     """How much slower drills go about it: traffic comes at 1/pace of its rate and undisturbed phases last pace times as long, so that every count is the same."""
     resumes_streams: bool = True
@@ -125,12 +125,34 @@ class Stack(Protocol):
         """Where load is sent."""
 
 
+class Identity(Protocol):
+    """One life of a replica: `servedrill.proc.ProcessId`, or what stands for it."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def start_ticks(self) -> int: ...
+    @property
+    def alive(self) -> bool: ...
+
+
+@runtime_checkable
+class Scrapable(Protocol):
+    """Its replicas have metrics that can be read."""
+
+    def replicas(self) -> list[Replica]:
+        """As `Stack.replicas`; not empty."""
+
+
 @runtime_checkable
 class Signallable(Protocol):
     """Its replicas are processes that can be signalled."""
 
-    def process(self, replica: str, part: Part = "server") -> ProcessId | None:
+    def process(self, replica: str, part: Part = "server") -> Identity | None:
         """The running process; None while there is none. ``core`` is the child that computes."""
+
+    def processes(self) -> list[dict[str, Any]]:
+        """``name``, ``role``, ``pid`` (None while there is none), ``starts``, ``last_exit`` of everything that runs."""
 
     def signal(self, replica: str, number: int, part: Part = "server") -> None:
         """Send a signal. Raises `LookupError` when the process is not there."""
@@ -163,7 +185,24 @@ class MemoryLimited(Protocol):
     """Replicas live in memory cgroups whose limit can be set."""
 
     def memory_group(self, replica: str) -> str:
-        """The cgroup's directory. Raises `UsageError` where the system allows none."""
+        """The directory of the cgroup that it is in now. Raises `UsageError` where the system allows none."""
+
+    def oom_kills(self, replica: str) -> int:
+        """How often the kernel has killed in it for want of memory, as whoever looks after it says."""
+
+
+@runtime_checkable
+class Containerised(Protocol):
+    """Its replicas are containers of a Docker Engine on this machine."""
+
+    def docker_socket(self) -> str:
+        """The path of the engine's socket."""
+
+    def container(self, replica: str) -> str:
+        """The id of the container that runs it now. Raises `LookupError` where none does."""
+
+    def network(self, replica: str) -> str:
+        """The name of the network that it is reached on."""
 
 
 @runtime_checkable
@@ -216,25 +255,30 @@ def lacking(stack: Any, capability: str) -> str:
     """Why the stack lacks what a drill needs; empty where it has it.
 
     A capability is the name of a protocol. ``Proxied`` means a proxy at every gateway and engine, ``Proxied:engines`` and
-    ``Proxied:gateways`` at all of these, ``Proxied:NAME`` at that hop.
+    ``Proxied:gateways`` at all of these, ``Proxied:NAME`` at that hop; ``Scrapable:engines`` and ``Scrapable:gateways`` that there are any, ``Signallable:core`` that engines have a core
+    apart from their server.
     """
-    name, _, hop = capability.partition(":")
+    name, _, part = capability.partition(":")
     protocol: Any = globals().get(name)
-    if not getattr(protocol, "_is_protocol", False) or (hop and name != "Proxied"):
+    if not getattr(protocol, "_is_protocol", False) or (part and name not in ("Proxied", "Scrapable", "Signallable")):
         raise UsageError(
             f"no capability {capability!r}", where="needs", expected="a protocol of servedrill.stacks.protocols"
         )
     if reason := known_to_lack(stack, name):
         return reason
+    groups = {f"{role}s": [r.name for r in stack.replicas() if r.role == role] for role in ("gateway", "engine")}
+    if name == "Scrapable" and part and not groups[part]:
+        return f"no metrics of the {part} of stack {stack.name!r} can be read"
+    if name == "Signallable" and part and any(stack.process(engine, part) is None for engine in groups["engines"]):
+        return f"engines of stack {stack.name!r} have no {part} apart from their server"
     if name != "Proxied":
         return ""
     hops = stack.hops()
-    groups = {f"{role}s": [r.name for r in stack.replicas() if r.role == role] for role in ("gateway", "engine")}
-    wanted = groups.get(hop, [hop]) if hop else [name for names in groups.values() for name in names]
+    wanted = groups.get(part, [part]) if part else [name for names in groups.values() for name in names]
     without = [name for name in wanted if name not in hops]
-    if hops and not without:
+    if wanted and hops and not without:
         return ""
-    return f"stack {stack.name!r} has no proxy at {', '.join(without) or 'any hop'}; the `proxy` table of its file says where it has one"
+    return f"stack {stack.name!r} has no proxy at {', '.join(without) or part or 'any hop'}; its file says where it has one"
 
 
 def known_to_lack(stack: Any, capability: str) -> str:

@@ -19,6 +19,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -81,7 +82,7 @@ class Kept:
     async def keep(self) -> None:
         """Until the policy says never again."""
         while True:
-            status = await self._live()
+            status = await self.live()
             now = time.monotonic()
             self.exits = [at for at in self.exits if now - at < 60] + [now]
             print(f"{self.planned.name} ended: {self.last_exit}", flush=True)
@@ -93,7 +94,7 @@ class Kept:
                 return
             await asyncio.sleep(delay_s)
 
-    async def _live(self) -> int:
+    async def live(self) -> int:
         """One life; returns its exit status, as `subprocess` has it, when nothing of its process group is left."""
         planned = self.planned
         with Path(planned.log).open("ab") as log:  # noqa: ASYNC230  # a local file, once a life
@@ -115,6 +116,14 @@ class Kept:
         while not _group_gone(group) and time.monotonic() < until:
             await asyncio.sleep(0.02)
         return status
+
+    async def end_gracefully(self) -> None:
+        """SIGTERM; `keep` goes on when it has ended."""
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGTERM)
+
+    def end(self) -> None:
+        """Nothing of it is left afterwards."""
 
     def view(self) -> dict[str, object]:
         return {
@@ -157,8 +166,9 @@ def _group_gone(group: int) -> bool:
 class Supervisor:
     """The control API."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.kept = {planned.name: Kept(planned) for planned in plan.processes}
+    def __init__(self, kept: Iterable[Kept], planned: type[Planned] = Planned) -> None:
+        self.kept = {one.planned.name: one for one in kept}
+        self._planned = planned
 
     async def processes(self, http: web.Request) -> web.Response:
         return web.json_response([kept.view() for kept in self.kept.values()])
@@ -173,14 +183,14 @@ class Supervisor:
         kept = self._named(http)
         if kept.pid is not None:
             kept.asked_to_restart = True
-            os.kill(kept.pid, signal.SIGTERM)
+            await kept.end_gracefully()
         elif kept.task is None or kept.task.done():
             kept.task = asyncio.create_task(kept.keep())
         return web.json_response(kept.view())
 
     async def change(self, http: web.Request) -> web.Response:
         kept = self._named(http)
-        kept.planned = msgspec.json.decode(await http.read(), type=Planned)
+        kept.planned = msgspec.json.decode(await http.read(), type=self._planned)
         return web.json_response(kept.view())
 
     def _named(self, http: web.Request) -> Kept:
@@ -210,40 +220,43 @@ class Supervisor:
         for pid in family[1:]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        for kept in self.kept.values():
+            kept.end()
 
 
-async def _serve(plan: Plan) -> None:
+async def serve(supervisor: Supervisor, *, control_port: int) -> None:
+    """Until a signal, or the end of standard input."""
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
     loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 4096) else over.set())
-    supervisor = Supervisor(plan)
     runner = web.AppRunner(supervisor.app(), handle_signals=False, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", plan.control_port, reuse_address=True, shutdown_timeout=0.2).start()
+    await web.TCPSite(runner, "127.0.0.1", control_port, reuse_address=True, shutdown_timeout=0.2).start()
     await over.wait()
     supervisor.end()
 
 
 def main() -> int:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    _step_back()
+    step_back()
     try:
-        asyncio.run(_serve(msgspec.json.decode(_first_line(), type=Plan)))
+        plan = msgspec.json.decode(first_line(), type=Plan)
+        asyncio.run(serve(Supervisor(map(Kept, plan.processes)), control_port=plan.control_port))
     except (OSError, msgspec.MsgspecError) as error:
         print(f"supervisor: {error}", file=sys.stderr)
         return 4
     os._exit(0)
 
 
-def _step_back() -> None:
+def step_back() -> None:
     """Let the load generator's session go first where there are too few cores for both: its lateness would be read as the stack's."""
     with contextlib.suppress(OSError):
         Path("/proc/self/autogroup").write_text("10")
 
 
-def _first_line() -> bytes:
+def first_line() -> bytes:
     """Read from the descriptor itself: a buffer would swallow the end of the pipe."""
     line = b""
     while not line.endswith(b"\n"):

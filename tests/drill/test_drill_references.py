@@ -18,7 +18,7 @@ from servedrill.history.journal import Journal, read_events
 from servedrill.load.arrivals import Burst, Constant, Poisson
 from servedrill.load.lengths import Uniform
 from servedrill.oracle.prompts import expand
-from servedrill.stacks.protocols import Promises, Replica
+from servedrill.stacks.protocols import Entry, Promises, Replica
 
 
 class Parrot:
@@ -57,14 +57,14 @@ class Parrot:
 
         return Handler
 
+    def entry(self) -> Entry:
+        return Entry(base_url="http://127.0.0.1:9")
+
     def replicas(self) -> list[Replica]:
         return [
             Replica(name=f"engine-{n}", role="engine", url=f"http://127.0.0.1:{server.server_port}")
             for n, server in enumerate(self.servers)
         ]
-
-    def entry(self) -> Any:
-        raise AssertionError("references are asked of engines")
 
 
 @pytest.fixture

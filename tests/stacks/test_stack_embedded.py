@@ -156,7 +156,7 @@ def test_a_restart_is_a_graceful_one(stack: EmbeddedStack) -> None:
         what="engine-0 to be back",
         within_s=10,
     )
-    views = httpx.get(stack.processes_url()).json()
+    views = stack.processes()
     assert next(view["last_exit"] for view in views if view["name"] == "engine-0") == "exit 0"
     with pytest.raises(httpx.HTTPStatusError):
         stack.restart("engine-9")

@@ -266,7 +266,7 @@ def test_a_restart_is_a_graceful_one(stack: ProcessStack) -> None:
         what="engine-1 to be back",
         within_s=10,
     )
-    views = httpx.get(stack.processes_url()).json()
+    views = stack.processes()
     assert next(view["last_exit"] for view in views if view["name"] == "engine-1") == "exit status 0"
 
 

@@ -12,6 +12,7 @@ import mmap
 import os
 import select
 import socket
+import stat
 import time
 
 import msgspec
@@ -27,7 +28,7 @@ from servedrill.refstack.policies import Policies
 
 IDLE_TICK_S = 0.25
 LIFE = 0
-"""Standard input: a pipe that ends with the supervisor."""
+"""Standard input: where it is a pipe, it ends with the supervisor. In a container it is none, and the container ends what is in it."""
 
 
 class Core:
@@ -264,7 +265,9 @@ class Core:
         return later + self.read(0.0 if later else timeout_s)
 
     def read(self, timeout_s: float) -> list[m.ToCore]:
-        ends: list[socket.socket | int] = [LIFE] if self.orphan else [self.link, LIFE]
+        ends: list[socket.socket | int] = [LIFE] if stat.S_ISFIFO(os.fstat(LIFE).st_mode) else []
+        if not self.orphan:
+            ends.append(self.link)
         readable, _, _ = select.select(ends, [], [], timeout_s)
         if LIFE in readable and not os.read(LIFE, 1):
             raise SystemExit(0)

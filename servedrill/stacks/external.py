@@ -1,0 +1,193 @@
+"""A stack of URLs that somebody else runs: traffic, what its metrics say, and a fault proxy where its traffic was led through one.
+
+Nothing destructive can be done to it but by hooks that its file gives, and no host is touched that its file does not name.
+"""
+
+from __future__ import annotations
+
+import signal as signals
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from servedrill.errors import StackError
+from servedrill.stacks.embedded import OnUndo
+from servedrill.stacks.file import StackFile
+from servedrill.stacks.first_answer import require_answer
+from servedrill.stacks.hooks import Life, run_hook
+from servedrill.stacks.ports import free_ports
+from servedrill.stacks.protocols import Entry, Part, Promises, Replica
+from servedrill.stacks.proxies import Hop, Proxies
+
+_IDENTITY_EVERY_S = 1.0
+
+
+class ExternalStack:
+    """Somebody's running stack; `up` looks at it and puts proxies where the file wants them, `down` removes those."""
+
+    def __init__(
+        self, file: StackFile, folder: Path, *, defects: list[str], seed: int, on_undo: OnUndo, limit_memory: bool
+    ) -> None:
+        if defects:
+            raise StackError(
+                "defects are for the embedded stack only", where="--defect", expected="no --defect with this stack"
+            )
+        assert file.promises is not None and file.external is not None
+        self.name, self.environment = file.name, file.environment
+        self.promises: Promises = file.promises
+        self.lacks = _lacks(file)
+        self._file, self._folder = file, folder
+        self._http = httpx.Client(timeout=5, trust_env=False)
+        self._proxies = Proxies(file.proxy, logs=folder / "logs", seed=seed, on_undo=on_undo)
+        self._replicas: list[Replica] = []
+        self._identities: dict[str, tuple[float, str]] = {}
+        self._starts: dict[str, list[str]] = {}
+
+    # ---- up and down
+
+    def up(self) -> None:
+        """Raises `StackError` when nothing answers, with another model, or to another key."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / "stack.json").write_bytes(msgspec.json.format(msgspec.json.encode(self._file), indent=1))
+        proxied = [replica for replica in self._file.replica if replica.listen]
+        self._replicas = [
+            Replica(name=r.name, role=r.role, url=r.url.rstrip("/"), hop=r.name if r.listen else "", metrics=r.metrics)
+            for r in self._file.replica
+        ]
+        if proxied or self._file.proxy.hop:
+            self._proxies.start(port=free_ports(1)[0])
+            engines = {r.name for r in self._file.replica if r.role == "engine"}
+            tapped = engines if engines <= {r.name for r in proxied} else set()
+            self._proxies.make(
+                Hop(name=r.name, listen=r.listen, upstream=_address(r.url), tap=r.name in tapped) for r in proxied
+            )
+        require_answer(
+            self._http,
+            self.entry().base_url,
+            model=self.promises.model,
+            api_key_env=self._file.api_key_env,
+            where=self._file.path,
+            hint=lambda: "is it up, and is this its address?",
+        )
+        for replica in self._replicas:
+            self._require_metrics(replica)
+
+    def down(self) -> None:
+        """Remove our proxies; the stack itself is left as it is. Nothing to do a second time."""
+        self._http.close()
+        self._proxies.close()
+
+    def _require_metrics(self, replica: Replica) -> None:
+        try:
+            status: Any = self._http.get(replica.metrics_url).status_code
+        except httpx.HTTPError as error:
+            status = type(error).__name__
+        if status != 200:
+            raise StackError(
+                f"no metrics of {replica.name}: {replica.metrics_url} gave {status}",
+                where=self._file.path,
+                expected="a metrics page for each replica that is named",
+                hint="say where it is (metrics = ...), or leave this replica out",
+            )
+
+    # ---- what it is
+
+    def replicas(self) -> list[Replica]:
+        return self._replicas
+
+    def entry(self) -> Entry:
+        assert self._file.external is not None
+        return Entry(base_url=self._file.external.url.rstrip("/"), api_key_env=self._file.api_key_env)
+
+    def addresses(self) -> dict[str, str]:
+        return {}
+
+    def control_urls(self) -> list[str]:
+        """Nobody's: it is not we who keep it running."""
+        return []
+
+    # ---- what can be done to it
+
+    def process(self, replica: str, part: Part = "server") -> Life | None:
+        if part != "server":
+            return None
+        token = self._identity(replica, fresh=True)
+        return Life(token, partial(self._identity, replica, fresh=True)) if token else None
+
+    def processes(self) -> list[dict[str, Any]]:
+        """Each replica's life as its hook tells it, asked once a second at most."""
+        views = []
+        for replica in self._file.replica if "Signallable" not in self.lacks else []:
+            token = self._identity(replica.name, fresh=False)
+            life = Life(token, str).pid if token else None
+            starts = max(1, len(self._starts.get(replica.name, [])))
+            views.append({"name": replica.name, "role": replica.role, "pid": life, "starts": starts, "last_exit": ""})
+        return views
+
+    def signal(self, replica: str, number: int, part: Part = "server") -> None:
+        if number != signals.SIGKILL or part != "server":
+            raise StackError(f"{replica} can be killed, and no more than that", where=self._file.path)
+        self._run(replica, "kill")
+
+    def restart(self, replica: str) -> None:
+        self._run(replica, "restart")
+
+    def starts(self, replica: str) -> int:
+        self._identity(replica, fresh=True)
+        return len(self._starts.get(replica, []))
+
+    def _run(self, replica: str, hook: str) -> str:
+        hooks = next(r.hooks for r in self._file.replica if r.name == replica)
+        return run_hook(getattr(hooks, hook), what=f"{self._file.path}: {hook} of {replica!r}")
+
+    def _identity(self, replica: str, *, fresh: bool) -> str:
+        """Empty while the replica has none: between two lives a hook may well fail."""
+        asked, token = self._identities.get(replica, (0.0, ""))
+        if fresh or time.monotonic() - asked > _IDENTITY_EVERY_S:
+            try:
+                token = self._run(replica, "identity")
+            except StackError:
+                token = ""
+            self._identities[replica] = time.monotonic(), token
+            if token and token not in self._starts.setdefault(replica, []):
+                self._starts[replica].append(token)
+        return token
+
+    def proxy_api(self) -> str:
+        return self._proxies.address
+
+    def hops(self) -> list[str]:
+        return self._proxies.names
+
+    def hop_address(self, hop: str) -> str:
+        """``host:port`` where a hop is entered."""
+        return self._proxies.listen_of(hop)
+
+    def alerts_url(self) -> str:
+        return self._file.alerts
+
+
+def _lacks(file: StackFile) -> dict[str, str]:
+    """Capabilities that this file does not give, and why."""
+    where = Path(file.path).name or file.name
+    lacks: dict[str, str] = {}
+    unable = [replica.name for replica in file.replica if not replica.hooks.complete]
+    if unable or not file.replica:
+        reason = f"{where}: no hooks kill, restart and identity for {', '.join(unable) or 'anything'}"
+        lacks |= {"Signallable": reason, "Supervised": reason}
+    if not file.replica:
+        lacks["Scrapable"] = f"{where} names no [[replica]] whose metrics could be read"
+    if not file.alerts:
+        lacks["Alerting"] = f"{where} names no alert endpoint (alerts = ...)"
+    return lacks
+
+
+def _address(url: str) -> str:
+    """``host:port`` of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"

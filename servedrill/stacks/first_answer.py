@@ -1,0 +1,71 @@
+"""One token through the front door before a drill begins: what is wrong with the model's name or the key is said now, and not by every request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import httpx
+
+from servedrill.clock import wait_for
+from servedrill.errors import NotInTime, StackError
+from servedrill.stacks.commands import environment_variable
+
+_WITHIN_S = 30.0
+
+
+def require_answer(
+    http: httpx.Client, door: str, *, model: str, api_key_env: str | None, where: str, hint: Callable[[], str]
+) -> None:
+    """Wait for a first answer. Raises `StackError` with what was answered instead, and ``hint()``."""
+    headers = {}
+    if api_key_env:
+        headers["authorization"] = f"Bearer {environment_variable(api_key_env, where=where)}"
+    body = {"model": model, "prompt": "hello", "max_tokens": 1, "temperature": 0}
+    seen = "no answer"
+
+    def served() -> bool:
+        nonlocal seen
+        try:
+            response = http.post(f"{door}/v1/completions", json=body, headers=headers, timeout=20)
+        except httpx.HTTPError as error:
+            seen = type(error).__name__
+            return False
+        seen = f"{response.status_code} {_without_secret(response.text[:300], api_key_env)}"
+        if response.status_code in (401, 403):
+            raise StackError(
+                f"the key was refused: {seen}",
+                where=where,
+                expected="a key that the stack takes",
+                hint=f"it comes from {api_key_env}"
+                if api_key_env
+                else 'name its environment variable: api_key_env = "..."',
+            )
+        if response.status_code == 404:
+            raise StackError(
+                f"no model {model!r}: {seen}",
+                where=f"{where}: promises.model",
+                expected=f"one of {_models(http, door, headers)}",
+            )
+        return response.status_code == 200
+
+    try:
+        wait_for(served, what="a first answer", within_s=_WITHIN_S, every_s=0.2)
+    except NotInTime as error:
+        raise StackError(
+            f"no answer through {door} within {error.waited_s:.0f} s: {seen}", where=where, hint=hint()
+        ) from error
+
+
+def _models(http: httpx.Client, door: str, headers: dict[str, str]) -> str:
+    try:
+        models = http.get(f"{door}/v1/models", headers=headers).json()["data"]
+        return ", ".join(str(model["id"]) for model in models)
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return "those that /v1/models lists"
+
+
+def _without_secret(text: str, api_key_env: str | None) -> str:
+    """Some servers repeat the key that they refuse."""
+    key = os.environ.get(api_key_env, "") if api_key_env else ""
+    return text.replace(key, "***") if key else text

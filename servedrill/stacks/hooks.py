@@ -1,0 +1,72 @@
+"""Commands of a stack file that do to a replica what we cannot do ourselves: ``kill = "kubectl delete pod vllm-0 --grace-period=0 --force"``."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from servedrill.errors import StackError
+
+_WITHIN_S = 60.0
+
+
+class Hooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Each a command line, run without a shell; empty: the stack cannot do that."""
+
+    kill: str = ""
+    """End it at once, as a crash would."""
+    restart: str = ""
+    """Have it end gracefully and start again."""
+    identity: str = ""
+    """Prints what is another text for each life of the replica: a pod's uid, a container's id, a process's start time."""
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.kill and self.restart and self.identity)
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One life of a replica, as its identity hook tells it: the part of `servedrill.proc.ProcessId` that faults rely on."""
+
+    token: str
+    now: Callable[[], str]
+
+    @property
+    def pid(self) -> int:
+        """Stands for the life in a history; no process has a negative one."""
+        return -zlib.crc32(self.token.encode()) - 1
+
+    @property
+    def start_ticks(self) -> int:
+        return 0
+
+    @property
+    def alive(self) -> bool:
+        return self.now() == self.token
+
+
+def run_hook(command: str, *, what: str) -> str:
+    """What the command printed. Raises `StackError` with its last words when it fails."""
+    try:
+        done = subprocess.run(
+            shlex.split(command),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_WITHIN_S,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise StackError(f"no program {error.filename!r}", where=what, expected="one on the PATH") from error
+    except subprocess.TimeoutExpired as error:
+        raise StackError(f"not done after {_WITHIN_S:.0f} s: {command}", where=what) from error
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["(nothing)"]
+        raise StackError(f"exit status {done.returncode}: {said[0]}", where=what, hint=f"it was: {command}")
+    return done.stdout.strip()

@@ -1,0 +1,132 @@
+"""This side of a supervisor program: starts it, hands it its plan, asks it what it keeps, ends it and all below it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from servedrill.clock import wait_for
+from servedrill.errors import NotInTime, StackError
+from servedrill.proc import children, identify
+from servedrill.stacks.supervisor import Planned
+
+_UP_WITHIN_S = 15.0
+
+
+class Keeper:
+    """A program with the control API of `servedrill.stacks.supervisor`, in a session of its own."""
+
+    def __init__(self, module: str, *, control_port: int, log: Path, ends_within_s: float = 5.0) -> None:
+        self._module, self._log, self._ends_within_s = module, log, ends_within_s
+        self._api = f"http://127.0.0.1:{control_port}/processes"
+        self._http = httpx.Client(timeout=10, trust_env=False)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def begin(self) -> int:
+        """Start the program, which waits for its plan; its pid."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", self._module],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=os.environ | {"PYTHONPATH": package_path()},
+            )
+        return self._process.pid
+
+    def plan(self, plan: msgspec.Struct) -> None:
+        """Hand over what is to be kept. Raises `StackError` when the program does not get ready."""
+        assert self._process is not None and self._process.stdin is not None
+        self._process.stdin.write(msgspec.json.encode(plan) + b"\n")
+        self._process.stdin.flush()
+        try:
+            wait_for(self._answers_or_dead, what=self._module, within_s=_UP_WITHIN_S)
+        except NotInTime as error:
+            raise StackError(f"{self._module} not ready after {error.waited_s:.0f} s", hint=self._tail()) from error
+        if self._process.poll() is not None:
+            raise StackError(f"{self._module} did not start", hint=self._tail())
+
+    def _answers_or_dead(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            return True
+        try:
+            return self._http.get(self._api, timeout=1).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def _tail(self) -> str:
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return f"the end of {self._log}: {lines[-1] if lines else '(empty)'}"
+
+    # ---- what it keeps
+
+    @property
+    def url(self) -> str:
+        """Where it lists what it keeps."""
+        return self._api
+
+    def views(self) -> list[dict[str, Any]]:
+        """``name``, ``role``, ``pid``, ``starts``, ``last_exit`` of each."""
+        return list(self._http.get(self._api).json())
+
+    def view(self, name: str) -> dict[str, Any]:
+        """Raises `LookupError` for a name that it does not keep."""
+        for view in self.views():
+            if view["name"] == name:
+                return view
+        raise LookupError(f"no process {name!r}")
+
+    def start(self, name: str) -> None:
+        self._http.post(f"{self._api}/{name}/start").raise_for_status()
+
+    def restart(self, name: str) -> None:
+        self._http.post(f"{self._api}/{name}/restart").raise_for_status()
+
+    def change(self, planned: Planned) -> None:
+        """Another command and environment, from the next start on."""
+        self._http.put(f"{self._api}/{planned.name}", content=msgspec.json.encode(planned)).raise_for_status()
+
+    # ---- the end
+
+    def end(self) -> None:
+        """The end of its input ends it and all that it keeps; what does not is killed. Nothing to do a second time."""
+        if self._process is None:
+            return
+        family = [one for pid in _family(self._process.pid) if (one := identify(pid)) is not None]
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=self._ends_within_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for one in family:
+            if one.alive:
+                os.kill(one.pid, signal.SIGKILL)
+        wait_for(lambda: not any(one.alive for one in family), what=f"what {self._module} kept to end", within_s=15)
+        self._process = None
+        self._http.close()
+
+
+def package_path() -> str:
+    """This very package first on the path, whatever folder a process runs in."""
+    root = str(Path(__file__).resolve().parents[2])
+    return os.pathsep.join([root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all below it."""
+    family, at = [pid], 0
+    while at < len(family):
+        family += children(family[at])
+        at += 1
+    return family
