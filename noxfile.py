@@ -83,6 +83,13 @@ def drills_vllm(session: nox.Session) -> None:
     session.run("pytest", "drills", "--stack", stack, "--slo", slo, *session.posargs)
 
 
+@nox.session(name="drills-docker")
+def drills_docker(session: nox.Session) -> None:
+    """The drills on containers of a Docker Engine that runs on this machine (about 4 minutes)."""
+    session.install("-e", ".")
+    session.run("pytest", "drills", "--stack", "fixtures/data/stacks/docker.toml", *session.posargs)
+
+
 @nox.session
 def defects(session: nox.Session) -> None:
     """Every shipped defect turns its drill red: the catch rate, measured (about 20 minutes)."""
