@@ -65,6 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line("markers", "catches(*incidents): incident ids whose bugs the drill catches")
     config.addinivalue_line("markers", "memory_limit: the drill limits a replica's memory")
+    config.addinivalue_line("markers", "gpu: the drill needs a GPU that NVML can read, else it is skipped")
     session = DrillSession(config)
     config.stash[_session] = session
     config.pluginmanager.register(session, "servedrill-session")
@@ -163,6 +164,8 @@ class DrillSession:
                     where=item.nodeid,
                     expected="the name of a protocol of servedrill.stacks.protocols",
                 )
+        if item.get_closest_marker("gpu"):
+            _require_gpu()
         file = read_stack_file(Path(option("stack")) if option("stack") else None)
         name = item.name.removeprefix("test_")
         objectives = objectives_for(
@@ -341,3 +344,13 @@ class DrillSession:
     def _terminal(self) -> Any:
         """Where pytest itself writes."""
         return self.config.get_terminal_writer()._file
+
+
+def _require_gpu() -> None:
+    """Skip with the reason where there is none."""
+    from servedrill.metrics.nvml import NoGpu, read_gpus
+
+    try:
+        read_gpus()
+    except NoGpu as error:
+        pytest.skip(f"no GPU: {error}")
