@@ -80,14 +80,14 @@ def drills_vllm(session: nox.Session) -> None:
     session.run(str(vllm / "bin/python"), "fixtures/data/models/make.py", str(cache / "models"), external=True)
     session.install("-e", ".")
     stack, slo = "fixtures/data/stacks/vllm.toml", "fixtures/data/slos/shared-cpu.toml"
-    session.run("pytest", "drills", "--stack", stack, "--slo", slo, *session.posargs)
+    session.run("pytest", *(session.posargs or ["drills"]), "--stack", stack, "--slo", slo)
 
 
 @nox.session(name="drills-docker")
 def drills_docker(session: nox.Session) -> None:
     """The drills on containers of a Docker Engine that runs on this machine (about 4 minutes)."""
     session.install("-e", ".")
-    session.run("pytest", "drills", "--stack", "fixtures/data/stacks/docker.toml", *session.posargs)
+    session.run("pytest", *(session.posargs or ["drills"]), "--stack", "fixtures/data/stacks/docker.toml")
 
 
 @nox.session
