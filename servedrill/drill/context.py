@@ -191,7 +191,7 @@ class Drill:
 
         Where no gateway tells, as long as it takes to detect a failure.
         """
-        if not self.gateways:
+        if lacking(self.stack, "Scrapable:gateways"):
             self.hold(self.promises.detect_s)
             return
         self._settles += 1

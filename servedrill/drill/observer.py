@@ -74,7 +74,7 @@ class Observer:
             httpx.AsyncClient(timeout=TIMEOUT_S, limits=httpx.Limits(max_keepalive_connections=40)) as http,
             asyncio.TaskGroup() as tasks,
         ):
-            for replica in self._stack.replicas():
+            for replica in (one for one in self._stack.replicas() if one.scraped):
                 tasks.create_task(self._every(partial(self._sample, http, replica)))
             if isinstance(self._stack, Proxied):
                 for replica in self._stack.replicas():
@@ -84,7 +84,7 @@ class Observer:
                 tasks.create_task(self._every(partial(self._alerts, http)))
             if isinstance(self._stack, Signallable) and not lacking(self._stack, "Signallable"):
                 tasks.create_task(self._every(partial(self._processes, self._stack)))
-            if not self._stack.replicas():  # bare URLs: there is nothing to see
+            if not any(replica.scraped for replica in self._stack.replicas()):  # bare URLs: there is nothing to see
                 tasks.create_task(self._every(_nothing))
 
     async def _every(self, read: Callable[[], Awaitable[None]]) -> None:

@@ -62,7 +62,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     core: str = ""
     """A pattern of the command line of the child that computes: what ``part="core"`` of a fault means."""
     metrics: str = ""
-    """URL of its metrics page, where that is not at /metrics of its own port."""
+    """URL of its metrics page, where that is not at /metrics of its own port; ``none`` where it has none."""
     published: str = ""
     """The address that its proxy listens on, 127.0.0.x: for gateways behind a DNS name."""
 

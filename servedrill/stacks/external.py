@@ -74,7 +74,7 @@ class ExternalStack:
             where=self._file.path,
             hint=lambda: "is it up, and is this its address?",
         )
-        for replica in self._replicas:
+        for replica in (one for one in self._replicas if one.scraped):
             self._require_metrics(replica)
 
     def down(self) -> None:

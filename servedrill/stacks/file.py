@@ -67,7 +67,7 @@ class ExternalReplica(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     role: Literal["engine", "gateway"]
     url: str
     metrics: str = ""
-    """Its metrics page, where that is not ``url`` + /metrics."""
+    """Its metrics page, where that is not ``url`` + /metrics; ``none`` where it has none."""
     listen: str = ""
     """``host:port`` where a fault proxy is to stand in front of it: whoever sends to it has been told to send there."""
     hooks: Hooks = Hooks()

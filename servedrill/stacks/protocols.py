@@ -25,7 +25,11 @@ class Replica:
     url: str
     hop: str = ""
     metrics: str = ""
-    """Its metrics page, where that is not ``url`` + /metrics."""
+    """Its metrics page, where that is not ``url`` + /metrics; ``none``: it has none, nor a /health of its own, and is not looked at."""
+
+    @property
+    def scraped(self) -> bool:
+        return self.metrics != "none"
 
     @property
     def metrics_url(self) -> str:
@@ -267,7 +271,8 @@ def lacking(stack: Any, capability: str) -> str:
     if reason := known_to_lack(stack, name):
         return reason
     groups = {f"{role}s": [r.name for r in stack.replicas() if r.role == role] for role in ("gateway", "engine")}
-    if name == "Scrapable" and part and not groups[part]:
+    scraped = [f"{r.role}s" for r in stack.replicas() if r.scraped]
+    if name == "Scrapable" and part and part not in scraped:
         return f"no metrics of the {part} of stack {stack.name!r} can be read"
     if name == "Signallable" and part and any(stack.process(engine, part) is None for engine in groups["engines"]):
         return f"engines of stack {stack.name!r} have no {part} apart from their server"
