@@ -65,6 +65,14 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def family(pid: int) -> list[int]:
+    """A process, and all below it."""
+    found = [pid]
+    for one in found:
+        found += children(one)
+    return found
+
+
 def count_sockets(pid: int) -> int:
     """Open sockets of a process."""
     count = 0

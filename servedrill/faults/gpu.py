@@ -12,7 +12,7 @@ from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
 from servedrill.faults.undo import EndProcess, Undo
 from servedrill.metrics.nvml import Gpu, read_gpus
-from servedrill.proc import ProcessId, children, identify
+from servedrill.proc import ProcessId, family, identify
 from servedrill.stacks.protocols import Signallable
 
 _MIB = 1 << 20
@@ -62,7 +62,7 @@ class GpuBallast:
         self.target = replica
         self._gpus, self._left_bytes = gpus, left_bytes
         server = stack.process(replica)
-        pids = _family(server.pid) if server is not None else []
+        pids = family(server.pid) if server is not None else []
         found = max(gpus(), key=lambda gpu: gpu.held_by(pids))
         if not found.held_by(pids):
             raise FaultError(f"{replica} holds no GPU memory that NVML tells of")
@@ -115,10 +115,3 @@ class GpuBallast:
 
     def _now(self) -> Gpu:
         return next(gpu for gpu in self._gpus() if gpu.index == self._index)
-
-
-def _family(pid: int) -> list[int]:
-    found = [pid]
-    for one in found:
-        found += children(one)
-    return found

@@ -19,7 +19,7 @@ import msgspec
 
 from servedrill.clock import wait_for
 from servedrill.errors import NotInTime
-from servedrill.proc import ProcessId, children
+from servedrill.proc import ProcessId, family
 
 
 class _Undo(msgspec.Struct, frozen=True, kw_only=True, tag_field="undo"):
@@ -47,11 +47,7 @@ class EndProcess(_Undo, frozen=True, kw_only=True, tag="end_process"):
     def carry_out(self) -> None:
         if not ProcessId(self.pid, self.start_ticks).alive:
             return
-        family, at = [self.pid], 0
-        while at < len(family):
-            family += children(family[at])
-            at += 1
-        for pid in family:
+        for pid in family(self.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 

@@ -20,7 +20,7 @@ import httpx
 
 from servedrill.clock import wait_for
 from servedrill.errors import NotInTime, StackError
-from servedrill.proc import ProcessId, children, identify
+from servedrill.proc import ProcessId, children, family, identify
 from servedrill.stacks import memory_group
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.ports import free_ports, require_free
@@ -106,11 +106,7 @@ class EmbeddedStack:
 
     def _end_processes(self) -> None:
         for process in reversed(self._children.values()):
-            family, at = [process.pid], 0
-            while at < len(family):
-                family += children(family[at])
-                at += 1
-            identities = [identity for pid in family if (identity := identify(pid)) is not None]
+            identities = [identity for pid in family(process.pid) if (identity := identify(pid)) is not None]
             process.kill()
             process.wait()
             wait_for(

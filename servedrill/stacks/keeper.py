@@ -14,7 +14,7 @@ import msgspec
 
 from servedrill.clock import wait_for
 from servedrill.errors import NotInTime, StackError
-from servedrill.proc import children, identify
+from servedrill.proc import family, identify
 from servedrill.stacks.supervisor import Planned
 
 _UP_WITHIN_S = 15.0
@@ -101,7 +101,7 @@ class Keeper:
         """The end of its input ends it and all that it keeps; what does not is killed. Nothing to do a second time."""
         if self._process is None:
             return
-        family = [one for pid in _family(self._process.pid) if (one := identify(pid)) is not None]
+        kept = [one for pid in family(self._process.pid) if (one := identify(pid)) is not None]
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -109,10 +109,10 @@ class Keeper:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for one in family:
+        for one in kept:
             if one.alive:
                 os.kill(one.pid, signal.SIGKILL)
-        wait_for(lambda: not any(one.alive for one in family), what=f"what {self._module} kept to end", within_s=15)
+        wait_for(lambda: not any(one.alive for one in kept), what=f"what {self._module} kept to end", within_s=15)
         self._process = None
         self._http.close()
 
@@ -121,12 +121,3 @@ def package_path() -> str:
     """This very package first on the path, whatever folder a process runs in."""
     root = str(Path(__file__).resolve().parents[2])
     return os.pathsep.join([root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
-
-
-def _family(pid: int) -> list[int]:
-    """A process and all below it."""
-    family, at = [pid], 0
-    while at < len(family):
-        family += children(family[at])
-        at += 1
-    return family

@@ -24,7 +24,7 @@ import msgspec
 
 from servedrill.clock import wait_for
 from servedrill.errors import NotInTime, StackError
-from servedrill.proc import ProcessId, children, identify
+from servedrill.proc import ProcessId, family, identify
 from servedrill.stacks import commands, memory_group
 from servedrill.stacks.commands import Command, Container
 from servedrill.stacks.embedded import OnUndo
@@ -386,7 +386,7 @@ class ProcessStack:
         pattern = next(command.core for command in self._commands if command.name == replica)
         if not pattern:
             return None
-        for below in _below(pid):
+        for below in family(pid)[1:]:
             try:
                 line = Path(f"/proc/{below}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except (FileNotFoundError, ProcessLookupError):
@@ -487,11 +487,3 @@ def _lacks(file: StackFile) -> dict[str, str]:
     if not file.promises.candidates:
         lacks["Swappable"] = f"{where} has no candidates to roll out (promises.candidates)"
     return lacks
-
-
-def _below(pid: int) -> list[int]:
-    """All below a process."""
-    found = children(pid)
-    for child in found:
-        found += children(child)
-    return found

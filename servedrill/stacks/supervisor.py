@@ -213,11 +213,7 @@ class Supervisor:
 
     def end(self) -> None:
         """SIGKILL to everything below; what escaped its process group was adopted, and is below."""
-        family, at = [os.getpid()], 0
-        while at < len(family):
-            family += proc.children(family[at])
-            at += 1
-        for pid in family[1:]:
+        for pid in proc.family(os.getpid())[1:]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for kept in self.kept.values():
