@@ -141,19 +141,21 @@ class BystandersUnaffected(Checker, frozen=True, kw_only=True):
     slack_s: float = 0.25
 
     def __call__(self, history: History) -> Finding:
-        def latencies(window: str) -> list[float]:
+        def latencies(window: str, *, but: str = "") -> list[float]:
             found = []
             for request in history.requests(window):
                 if not request.stream or not request.attempts:
                     continue
                 tries = history.exchanges_of.get(request.attempts[-1].request_id or "", [])
-                if len(tries) == 1 and tries[0].hop != self.replica:
+                if len(tries) == 1 and tries[0].hop != but:
                     found.append(ttft_s(request))
             return found
 
-        before, during = latencies(self.baseline), latencies(self.window)
+        before, during = latencies(self.baseline), latencies(self.window, but=self.replica)
         if len(before) < 10 or len(during) < 10:
-            return self.cannot_say(f"{len(before)} and {len(during)} requests at other engines, at least 10 needed")
+            return self.cannot_say(
+                f"{len(before)} requests before and {len(during)} at other engines, at least 10 needed"
+            )
         was, now = percentile(before, 95), percentile(during, 95)
         limit = was * self.factor + self.slack_s
         return self.says(
