@@ -1,14 +1,41 @@
-"""How long it took to notice, to fail over and to be good again: the three times of a verdict, in seconds."""
+"""How long it took to notice, to fail over and to be good again: the times of a verdict, in seconds.
+
+detect, fail over and recover are of the first fault. The mean time to restore (MTTR) is over all of them:
+
+    restored  from a fault's injection to the end of the last bad half second that is its own; 0 where users noticed nothing
+    bad       a half second in which more than a quarter of the requests that were due in it were not good
+    its own   until another fault is injected after this one was healed; what is going on then stays its own until it ends
+    never     the last half second with a request in it is bad and its own
+    unknown   no evidence that the fault took effect, or no request after it
+
+One fault that users never came back from makes the mean infinite, and one whose time is unknown makes it unknown: it is never the
+mean of those that went well.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
 
 from servedrill.history.events import AlertSeen
-from servedrill.history.history import History
+from servedrill.history.history import FaultSpan, History
 from servedrill.slo.slo import objective_in
 
 _BUCKET_S = 0.5
+_GOOD_RATIO = 0.75
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When users were served well again after one fault."""
+
+    fault: str
+    target: str
+    outcome: Literal["restored", "never", "unknown"]
+    seconds: float | None = None
+    """From the injection; only of ``restored``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +45,21 @@ class Times:
     detect_s: float | None = None
     failover_s: float | None = None
     recover_s: float | None = None
+    restored: tuple[Restored, ...] = ()
+    """Of every fault, in the order of their injection."""
+
+    @property
+    def mttr_s(self) -> float | None:
+        """None too where a fault's time is unknown or has no end; ``restored`` says which."""
+        found = [one.seconds for one in self.restored if one.seconds is not None]
+        return sum(found) / len(found) if found and len(found) == len(self.restored) else None
 
 
 def timeline(history: History) -> Times:
-    """For the first fault of the history.
+    """For the first fault of the history, and the restoration of each.
 
     detect: to the first gateway that ejects a replica, opens a breaker, or the first alert. failover: to the last failure that a user saw while
-    the fault was in place. recover: from the last healing to the end of the last half second in which a quarter of the requests were not good.
+    the fault was in place. recover: from the last healing to the end of the last half second in which more than a quarter of the requests were not good.
     """
     if not history.faults:
         return Times()
@@ -42,19 +77,52 @@ def timeline(history: History) -> Times:
     failures = [
         r.t_int_ns for r in history.requests() if r.failure is not None and start_ns <= r.t_int_ns <= first_end_ns
     ]
+    served = _Served(history)
     recover_s = None
     if healed:
-        buckets: dict[int, list[bool]] = {}
-        objective_of = objective_in(history)
-        for request in history.requests():
-            if request.t_int_ns >= max(healed):
-                buckets.setdefault(int((request.t_int_ns - max(healed)) / 1e9 / _BUCKET_S), []).append(
-                    objective_of(request.cls).good(request)
-                )
-        bad = [index for index, goods in buckets.items() if sum(goods) < 0.75 * len(goods)]
-        recover_s = (max(bad) + 1) * _BUCKET_S if bad else 0.0 if buckets else None
+        buckets = served.since(max(healed))
+        bad = [index for index, well in buckets if not well]
+        recover_s = (bad[-1] + 1) * _BUCKET_S if bad else 0.0 if buckets else None
     return Times(
         detect_s=(min(signs) - start_ns) / 1e9 if signs else None,
         failover_s=(max(failures) - start_ns) / 1e9 if failures else 0.0,
         recover_s=recover_s,
+        restored=tuple(_restored(span, history.faults, served) for span in history.faults),
     )
+
+
+class _Served:
+    """What users got, by the instant at which each request was due."""
+
+    def __init__(self, history: History) -> None:
+        objective_of = objective_in(history)
+        told = sorted((r.t_int_ns, objective_of(r.cls).good(r)) for r in history.requests())
+        self._due = [due for due, _ in told]
+        self._good = [good for _, good in told]
+
+    def since(self, start_ns: int) -> list[tuple[int, bool]]:
+        """Half seconds from an instant on that had requests, by number, and whether users were served well in them."""
+        found: dict[int, list[bool]] = {}
+        for at in range(bisect_left(self._due, start_ns), len(self._due)):
+            found.setdefault(int((self._due[at] - start_ns) / 1e9 / _BUCKET_S), []).append(self._good[at])
+        return [(index, sum(goods) >= _GOOD_RATIO * len(goods)) for index, goods in found.items()]
+
+
+def _restored(span: FaultSpan, faults: list[FaultSpan], served: _Served) -> Restored:
+    def came_to(outcome: Literal["restored", "never", "unknown"], seconds: float | None = None) -> Restored:
+        return Restored(fault=span.injected.fault, target=span.injected.target, outcome=outcome, seconds=seconds)
+
+    halves = served.since(span.start_ns)
+    if span.evidence is None or not span.evidence.took_effect or not halves:
+        return came_to("unknown")
+    next_ns = min(
+        (other.start_ns for other in faults if span.end_ns is not None and other.start_ns > span.end_ns), default=None
+    )
+    seconds, going_on = 0.0, False
+    for index, well in halves:
+        if next_ns is not None and span.start_ns + index * _BUCKET_S * 1e9 >= next_ns and not going_on:
+            break
+        going_on = not well
+        if going_on:
+            seconds = (index + 1) * _BUCKET_S
+    return came_to("never") if going_on else came_to("restored", seconds)

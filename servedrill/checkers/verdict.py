@@ -9,11 +9,12 @@ import msgspec
 from servedrill.checkers.catalogue import ALWAYS
 from servedrill.checkers.checker import Checker, read_checker
 from servedrill.checkers.finding import Answer, Finding
-from servedrill.checkers.timeline import timeline
+from servedrill.checkers.timeline import Restored, timeline
 from servedrill.errors import UsageError
 from servedrill.history.events import DeclaredWeakness, DrillEnded, Expected, ObjectivesGiven, PartSkipped
 from servedrill.history.history import History
 from servedrill.history.journal import read_events
+from servedrill.slo.spending import Spending, spendings
 
 FILE = "verdict.json"
 HISTORY = "history.jsonl"
@@ -39,11 +40,21 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     detect_s: float | None = None
     failover_s: float | None = None
     recover_s: float | None = None
+    mttr_s: float | None = None
+    """Mean time to restore over all faults; absent where one of them was never restored or cannot be timed, see ``restored``."""
+    restored: list[Restored] = []
+    spending: list[Spending] = []
+    """What the drill spent of each SLO's error budget."""
     skipped: list[Skipped] = []
 
     def of(self, answer: Answer) -> list[Finding]:
         """Findings of that answer which count, declared weaknesses left out."""
         return [finding for finding in self.findings if finding.answer is answer and not finding.declared]
+
+    @property
+    def never_restored(self) -> int:
+        """Faults after which users were not served well again."""
+        return sum(one.outcome == "never" for one in self.restored)
 
     @property
     def weaknesses(self) -> list[Finding]:
@@ -87,6 +98,9 @@ def judge(history: History) -> Verdict:
         detect_s=times.detect_s,
         failover_s=times.failover_s,
         recover_s=times.recover_s,
+        mttr_s=times.mttr_s,
+        restored=list(times.restored),
+        spending=spendings(history),
         skipped=[Skipped(part=event.part, reason=event.reason) for event in history.of(PartSkipped)],
     )
 

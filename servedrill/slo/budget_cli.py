@@ -76,8 +76,8 @@ def _budget(given: argparse.Namespace) -> int:
         table.add_row(*_row(budget, by_name[budget.slo]))
     console.print(table)
     for name, drills in spent.items():
-        for drill in sorted(drills, key=lambda one: -one.spend)[:DRILLS_MAX]:
-            if drill.spend:
+        for drill in sorted(drills, key=lambda one: -one.spending.spend)[:DRILLS_MAX]:
+            if drill.spending.spend:
                 console.print(f"{name}: {_said(drill)}", markup=False, soft_wrap=True)
     for budget in budgets:
         if budget.known and budget.is_spent:
@@ -104,12 +104,9 @@ def _row(budget: Budget, slo: Slo) -> tuple[str, ...]:
 
 
 def _said(drill: Spent) -> str:
-    from servedrill.slo.durations import short
+    from servedrill.slo.words import alert_said
 
-    fired = [one for one in drill.alerts if one.fired_s is not None]
-    alerts = [
-        f"{one.alert.severity} ({one.alert.factor:.4g} over {short(one.alert.long_s)} and {short(one.alert.short_s)}) after {one.fired_s:.0f} s"
-        for one in fired
-    ]
+    spent = drill.spending
+    alerts = [f"{alert_said(one.alert)} after {one.fired_s:.0f} s" for one in spent.alerts]
     would = f"would raise: {', '.join(alerts)}" if alerts else "would raise no alert"
-    return f"{drill.drill} spent {drill.spend:.4%} ({drill.bad_ratio:.2%} bad for {drill.seconds:.0f} s); {would}; {drill.folder}"
+    return f"{drill.drill} spent {spent.spend:.4%} ({spent.bad_ratio:.2%} bad for {spent.seconds:.0f} s); {would}; {drill.folder}"

@@ -99,12 +99,17 @@ def series(found: Sequence[Tally], *, start_ns: int, end_ns: int, bucket_s: floa
 def attained(
     slo: Slo, requests: Iterable[RequestRecord], *, start_ns: int, end_ns: int, observed: Sequence[Observed] = ()
 ) -> Tally:
-    """What the SLO's target is compared with, by its budgeting method; ``total`` is 0 where there was nothing to judge.
+    """What the SLO's target is compared with, by its budgeting method; ``total`` is 0 where there was nothing to judge."""
+    found = events(slo, requests, start_ns=start_ns, end_ns=end_ns, observed=observed)
+    return attained_of(slo, found, start_ns=start_ns, end_ns=end_ns)
+
+
+def attained_of(slo: Slo, found: Sequence[Tally], *, start_ns: int, end_ns: int) -> Tally:
+    """The same of events that are known already.
 
     Occurrences: good events of all. Timeslices: slices that reached their own target, of all. RatioTimeslices: the mean of the slices' ratios.
     Slices without an event say nothing and are left out.
     """
-    found = events(slo, requests, start_ns=start_ns, end_ns=end_ns, observed=observed)
     if slo.method == "Occurrences":
         good, total = sum(event.good for event in found), sum(event.total for event in found)
         return Tally(t_ns=start_ns, good=good, total=total)
@@ -116,13 +121,6 @@ def attained(
     else:
         reached = math.fsum(one.ratio for one in slices)
     return Tally(t_ns=start_ns, good=reached, total=len(slices))
-
-
-def attained_in(slo: Slo, history: History) -> Tally:
-    """`attained` over the stretch of a history in which its requests were due."""
-    mine = [request for request in history.requests() if slo.covers(request.cls)]
-    start_ns, end_ns = traffic_span(history)
-    return attained(slo, mine, start_ns=start_ns, end_ns=end_ns, observed=history.of(Observed))
 
 
 def traffic_span(history: History) -> tuple[int, int]:

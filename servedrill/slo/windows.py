@@ -22,7 +22,10 @@ Severity = Literal["page", "ticket"]
 class BurnAlert(msgspec.Struct, frozen=True, kw_only=True):
     """One pair of windows."""
 
-    severity: Severity
+    name: str = ""
+    """Of an alert that an SLO file asks for itself."""
+    severity: str
+    """``page`` or ``ticket``, or what the file says."""
     long_s: float
     short_s: float
     factor: float

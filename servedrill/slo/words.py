@@ -9,7 +9,7 @@ from servedrill.slo.measures import COUNTS, OBSERVED, RATES, VALUES
 from servedrill.slo.objectives import Objective
 from servedrill.slo.policy import ACTIONS, follows
 from servedrill.slo.slo import SIGNS, Slo
-from servedrill.slo.windows import burn_alerts
+from servedrill.slo.windows import BurnAlert, burn_alerts
 
 
 def explained(slo: Slo) -> list[str]:
@@ -61,6 +61,13 @@ def promise(slo: Slo) -> str:
 def percent(ratio: float) -> str:
     """Without digits that say nothing: 99.9%."""
     return f"{ratio * 100:.10g}%"
+
+
+def alert_said(alert: BurnAlert) -> str:
+    """``page (14.4 over 1h and 5m)``; one that a file asks for by its name."""
+    if alert.name:
+        return f"{alert.name}, {alert.severity} ({alert.factor:.4g} over {short(alert.long_s)})"
+    return f"{alert.severity} ({alert.factor:.4g} over {short(alert.long_s)} and {short(alert.short_s)})"
 
 
 def _limits(limits: Objective) -> str:

@@ -271,3 +271,58 @@ def _near(seen: Times, wanted: Times) -> bool:
         strict=True,
     )
     return all((a is None) == (b is None) and (a is None or math.isclose(a, b or 0.0, abs_tol=1e-6)) for a, b in pairs)
+
+
+def restorations(*events: Any) -> tuple[list[tuple[str, float | None]], float | None]:
+    found = timeline(history(*PHASES, *events))
+    return [(one.outcome, one.seconds) for one in found.restored], found.mttr_s
+
+
+WELL, BAD = ("restored", 0.0), ("never", None)
+
+
+@pytest.mark.parametrize(
+    ("events", "each", "mttr_s"),
+    [
+        pytest.param([*many(60, 0, 12)], [], None, id="no-fault"),
+        pytest.param([*fault(), *many(60, 0, 12)], [WELL], 0.0, id="nobody-noticed"),
+        pytest.param(
+            [*fault(start=4, end=8), *many(20, 0, 4), *many(10, 4, 4.9, refused), *many(40, 5, 12)],
+            [("restored", 1.0)], 1.0, id="routed-around-while-it-lasts",
+        ),
+        pytest.param(
+            [*fault(start=2, end=3), *many(10, 2, 2.9, refused), *fault(start=6, end=7), *many(30, 6, 7.9, refused), *many(30, 3, 5.9), *many(40, 8, 12)],
+            [("restored", 1.0), ("restored", 2.0)], 1.5, id="each-by-its-own-injection",
+        ),
+        pytest.param(
+            [*fault(start=2, end=3), *fault(start=4, end=5), *many(40, 2, 5.9, refused), *many(40, 6, 12)],
+            [("restored", 4.0), ("restored", 2.0)], 3.0, id="what-goes-on-is-still-the-first-ones",
+        ),
+        pytest.param(
+            [*fault(start=4, end=8), *fault("kill", start=5, end=6), *many(20, 4, 5.9, refused), *many(40, 6, 12)],
+            [("restored", 2.0), ("restored", 1.0)], 1.5, id="overlapping",
+        ),
+        pytest.param(
+            [*fault(start=2, end=3), *many(30, 3, 5.9), *fault("kill", start=6, end=7), *many(60, 6, 11.9, refused)],
+            [WELL, BAD], None, id="one-that-users-never-came-back-from",
+        ),
+        pytest.param([*fault(end=None), *many(40, 4, 12)], [WELL], 0.0, id="not-healed-but-routed-around"),
+        pytest.param(
+            [*fault(), *fault("kill", took_effect=False), *many(40, 4, 12)],
+            [WELL, ("unknown", None)], None, id="one-without-effect",
+        ),
+        pytest.param([*fault(took_effect=None), *many(40, 4, 12)], [("unknown", None)], None, id="no-evidence"),
+        pytest.param([*fault(), *many(40, 0, 3.9)], [("unknown", None)], None, id="no-traffic"),
+    ],
+)  # fmt: skip
+def test_mean_time_to_restore(events: list[Any], each: list[tuple[str, float | None]], mttr_s: float | None) -> None:
+    """Every fault counts, by its own injection; one that was never restored, or cannot be timed, leaves no mean."""
+    assert restorations(*events) == (each, mttr_s)
+
+
+def test_a_verdict_says_how_often_users_never_came_back() -> None:
+    """In words of its own: JSON has none for infinity."""
+    told = history(*PHASES, *fault(), *many(60, 4, 11.9, refused))
+    found = judge(told)
+    assert (found.mttr_s, found.never_restored) == (None, 1)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Verdict) == found

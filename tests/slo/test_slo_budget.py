@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "checkers"))
-from made_up import answered, at, cancelled, changed, history, many, refused
+from made_up import answered, at, cancelled, changed, history, many, observed, refused
 
 from servedrill.cli import main
 from servedrill.errors import UsageError
@@ -29,8 +30,9 @@ from servedrill.slo.evaluate import Tally
 from servedrill.slo.gate import objectives_for, refuse_if_spent
 from servedrill.slo.openslo import SloFile, read_slos
 from servedrill.slo.replay import replay
-from servedrill.slo.slo import Sli, Slo, slos_in
-from servedrill.slo.stored import budget_left, drill_replay, drill_spend
+from servedrill.slo.slo import BurnCondition, Sli, Slo, event_of, slos_in
+from servedrill.slo.spending import drill_replay, spending, spendings
+from servedrill.slo.stored import budget_left
 from servedrill.slo.windows import burn_alerts, period_s_min
 
 D = 86400.0
@@ -90,11 +92,37 @@ def test_a_drill_without_an_event_raises_nothing() -> None:
 def test_spend_of_a_history() -> None:
     """Bad ratio over the target's, times the drill's share of the period; the drill's cancels change nothing."""
     told = history(*many(90, 0, 9), *many(10, 9, 9.9, refused, after_s=0.1), cancelled(5))
-    bad_ratio, seconds, share = drill_spend(SLO, told)
-    assert (bad_ratio, seconds) == (pytest.approx(0.1), pytest.approx(9.91, abs=0.05))
-    assert share == pytest.approx(spend(0.1, 0.999, seconds=seconds, period_s=30 * D))
-    assert drill_spend(SLO, history(*many(10, 0, 9, cls="code"))) == (0, 0, 0)
+    spent = spending(SLO, told)
+    assert (spent.bad_ratio, spent.seconds) == (pytest.approx(0.1), pytest.approx(9.91, abs=0.05))
+    assert spent.spend == pytest.approx(spend(0.1, 0.999, seconds=spent.seconds, period_s=30 * D))
+    other = spending(SLO, history(*many(10, 0, 9, cls="code")))
+    assert (other.total, other.bad_ratio, other.seconds, other.spend) == (0, 0, 0, 0)
     assert drill_replay(SLO, told)[0].burn_max > 0
+
+
+def test_every_slo_of_a_history_is_accounted_for() -> None:
+    """The built-in ones or those of its file; the file's own alerts take the place of the usual windows, and an SLA raises none."""
+    told = [*many(30, 0, 9), *many(70, 0, 9.9, refused)]
+    assert [(one.slo, one.total) for one in spendings(history(*told))] == [("chat", 100), ("code", 0), ("summary", 0)]
+    paged = msgspec.structs.replace(
+        SLO, conditions=[BurnCondition(name="Quick", severity="critical", factor=2, window_s=1800)]
+    )
+    agreed = msgspec.structs.replace(SLO, name="agreed", agreement="sla")
+    unheard = msgspec.structs.replace(SLO, name="queries", sli=Sli(ratio_query="up"))
+    found = spendings(history(event_of([paged, agreed, unheard], t_ns=at(0), source="f.yaml"), *told))
+    assert [(one.slo, [fired.alert.name for fired in one.alerts]) for one in found] == [
+        ("answers", ["Quick"]),
+        ("agreed", []),
+    ]
+    assert found[0].burn == pytest.approx(700)
+    assert found[0].alerts[0].fired_s is not None
+
+
+def test_what_a_drill_measured_itself_counts_before_and_after_its_traffic() -> None:
+    """Golden questions are asked while nothing else is."""
+    drift = Slo(name="drift", sli=Sli(measure="observed", observed="drift", op="lte", limit=0.1), target=0.5)
+    told = history(observed("drift", 0.0, t=0.5), *many(10, 2, 9), observed("drift", 0.4, t=11))
+    assert (spending(drift, told).total, spending(drift, told).bad_ratio) == (2, 0.5)
 
 
 # ---- what is left
@@ -127,7 +155,7 @@ def test_budget_left_is_what_the_periods_drills_did_not_spend(tmp_path: Path) ->
     stored(tmp_path, "other", *down, began=NOW - timedelta(hours=1), stack="embedded")
     (tmp_path / "latest").symlink_to("two")
     budget, drills = budget_left([SLO], tmp_path, now=NOW, stack="prod")["answers"]
-    each = drill_spend(SLO, History(read_events(two / "history.jsonl")))[2]
+    each = spending(SLO, History(read_events(two / "history.jsonl"))).spend
     assert len(drills) == 2
     assert budget.left == pytest.approx(1 - 2 * each)
     assert budget_left([SLO], tmp_path, now=NOW)["answers"][0].spent == pytest.approx(3 * each)
@@ -399,8 +427,8 @@ def test_a_drills_spend_is_never_negative(drawn: list[tuple[Any, float]], target
     """Whatever happened in it."""
     told = history(*(build(t) for build, t in drawn))
     one = Slo(name="x", sli=SLO.sli, target=target)
-    bad_ratio, seconds, share = drill_spend(one, told)
-    assert 0 <= bad_ratio <= 1
-    assert seconds >= 0
-    assert share >= 0
+    spent = spending(one, told)
+    assert 0 <= spent.bad_ratio <= 1
+    assert spent.seconds >= 0
+    assert spent.spend >= 0
     assert at(0) <= told.start_ns

@@ -1,0 +1,113 @@
+"""What one drill spent of each SLO's error budget, and which burn-rate alerts it would have raised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from servedrill.history.events import Observed
+from servedrill.history.history import History
+from servedrill.slo.budget import burn
+from servedrill.slo.evaluate import Tally, attained_of, events, series, traffic_span
+from servedrill.slo.measures import OBSERVED
+from servedrill.slo.replay import Fired, replay
+from servedrill.slo.slo import Agreement, Slo, defaults, slos_in
+from servedrill.slo.windows import BurnAlert, burn_alerts
+
+
+class Spending(msgspec.Struct, frozen=True, kw_only=True):
+    """One SLO in one drill; ratios of 0 where ``total`` is 0: there was nothing to judge."""
+
+    slo: str
+    agreement: Agreement = "slo"
+    target: float
+    period_s: float
+    total: float = 0.0
+    """Events, or time slices, by the budgeting method."""
+    bad_ratio: float = 0.0
+    seconds: float = 0.0
+    """That the drill spent it in: of traffic, or of the drill where it measured something itself."""
+    alerts: list[Fired] = []
+    """That would have fired, had the drill happened within a clean period."""
+
+    @property
+    def burn(self) -> float:
+        return burn(self.bad_ratio, self.target)
+
+    @property
+    def spend(self) -> float:
+        """Share of the period's budget, 0 and more."""
+        return self.burn * self.seconds / self.period_s
+
+
+def spendings(history: History) -> list[Spending]:
+    """Of every SLO that the history was given (else those that are built in) and that a history can be judged by."""
+    given = slos_in(history)
+    return [spending(slo, history) for slo in (defaults() if given is None else given) if slo.sli.judged_by_history]
+
+
+def spending(slo: Slo, history: History) -> Spending:
+    """What a drill spent of one SLO's budget."""
+    start_ns, end_ns = _span(slo, history)
+    found = _events(slo, history, start_ns, end_ns)
+    tally = attained_of(slo, found, start_ns=start_ns, end_ns=end_ns)
+    bad_ratio = max(0.0, 1 - tally.ratio) if tally.total else 0.0
+    fired = _replayed(slo, found, start_ns, end_ns) if bad_ratio else []
+    return Spending(
+        slo=slo.name,
+        agreement=slo.agreement,
+        target=slo.target,
+        period_s=slo.period_s,
+        total=tally.total,
+        bad_ratio=bad_ratio,
+        seconds=(end_ns - start_ns) / 1e9 if tally.total else 0.0,
+        alerts=[one for one in fired if one.fired_s is not None],
+    )
+
+
+def drill_replay(slo: Slo, history: History) -> list[Fired]:
+    """Every alert of the SLO over the drill, put into a clean period; those that stay silent too."""
+    start_ns, end_ns = _span(slo, history)
+    return _replayed(slo, _events(slo, history, start_ns, end_ns), start_ns, end_ns)
+
+
+def alerts_of(slo: Slo) -> list[BurnAlert]:
+    """Those that the file asks for, else the multi-window ones; an SLA raises none."""
+    if slo.agreement == "sla":
+        return []
+    if not slo.conditions:
+        return burn_alerts(slo.period_s, slo.alert_windows)
+    return [
+        BurnAlert(
+            name=one.name,
+            severity=one.severity,
+            factor=one.factor,
+            long_s=one.window_s,
+            short_s=one.window_s,
+            for_s=one.for_s,
+        )
+        for one in slo.conditions
+        if one.op in ("gt", "gte")
+    ]
+
+
+def _span(slo: Slo, history: History) -> tuple[int, int]:
+    """The stretch of a drill that an SLO is about: its traffic; the whole of it for what the drill measures itself, before and after."""
+    return (history.start_ns, history.end_ns) if slo.sli.measure == OBSERVED else traffic_span(history)
+
+
+def _events(slo: Slo, history: History, start_ns: int, end_ns: int) -> list[Tally]:
+    mine = [request for request in history.requests() if slo.covers(request.cls)]
+    return events(slo, mine, start_ns=start_ns, end_ns=end_ns, observed=history.of(Observed))
+
+
+def _replayed(slo: Slo, found: Sequence[Tally], start_ns: int, end_ns: int) -> list[Fired]:
+    slice_s = slo.slice_s if slo.method != "Occurrences" and slo.slice_s else 1.0
+    return replay(
+        series(found, start_ns=start_ns, end_ns=end_ns, bucket_s=slice_s),
+        slice_s=slice_s,
+        seconds=(end_ns - start_ns) / 1e9,
+        target=slo.target,
+        alerts=alerts_of(slo),
+    )
