@@ -8,6 +8,7 @@ import msgspec
 
 from servedrill.history.history import Window
 from servedrill.reporting.digest import Digest
+from servedrill.slo.words import percent
 from servedrill.stats.percentiles import percentile
 
 _OTHERS = "everything"
@@ -100,4 +101,4 @@ def _promise(digest: Digest, number: int) -> str:
         for what, value in (("TTFT", objective.ttft_s), ("TPOT", objective.tpot_s), ("stall", objective.max_stall_s))
         if value is not None
     ]
-    return f"{objective.target:.0%} whole with {', '.join(parts)}" if parts else ""
+    return f"{percent(objective.target)} whole with {', '.join(parts)}" if parts else ""

@@ -19,7 +19,7 @@ from servedrill.reporting.words import duration
 
 RESAMPLES = 600
 CONFIDENCE = 0.99
-"""Of one interval. A comparison of six drills has 42 of them."""
+"""Of one interval. A comparison of six drills has 48 of them."""
 SIBLINGS_MIN = 3
 """Runs beside the two, from which noise between runs is taken."""
 

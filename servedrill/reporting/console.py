@@ -139,13 +139,13 @@ def _unclaimed(verdict: Verdict) -> list[Text]:
 
 
 def summary_table(verdicts: list[Verdict]) -> Table:
-    """Drill, verdict, hypothesis, decisive figures, times to detect, fail over and recover."""
+    """Drill, verdict, hypothesis, decisive figures, times to detect, fail over, recover and restore."""
     table = Table(title="servedrill", title_justify="left", show_lines=True, expand=False)
     table.add_column("drill", style="bold", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("hypothesis", ratio=3)
     table.add_column("decisive figures", ratio=4)
-    table.add_column("detect / fail over / recover", no_wrap=True)
+    table.add_column("detect / fail over / recover / MTTR", no_wrap=True)
     for verdict in verdicts:
         table.add_row(
             Text(verdict.drill + ("\n(control)" if verdict.control else "")),

@@ -12,10 +12,13 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import accumulate, islice
 
-from servedrill.history.events import AnyEvent, RequestRecord
+import msgspec
+
+from servedrill.history.events import AnyEvent, ObjectivesGiven, RequestRecord
 from servedrill.history.history import History, Window
 from servedrill.reporting.worst import Worst
 from servedrill.slo.objectives import Objective, objective_of
+from servedrill.slo.slo import Slo, objectives_of
 from servedrill.stats.requests import tpot_s
 
 STREAMS_MAX = 16_000
@@ -51,6 +54,8 @@ class Requests:
         self.tpot_ms, self.stall_ms = array("d"), array("d")
         self.stalled_at = array("q")
         self.objectives: list[Objective] = []
+        self.given: dict[str, Objective] | None = None
+        """By class, where the drill is held to an SLO file; it stands at the head of a history."""
 
     def __len__(self) -> int:
         return len(self.due)
@@ -58,7 +63,7 @@ class Requests:
     def add(self, r: RequestRecord) -> None:
         cls = self.classes.number(r.cls)
         if cls == len(self.objectives):
-            self.objectives.append(objective_of(r.cls))
+            self.objectives.append(objective_of(r.cls, self.given))
         self.cls.append(cls)
         self.due.append(r.t_int_ns)
         self.sent.append(_NONE if r.t_send_ns is None else r.t_send_ns)
@@ -134,6 +139,8 @@ class Digest:
                 self.gaps.add(event)
                 self.worst.add(event)
             else:
+                if type(event) is ObjectivesGiven:
+                    self.requests.given = objectives_of(msgspec.convert(event.slos, list[Slo]))
                 others.append(event)
         others.sort(key=lambda event: event.t_ns)
         self.rest = History(others)

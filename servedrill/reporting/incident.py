@@ -10,7 +10,7 @@ from servedrill.reporting.markdown import code, finding_lines, plain
 from servedrill.reporting.page import FILE as PAGE
 from servedrill.reporting.page import DrillPage
 from servedrill.reporting.runs import StoredRun
-from servedrill.reporting.words import duration, seconds
+from servedrill.reporting.words import duration, mttr, seconds
 from servedrill.stacks.file import StackFile, read_stack_file
 
 FILE = "incident.md"
@@ -54,7 +54,7 @@ def incident(run: StoredRun, page: DrillPage) -> str:
             lines += finding_lines(finding)
     lines += [
         "",
-        f"Detected after {seconds(verdict.detect_s)}, failed over after {seconds(verdict.failover_s)}, recovered after {seconds(verdict.recover_s)}.",
+        f"Detected after {seconds(verdict.detect_s)}, failed over after {seconds(verdict.failover_s)}, recovered after {seconds(verdict.recover_s)}; mean time to restore {mttr(verdict)}.",
         "",
         "## What users saw",
         "",

@@ -20,9 +20,10 @@ from servedrill.history.journal import iter_events
 from servedrill.reporting.measured import Measured, measure
 from servedrill.reporting.runs import RUN_FILE, StoredRun, read_run
 from servedrill.reporting.words import worst_of
+from servedrill.slo.spending import Spending
 
 FILE = "index.sqlite"
-_VERSION = 1
+_VERSION = 2
 _TABLES = """
 CREATE TABLE runs (
     name TEXT PRIMARY KEY, stamp TEXT NOT NULL, began TEXT NOT NULL, seconds REAL, seed INTEGER NOT NULL, control INTEGER NOT NULL,
@@ -30,7 +31,8 @@ CREATE TABLE runs (
 CREATE INDEX runs_began ON runs (began);
 CREATE TABLE drills (
     run TEXT NOT NULL REFERENCES runs (name) ON DELETE CASCADE, drill TEXT NOT NULL, answer TEXT NOT NULL, stack TEXT NOT NULL,
-    detect_s REAL, failover_s REAL, recover_s REAL, measured BLOB, PRIMARY KEY (run, drill));
+    detect_s REAL, failover_s REAL, recover_s REAL, mttr_s REAL, never_restored INTEGER NOT NULL, spending BLOB NOT NULL, measured BLOB,
+    PRIMARY KEY (run, drill));
 CREATE INDEX drills_drill ON drills (drill);
 """
 
@@ -44,6 +46,16 @@ class DrillRow(msgspec.Struct, frozen=True, kw_only=True):
     detect_s: float | None
     failover_s: float | None
     recover_s: float | None
+    mttr_s: float | None
+    """Mean time to restore; None with ``never_restored`` above 0 is never."""
+    never_restored: int
+
+
+class StoredSpending(msgspec.Struct, frozen=True, kw_only=True):
+    """What one drill of an earlier run spent."""
+
+    began: str
+    spending: list[Spending]
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,9 +128,12 @@ class Index:
             name, stamp, about.began, run.seconds, about.seed, about.options.control, defects, worst_of(run.answers), ""
         )
         self._db.executemany(
-            "INSERT INTO drills VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
+            "INSERT INTO drills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
             [
-                (name, d.name, d.verdict.answer.value, _stack_of(d.history), d.verdict.detect_s, d.verdict.failover_s, d.verdict.recover_s)
+                (
+                    name, d.name, d.verdict.answer.value, _stack_of(d.history), d.verdict.detect_s, d.verdict.failover_s, d.verdict.recover_s,
+                    d.verdict.mttr_s, d.verdict.never_restored, msgspec.msgpack.encode(d.verdict.spending),
+                )
                 for d in run.drills
             ],
         )  # fmt: skip
@@ -156,14 +171,28 @@ class Index:
 
     def _drills(self, run: str) -> list[DrillRow]:
         rows = self._db.execute(
-            "SELECT drill, answer, stack, detect_s, failover_s, recover_s FROM drills WHERE run = ? ORDER BY rowid",
+            "SELECT drill, answer, stack, detect_s, failover_s, recover_s, mttr_s, never_restored FROM drills WHERE run = ? ORDER BY rowid",
             (run,),
         )
         return [
             DrillRow(
-                drill=drill, answer=Answer(answer), stack=stack, detect_s=detect, failover_s=failover, recover_s=recover
+                drill=drill, answer=Answer(answer), stack=stack, detect_s=detect, failover_s=failover, recover_s=recover, mttr_s=mttr,
+                never_restored=never,
             )
-            for drill, answer, stack, detect, failover, recover in rows
+            for drill, answer, stack, detect, failover, recover, mttr, never in rows
+        ]  # fmt: skip
+
+    def spending_before(self, run: StoredRun) -> list[StoredSpending]:
+        """What the drills of runs that began before this one spent on its stacks."""
+        stacks = {_stack_of(drill.history) for drill in run.drills}
+        rows = self._db.execute(
+            "SELECT r.began, d.stack, d.spending FROM drills d JOIN runs r ON r.name = d.run WHERE r.began < ? AND r.name != ?",
+            (run.about.began, run.folder.name),
+        )
+        return [
+            StoredSpending(began=began, spending=msgspec.msgpack.decode(blob, type=list[Spending]))
+            for began, stack, blob in rows
+            if stack in stacks
         ]
 
     def siblings(self, like: StoredRun, drill: str, *, without: set[Path], limit: int = 10) -> list[Measured]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -10,8 +10,8 @@ from rich.text import Text
 
 from servedrill.reporting.compare import DrillComparison, said, said_change
 from servedrill.reporting.console import STYLES
-from servedrill.reporting.index import RunRow
-from servedrill.reporting.words import ORDER, duration
+from servedrill.reporting.index import DrillRow, RunRow
+from servedrill.reporting.words import ORDER, duration, seconds
 
 _CHANGES = {"worse": "bold red", "better": "bold green", "no difference shown": "dim", "not comparable": "yellow"}
 
@@ -25,6 +25,8 @@ def print_runs(console: Console, rows: Sequence[RunRow]) -> None:
     table.add_column("seed", justify="right", no_wrap=True)
     table.add_column("stack", overflow="fold")
     table.add_column("verdict", no_wrap=True)
+    table.add_column("MTTD", justify="right", no_wrap=True)
+    table.add_column("MTTR", justify="right", no_wrap=True)
     table.add_column("drills", overflow="fold")
     for row in rows:
         stacks = sorted({drill.stack for drill in row.drills if drill.stack})
@@ -36,9 +38,26 @@ def print_runs(console: Console, rows: Sequence[RunRow]) -> None:
             str(row.seed),
             Text(", ".join(stacks) + (f" ({', '.join(notes)})" if notes else "")),
             Text(row.answer.value.upper(), style=STYLES[row.answer]),
+            mean(drill.detect_s for drill in row.drills),
+            _mttr(row.drills),
             Text(row.trouble or _drills(row)),
         )
+    drills = [drill for row in rows for drill in row.drills]
+    if len(rows) > 1:
+        table.add_section()
+        table.add_row(f"all {len(rows)}", "", "", "", "", "", mean(d.detect_s for d in drills), _mttr(drills), "")
     console.print(table)
+
+
+def mean(values: Iterable[float | None]) -> str:
+    """Of those that there are."""
+    found = [value for value in values if value is not None]
+    return seconds(sum(found) / len(found) if found else None)
+
+
+def _mttr(drills: Sequence[DrillRow]) -> str:
+    """Mean over drills; one after which users never came back has no mean."""
+    return "never" if any(drill.never_restored for drill in drills) else mean(drill.mttr_s for drill in drills)
 
 
 def _drills(row: RunRow) -> str:

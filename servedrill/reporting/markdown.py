@@ -6,9 +6,12 @@ import html
 import re
 
 from servedrill.checkers.finding import Answer, Finding
+from servedrill.reporting.budgets import RunBudget, run_budgets
 from servedrill.reporting.masks import masked_text
 from servedrill.reporting.runs import StoredDrill, StoredRun
-from servedrill.reporting.words import count, decisive, headline, times
+from servedrill.reporting.words import count, decisive, headline, share, times
+from servedrill.slo.durations import short
+from servedrill.slo.words import percent
 
 SIGNS = {Answer.PASS: "✅ PASS", Answer.FAIL: "❌ FAIL", Answer.INCONCLUSIVE: "⚠️ INCONCLUSIVE"}
 _LONGEST = 400
@@ -42,8 +45,9 @@ def summary(run: StoredRun) -> str:
     if about.options.defects:
         lines += [f"Started with {', '.join(code(defect) for defect in about.options.defects)}.", ""]
     if run.drills:
-        lines += ["| drill | verdict | what decided | detect / fail over / recover |", "|---|---|---|---|"]
+        lines += ["| drill | verdict | what decided | detect / fail over / recover / MTTR |", "|---|---|---|---|"]
         lines += [_row(drill) for drill in run.drills]
+    lines += _budgets(run_budgets(run))
     for drill in run.drills:
         doubts = [*drill.verdict.of(Answer.FAIL), *drill.verdict.of(Answer.INCONCLUSIVE)]
         if doubts:
@@ -74,6 +78,22 @@ def summary(run: StoredRun) -> str:
             "```",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _budgets(budgets: list[RunBudget]) -> list[str]:
+    if not budgets:
+        return []
+    lines = ["", "| error budget | spent by this run | worst burn | would raise | left |", "|---|---|---|---|---|"]
+    for one in budgets:
+        raised = "; ".join(
+            f"{plain(severity)}: {', '.join(plain(drill) for drill in drills)}"
+            for severity, drills in one.raising.items()
+        )
+        lines.append(
+            f"| {plain(one.slo)}, {percent(one.target)} over {short(one.period_s)} | {share(one.spend)} | {one.worst_burn:.3g} in "
+            f"{plain(one.worst_drill)} | {raised or 'nothing'} | {share(one.left)} after {count(one.drills_before, 'earlier drill')} |"
+        )
+    return lines
 
 
 def finding_lines(finding: Finding) -> list[str]:

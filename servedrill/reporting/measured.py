@@ -47,6 +47,7 @@ FIGURES = (
     Figure(name="detect", unit="s", better="less", least=0.2, resolution_s=0.2),
     Figure(name="fail over", unit="s", better="less", least=0.2, resolution_s=0.2),
     Figure(name="recover", unit="s", better="less", least=0.5, resolution_s=0.5),
+    Figure(name="MTTR", unit="s", better="less", least=0.5, resolution_s=0.5),
 )
 
 
@@ -70,6 +71,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     detect_s: float | None
     failover_s: float | None
     recover_s: float | None
+    mttr_s: float | None
     on_time: bool
     """Whether the load generator kept its schedule: a late client looks like a slow server."""
 
@@ -88,8 +90,10 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
                 return self.detect_s
             case "fail over":
                 return self.failover_s
-            case _:
+            case "recover":
                 return self.recover_s
+            case _:
+                return self.mttr_s
 
 
 def _percentile(values: list[float], p: float) -> float | None:
@@ -126,6 +130,7 @@ def measure(drill: StoredDrill) -> Measured:
         detect_s=verdict.detect_s,
         failover_s=verdict.failover_s,
         recover_s=verdict.recover_s,
+        mttr_s=verdict.mttr_s,
         on_time=all(f.answer is Answer.PASS for f in verdict.findings if f.checker == "LoadKeptSchedule"),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -10,6 +11,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from servedrill.checkers.finding import Answer
+from servedrill.reporting.budgets import judged
 from servedrill.reporting.runs import StoredRun
 
 
@@ -44,9 +46,15 @@ class _Run(Collector):
         )
         phases = GaugeMetricFamily(
             "servedrill_drill_phase",
-            "Time to detect, to fail over, to recover.",
+            "Time to detect, to fail over, to recover; mean time to restore, +Inf where users never came back.",
             labels=[*labels, "phase"],
             unit="seconds",
+        )
+        budgets = GaugeMetricFamily(
+            "servedrill_drill_budget_spend",
+            "Share of the period's error budget that each drill spent.",
+            labels=[*labels, "slo"],
+            unit="ratio",
         )
         figures = GaugeMetricFamily(
             "servedrill_drill_figure",
@@ -62,9 +70,12 @@ class _Run(Collector):
                 ("detect", drill.verdict.detect_s),
                 ("failover", drill.verdict.failover_s),
                 ("recover", drill.verdict.recover_s),
+                ("restore", math.inf if drill.verdict.never_restored else drill.verdict.mttr_s),
             ):
                 if value is not None:
                     phases.add_metric([*names, phase], value)
+            for spent in judged(drill.verdict.spending):
+                budgets.add_metric([*names, spent.slo], spent.spend)
             seen: set[tuple[str, ...]] = set()
             for finding in drill.verdict.findings:
                 for name, figure in finding.figures.items():
@@ -72,4 +83,4 @@ class _Run(Collector):
                     if key not in seen:  # a checker that was asked for twice in one window: the first counts
                         seen.add(key)
                         figures.add_metric([*names, *key], figure)
-        yield from (verdict, claims, phases, figures)
+        yield from (verdict, claims, phases, budgets, figures)

@@ -11,6 +11,7 @@ import base64
 import hashlib
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,15 @@ from servedrill.history.events import DrillStarted
 from servedrill.history.journal import iter_events
 from servedrill.reporting import words
 from servedrill.reporting.attainment import Attainment, attainment
+from servedrill.reporting.budgets import judged, run_budgets
 from servedrill.reporting.digest import Digest
 from servedrill.reporting.marks import Band, Fault, Mark, bands, faults, marks
 from servedrill.reporting.masks import masked, masked_text
 from servedrill.reporting.plots import Plot, plots
 from servedrill.reporting.runs import StoredDrill, StoredRun
 from servedrill.reporting.stories import Story, stories
+from servedrill.slo.durations import short
+from servedrill.slo.words import alert_said, percent
 
 FILE = "report.html"
 LONGEST_TEXT = 800
@@ -55,6 +59,8 @@ class DrillPage(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     failed: int
     faults: list[Fault]
+    restored: list[str]
+    """In words, of each of the faults."""
     marks: list[Mark]
     attainment: Attainment
     stories: list[Story]
@@ -98,6 +104,7 @@ def render(run: StoredRun, drills: list[DrillPage], *, more_style: str = "") -> 
         .render(
             run=run,
             about=run.about,
+            budgets=run_budgets(run),
             drills=drills,
             title=words.headline(run.answers),
             worst=words.worst_of(run.answers),
@@ -145,6 +152,7 @@ def page_of(drill: StoredDrill, digest: Digest, *, trouble: str = "") -> DrillPa
         requests=len(requests),
         failed=sum(not requests.whole(row) and not requests.cancelled(row) for row in range(len(requests))),
         faults=broken,
+        restored=_restored(broken, drill.verdict),
         marks=happened[:MARKS_MAX],
         attainment=attainment(digest),
         stories=stories(digest, broken),
@@ -158,6 +166,12 @@ def page_of(drill: StoredDrill, digest: Digest, *, trouble: str = "") -> DrillPa
         stack=masked(drill.stack()),
         trouble=trouble,
     )
+
+
+def _restored(broken: list[Fault], verdict: Verdict) -> list[str]:
+    """Faults of the page are groups of leases in the order of the verdict's; one that was judged before it timed them says nothing."""
+    told = iter(verdict.restored)
+    return [words.restored(islice(told, len(fault.targets))) for fault in broken]
 
 
 def json_in_script(value: Any) -> str:
@@ -194,6 +208,12 @@ def _environment() -> jinja2.Environment:
         "pretty": lambda value: msgspec.json.format(msgspec.json.encode(value), indent=2).decode(),
         "day": _day,
         "count": words.count,
+        "mttr": words.mttr,
+        "share": words.share,
+        "judged": judged,
+        "percent": percent,
+        "short": short,
+        "alert": alert_said,
     }
     environment.globals["ORDER"] = words.ORDER
     return environment

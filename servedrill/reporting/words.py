@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 from servedrill.checkers.finding import Answer
+from servedrill.checkers.timeline import Restored
 from servedrill.checkers.verdict import Verdict
 
 ORDER = (Answer.FAIL, Answer.INCONCLUSIVE, Answer.PASS)
@@ -34,8 +35,29 @@ def seconds(value: float | None) -> str:
 
 
 def times(verdict: Verdict) -> str:
-    """Detect, fail over, recover."""
-    return " / ".join(seconds(value) for value in (verdict.detect_s, verdict.failover_s, verdict.recover_s))
+    """Detect, fail over, recover, and the mean time to restore."""
+    told = [seconds(value) for value in (verdict.detect_s, verdict.failover_s, verdict.recover_s)]
+    return " / ".join([*told, mttr(verdict)])
+
+
+def mttr(verdict: Verdict) -> str:
+    """``never`` where users did not come back from a fault; a dash where one cannot be timed."""
+    return "never" if verdict.never_restored else seconds(verdict.mttr_s)
+
+
+def restored(faults: Iterable[Restored]) -> str:
+    """When users were served well again after faults that were one to them: the latest, or why nobody can say."""
+    found = list(faults)
+    if any(one.outcome == "never" for one in found):
+        return "never"
+    if any(one.seconds is None for one in found):
+        return "unknown"
+    return f"after {max(one.seconds or 0.0 for one in found):.1f} s" if found else "-"
+
+
+def share(value: float) -> str:
+    """A share of a budget: three digits, and no more zeros than can be read."""
+    return "0%" if not value else f"{100 * value:.3g}%" if abs(value) >= 1e-5 else "< 0.001%"
 
 
 def duration(value_s: float | None) -> str:

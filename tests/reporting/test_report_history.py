@@ -202,7 +202,7 @@ def test_one_time_of_one_run_shows_nothing(tmp_path: Path) -> None:
 def test_what_is_not_there_is_not_compared(tmp_path: Path) -> None:
     """A time that only one of them has, figures of a run without requests."""
     one = measured(tmp_path, 1)
-    empty = Measured(blocks=[], detect_s=None, failover_s=None, recover_s=None, on_time=False)
+    empty = Measured(blocks=[], detect_s=None, failover_s=None, recover_s=None, mttr_s=None, on_time=False)
     made = compare("paper", (Answer.PASS, one), (Answer.PASS, empty))
     assert {difference.change for difference in made.differences} == {"not comparable"}
     assert next(one.why for one in made.differences if one.figure.name == "detect") == "was timed, is not any more"
