@@ -3,10 +3,11 @@
 detect, fail over and recover are of the first fault. The mean time to restore (MTTR) is over all of them:
 
     restored  from a fault's injection to the end of the last bad half second that is its own; 0 where users noticed nothing
-    bad       a half second in which more than a quarter of the requests that were due in it were not good
+    users     requests of classes that have an SLO; one that a drill sends to be refused is none
+    bad       a half second in which more than a quarter of the users' requests that were due in it were not good
     its own   until another fault is injected after this one was healed; what is going on then stays its own until it ends
     never     the last half second with a request in it is bad and its own
-    unknown   no evidence that the fault took effect, or no request after it
+    unknown   no evidence that the fault took effect, or no request of users after it
 
 One fault that users never came back from makes the mean infinite, and one whose time is unknown makes it unknown: it is never the
 mean of those that went well.
@@ -15,16 +16,18 @@ mean of those that went well.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
-from servedrill.history.events import AlertSeen
+from servedrill.history.events import AlertSeen, RequestRecord
 from servedrill.history.history import FaultSpan, History
-from servedrill.slo.slo import objective_in
+from servedrill.slo.objectives import Objective
+from servedrill.slo.slo import defaults, objective_in, slos_in
 
-_BUCKET_S = 0.5
+_HALF_NS = 500_000_000
 _GOOD_RATIO = 0.75
 
 
@@ -77,12 +80,16 @@ def timeline(history: History) -> Times:
     failures = [
         r.t_int_ns for r in history.requests() if r.failure is not None and start_ns <= r.t_int_ns <= first_end_ns
     ]
-    served = _Served(history)
+    objective_of = objective_in(history)
     recover_s = None
     if healed:
-        buckets = served.since(max(healed))
-        bad = [index for index, well in buckets if not well]
-        recover_s = (bad[-1] + 1) * _BUCKET_S if bad else 0.0 if buckets else None
+        halves = _Served(history.requests(), objective_of).halves(max(healed))
+        bad = [end_ns for end_ns, well in halves if not well]
+        recover_s = (bad[-1] - max(healed)) / 1e9 if bad else 0.0 if halves else None
+    given = slos_in(history)
+    slos = [slo for slo in (defaults() if given is None else given) if slo.sli.judged_by_history]
+    users = [request for request in history.requests() if any(slo.covers(request.cls) for slo in slos)]
+    served = _Served(users, objective_of)
     return Times(
         detect_s=(min(signs) - start_ns) / 1e9 if signs else None,
         failover_s=(max(failures) - start_ns) / 1e9 if failures else 0.0,
@@ -92,37 +99,46 @@ def timeline(history: History) -> Times:
 
 
 class _Served:
-    """What users got, by the instant at which each request was due."""
+    """Whether requests were good, by the instant at which each was due."""
 
-    def __init__(self, history: History) -> None:
-        objective_of = objective_in(history)
-        told = sorted((r.t_int_ns, objective_of(r.cls).good(r)) for r in history.requests())
+    def __init__(self, requests: list[RequestRecord], objective_of: Callable[[str], Objective]) -> None:
+        told = sorted((r.t_int_ns, objective_of(r.cls).good(r)) for r in requests)
         self._due = [due for due, _ in told]
         self._good = [good for _, good in told]
 
-    def since(self, start_ns: int) -> list[tuple[int, bool]]:
-        """Half seconds from an instant on that had requests, by number, and whether users were served well in them."""
+    def halves(self, start_ns: int, end_ns: int | None = None) -> list[tuple[int, bool]]:
+        """Half seconds that had requests, from an instant to another or to the last request: when each ends, and whether they were served well in it."""
+        first = bisect_left(self._due, start_ns)
+        last = len(self._due) if end_ns is None else bisect_left(self._due, end_ns)
         found: dict[int, list[bool]] = {}
-        for at in range(bisect_left(self._due, start_ns), len(self._due)):
-            found.setdefault(int((self._due[at] - start_ns) / 1e9 / _BUCKET_S), []).append(self._good[at])
-        return [(index, sum(goods) >= _GOOD_RATIO * len(goods)) for index, goods in found.items()]
+        for at in range(first, last):
+            found.setdefault((self._due[at] - start_ns) // _HALF_NS, []).append(self._good[at])
+        return [
+            (start_ns + (number + 1) * _HALF_NS, sum(goods) >= _GOOD_RATIO * len(goods))
+            for number, goods in found.items()
+        ]
 
 
 def _restored(span: FaultSpan, faults: list[FaultSpan], served: _Served) -> Restored:
     def came_to(outcome: Literal["restored", "never", "unknown"], seconds: float | None = None) -> Restored:
         return Restored(fault=span.injected.fault, target=span.injected.target, outcome=outcome, seconds=seconds)
 
-    halves = served.since(span.start_ns)
-    if span.evidence is None or not span.evidence.took_effect or not halves:
+    if span.evidence is None or not span.evidence.took_effect or not served.halves(span.start_ns):
         return came_to("unknown")
+    healed_ns = span.end_ns
     next_ns = min(
-        (other.start_ns for other in faults if span.end_ns is not None and other.start_ns > span.end_ns), default=None
+        (other.start_ns for other in faults if healed_ns is not None and other.start_ns > healed_ns), default=None
     )
-    seconds, going_on = 0.0, False
-    for index, well in halves:
-        if next_ns is not None and span.start_ns + index * _BUCKET_S * 1e9 >= next_ns and not going_on:
-            break
-        going_on = not well
-        if going_on:
-            seconds = (index + 1) * _BUCKET_S
-    return came_to("never") if going_on else came_to("restored", seconds)
+    halves = served.halves(span.start_ns, next_ns)
+    if next_ns is not None and halves and not halves[-1][1]:
+        halves += _until_well(served.halves(next_ns))
+    bad = [end_ns for end_ns, well in halves if not well]
+    if not bad:
+        return came_to("restored", 0.0)
+    return came_to("restored", (bad[-1] - span.start_ns) / 1e9) if halves[-1][1] else came_to("never")
+
+
+def _until_well(halves: list[tuple[int, bool]]) -> list[tuple[int, bool]]:
+    """Up to the first good one, or all."""
+    first = next((at for at, (_, well) in enumerate(halves) if well), len(halves))
+    return halves[: first + 1]

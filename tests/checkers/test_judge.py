@@ -312,6 +312,7 @@ WELL, BAD = ("restored", 0.0), ("never", None)
             [WELL, ("unknown", None)], None, id="one-without-effect",
         ),
         pytest.param([*fault(took_effect=None), *many(40, 4, 12)], [("unknown", None)], None, id="no-evidence"),
+        pytest.param([*fault(), *many(40, 4, 12), *many(10, 9, 12, refused, cls="bad")], [WELL], 0.0, id="meant-to-be-refused"),
         pytest.param([*fault(), *many(40, 0, 3.9)], [("unknown", None)], None, id="no-traffic"),
     ],
 )  # fmt: skip
