@@ -20,6 +20,7 @@ from servedrill.refstack.engine import messages as m
 from servedrill.refstack.engine.admin import EngineAdmin
 from servedrill.refstack.engine.core_link import CoreLink
 from servedrill.refstack.engine.frames import Frames
+from servedrill.refstack.engine.logprobs import in_frame, in_whole
 from servedrill.refstack.engine.metrics import EngineMetrics
 from servedrill.refstack.engine.open_request import OpenRequest
 from servedrill.refstack.engine.openai import ChatRequest, CompletionRequest
@@ -209,6 +210,7 @@ class EngineAPI:
             seed=body.seed or 0,
             ignore_eos=body.ignore_eos,
             stop=body.stops,
+            logprobs=body.wants_logprobs,
             adapter=self.adapters.get(body.model, ""),
             continues=continues,
         )
@@ -237,10 +239,18 @@ class EngineAPI:
         response = web.StreamResponse(headers={**wire.SSE_HEADERS, **self.headers(request_id)})
         await response.prepare(http)
         data = b"".join(frames.preamble(choice) for choice in range(body.n))
+        held: list[list[tuple[str, float]]] = [[] for _ in range(body.n)]  # of tokens whose text may be a stop string
+        told = [0] * body.n
         while True:
-            data += b"".join(
-                frames.delta(token.choice, token.text, token.finish) for token in tokens if token.text or token.finish
-            )
+            for token in tokens:
+                held[token.choice] += [token.logprob] if token.logprob else []
+                if token.text or token.finish:
+                    frame = frames.delta(token.choice, token.text, token.finish)
+                    if body.wants_logprobs:
+                        frame = in_frame(frame, held[token.choice], chat=chat, before=told[token.choice])
+                        told[token.choice] += len(token.text)
+                        held[token.choice].clear()
+                    data += frame
             if request.error is not None:
                 await response.write(data + frames.error(*request.error) + frames.done())
                 break
@@ -260,14 +270,17 @@ class EngineAPI:
         self, request: OpenRequest, body: ChatRequest | CompletionRequest, *, chat: bool, request_id: str
     ) -> web.Response:
         texts = [""] * body.n
+        logprobs: list[list[tuple[str, float]]] = [[] for _ in range(body.n)]
         while not request.finished and request.error is None:
             for token in await request.take():
                 texts[token.choice] += token.text
+                logprobs[token.choice] += [token.logprob] if token.logprob else []
         if request.error is not None:
             return self.refuse(request.error[0], request.error[1], code=request.error[2], request_id=request_id)
         frames = self.frames(body.model, request.adapter, chat=chat, request_id=request_id)
+        whole = frames.whole(texts, request.finishes, request.usage())
         return web.Response(
-            body=frames.whole(texts, request.finishes, request.usage()),
+            body=in_whole(whole, logprobs, chat=chat) if body.wants_logprobs else whole,
             headers=self.headers(request_id),
             content_type="application/json",
         )

@@ -22,7 +22,7 @@ from servedrill.refstack.engine import messages as m
 from servedrill.refstack.engine.kv_cache import KVPool
 from servedrill.refstack.engine.scheduler import Work
 from servedrill.refstack.engine.sequence import Sequence
-from servedrill.refstack.engine.tokens import START, fold, golden_answer, hash64
+from servedrill.refstack.engine.tokens import START, draw, fold, golden_answer, hash64, log_probability
 from servedrill.refstack.engine.weights import LoadFailed
 from servedrill.refstack.policies import Policies
 
@@ -134,9 +134,14 @@ class Core:
             self.cache.remember(sequence.keys[index], sequence.blocks[index])
         if sequence.missing:
             return None
-        return self.emit(sequence, self.sampler.next_token(sequence, state, self.weights.model))
+        word = self.sampler.next_token(sequence, state, self.weights.model)
+        logprob = None
+        if word is not None and sequence.request.logprobs:
+            likeliest = draw(state, 0) if sequence.script is None else word
+            logprob = (f" {word}", log_probability(state, word, likeliest=likeliest))
+        return self.emit(sequence, word, logprob)
 
-    def emit(self, sequence: Sequence, word: str | None) -> m.Token:
+    def emit(self, sequence: Sequence, word: str | None, logprob: tuple[str, float] | None) -> m.Token:
         """Append the token, see whether the answer ends with it, and say what the client gets."""
         request = sequence.request
         if word is None:
@@ -157,6 +162,7 @@ class Core:
             tokens=1 if word else 0,
             finish=finish,
             cached=sequence.cached,
+            logprob=logprob,
         )
 
     def cut_at_stop(self, sequence: Sequence, finish: str | None) -> tuple[str, str | None]:

@@ -23,6 +23,7 @@ class Submit(msgspec.Struct, tag="submit", kw_only=True):
     seed: int = 0
     ignore_eos: bool = False
     stop: list[str] = []
+    logprobs: bool = False
     adapter: str = ""
     """The revision that the answer is given with, whatever is loaded under its name meanwhile; empty for the base model."""
     continues: int = 0
@@ -75,6 +76,8 @@ class Token(msgspec.Struct, array_like=True):
     tokens: int
     finish: str | None
     cached: int
+    logprob: tuple[str, float] | None = None
+    """The token and its log-probability, where the request asked for it."""
 
 
 class Stats(msgspec.Struct, array_like=True):

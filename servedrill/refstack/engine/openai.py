@@ -52,10 +52,15 @@ class Common(msgspec.Struct, kw_only=True):
 
 class ChatRequest(Common, kw_only=True):
     messages: list[Message]
+    logprobs: bool | None = None
     max_completion_tokens: int | None = None
     continue_final_message: bool = False
     """The last message is the beginning of the answer and is to be continued (vLLM's parameter)."""
     add_generation_prompt: bool = True
+
+    @property
+    def wants_logprobs(self) -> bool:
+        return bool(self.logprobs)
 
     def tokens(self, tokenize: Any) -> tuple[list[str], int]:
         """The prompt's tokens, and how many of them at its end are an answer to be continued."""
@@ -74,8 +79,14 @@ class ChatRequest(Common, kw_only=True):
 
 class CompletionRequest(Common, kw_only=True):
     prompt: str
+    logprobs: int | None = None
+    """How many of the likeliest tokens; only that of the answer is given, as with 0."""
     continues: int = 0
     """How many words at the prompt's end are an answer to be continued."""
+
+    @property
+    def wants_logprobs(self) -> bool:
+        return self.logprobs is not None
 
     def tokens(self, tokenize: Any) -> tuple[list[str], int]:
         words = tokenize(self.prompt)

@@ -3,6 +3,7 @@
     s[0]   = hash64("servedrill")
     s[j+1] = mix(s[j] ^ hash64(token j) ^ hash64(version))
     token  = VOCABULARY[mix(s ^ noise) mod 4096]
+    p      = exp(-0.3 u^3), u = mix(s ^ CERTAINTY) / 2^64, of the likeliest token; the others have the rest in equal parts
 
 A state s stands for the keys and values of one position. It lives in the KV cache's memory and is read back from there
 for every token, so a block that was freed too early, kept over a change of weights or given to two sequences
@@ -12,11 +13,13 @@ changes what users read, as it does on a GPU. Anyone who knows a version can che
 from __future__ import annotations
 
 import hashlib
+import math
 from functools import lru_cache
 
 _MASK = (1 << 64) - 1
 _EOS = 0xE05E05E05E05E05E
 _EOS_ONE_IN = 128
+_CERTAINTY = 0xCE27A1217CE27A12
 _ONSETS = "bdfgklmnprstvzjw"
 _VOWELS = "aeio"
 VOCABULARY = tuple(f"{a}{v}{b}{w}" for a in _ONSETS for v in _VOWELS for b in _ONSETS for w in _VOWELS)
@@ -47,6 +50,12 @@ def fold(state: int, token: str, version_hash: int) -> int:
 def draw(state: int, noise: int) -> str:
     """The next token."""
     return VOCABULARY[mix(state ^ noise) % 4096]
+
+
+def log_probability(state: int, token: str, *, likeliest: str) -> float:
+    """How likely the model found a token here, in nats: a distribution over the vocabulary that every version spreads otherwise."""
+    best = -0.3 * (mix(state ^ _CERTAINTY) / 2**64) ** 3
+    return best if token == likeliest else math.log(max(-math.expm1(best), 1e-12) / (len(VOCABULARY) - 1))
 
 
 def ends(state: int) -> bool:
