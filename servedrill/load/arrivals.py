@@ -6,17 +6,15 @@ yields increasing offsets in seconds from the start of the run, as a pure functi
 
 from __future__ import annotations
 
-import csv
 import math
 import random
 from collections.abc import Iterator
-from datetime import datetime
-from pathlib import Path
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import msgspec
 
 from servedrill.errors import UsageError
+from servedrill.load.recording import TraceRow, laps, read_recording
 
 
 class _Bounds(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -54,6 +52,17 @@ class _Bounds(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
         """Whether these arrivals come to an end by themselves."""
         return self.count is not None or self.stop_s is not None
 
+    def slower(self, factor: float) -> Self:
+        """As many arrivals over ``factor`` times as long; when they begin stays."""
+        slower = self._slower(factor)
+        if self.stop_s is not None:
+            slower["stop_s"] = self.start_s + (self.stop_s - self.start_s) * factor
+        return msgspec.structs.replace(self, **slower)
+
+    def _slower(self, factor: float) -> dict[str, float]:
+        """The fields that change when time goes ``factor`` times slower."""
+        raise NotImplementedError
+
     def _times(self, rng: random.Random) -> Iterator[float]:
         raise NotImplementedError
 
@@ -74,6 +83,9 @@ class Constant(_Bounds, frozen=True, tag="constant"):
         _Bounds.check(self)
         self._need_rate(self.rate)
 
+    def _slower(self, factor: float) -> dict[str, float]:
+        return {"rate": self.rate / factor}
+
     def _times(self, rng: random.Random) -> Iterator[float]:
         number = 0
         while True:
@@ -90,6 +102,9 @@ class Poisson(_Bounds, frozen=True, tag="poisson"):
         _Bounds.check(self)
         self._need_rate(self.rate)
 
+    def _slower(self, factor: float) -> dict[str, float]:
+        return {"rate": self.rate / factor}
+
     def _times(self, rng: random.Random) -> Iterator[float]:
         time_s = 0.0
         while True:
@@ -98,7 +113,10 @@ class Poisson(_Bounds, frozen=True, tag="poisson"):
 
 
 class Gamma(_Bounds, frozen=True, tag="gamma"):
-    """Gaps from a gamma distribution: ``cv`` 1 is Poisson, more comes in clumps (code assistants: 13)."""
+    """Gaps from a gamma distribution: ``cv`` 1 is Poisson, more comes in clumps.
+
+    Far above 1 (from 3 on, say) the clumps are requests of one instant, which no traffic has: see `Interrupted`.
+    """
 
     rate: float
     cv: float
@@ -109,12 +127,56 @@ class Gamma(_Bounds, frozen=True, tag="gamma"):
         if not (math.isfinite(self.cv) and self.cv > 0):
             self._refuse(f"cv is {self.cv}", "a coefficient of variation above 0")
 
+    def _slower(self, factor: float) -> dict[str, float]:
+        return {"rate": self.rate / factor}
+
     def _times(self, rng: random.Random) -> Iterator[float]:
         shape = 1.0 / (self.cv * self.cv)
         scale_s = 1.0 / (self.rate * shape)
         time_s = 0.0
         while True:
             time_s += rng.gammavariate(shape, scale_s)
+            yield time_s
+
+
+class Interrupted(_Bounds, frozen=True, tag="interrupted"):
+    """An interrupted Poisson process: spells of Poisson arrivals with silences between them, ``rate`` a second over all.
+
+    ``cv`` is that of the gaps, ``silent`` the share of the time that lies in gaps between two spells. It is drawn as the renewal process that it is
+    equal to (Kuczura, Bell System Technical Journal 52(3), 1973): a gap is exponential with one of two means.
+    """
+
+    rate: float
+    cv: float
+    silent: float
+
+    def check(self) -> None:
+        _Bounds.check(self)
+        self._need_rate(self.rate)
+        if not (math.isfinite(self.cv) and self.cv > 1):
+            self._refuse(f"cv is {self.cv}", "a coefficient of variation above 1")
+        if not 0 < self.silent < 1:
+            self._refuse(f"silent is {self.silent}", "a share of the time between 0 and 1")
+
+    @property
+    def gaps(self) -> tuple[float, float, float]:
+        """How many of the gaps are silences (a share), and the mean gap in a spell and between two, in seconds.
+
+        From the mean and the second moment of the gaps, and from the share of the time that is silent.
+        """
+        half_moment = (1 + self.cv * self.cv) / 2  # of the gaps, in units of their mean
+        b = half_moment - 1 + 2 * self.silent
+        share = 2 * self.silent * self.silent / (b + math.sqrt(b * b - 4 * half_moment * self.silent * self.silent))
+        return share, (1 - self.silent) / (1 - share) / self.rate, self.silent / share / self.rate
+
+    def _slower(self, factor: float) -> dict[str, float]:
+        return {"rate": self.rate / factor}
+
+    def _times(self, rng: random.Random) -> Iterator[float]:
+        share, spell_s, silence_s = self.gaps
+        time_s = 0.0
+        while True:
+            time_s += rng.expovariate(1 / (silence_s if rng.random() < share else spell_s))
             yield time_s
 
 
@@ -136,6 +198,9 @@ class Burst(_Bounds, frozen=True, tag="burst"):
     @property
     def bounded(self) -> bool:
         return True
+
+    def _slower(self, factor: float) -> dict[str, float]:
+        return {"over_s": self.over_s * factor}
 
     def _times(self, rng: random.Random) -> Iterator[float]:
         for number in range(self.count):
@@ -159,6 +224,13 @@ class Ramp(_Bounds, frozen=True, tag="ramp"):
         if not (math.isfinite(self.over_s) and self.over_s > 0):
             self._refuse(f"over_s is {self.over_s}", "more than 0 seconds")
 
+    def _slower(self, factor: float) -> dict[str, float]:
+        return {
+            "from_rate": self.from_rate / factor,
+            "to_rate": self.to_rate / factor,
+            "over_s": self.over_s * factor,
+        }
+
     def _times(self, rng: random.Random) -> Iterator[float]:
         # The k-th arrival is where the integral of the rate reaches the k-th arrival of a unit Poisson process.
         slope = (self.to_rate - self.from_rate) / self.over_s
@@ -175,74 +247,67 @@ class Ramp(_Bounds, frozen=True, tag="ramp"):
                 return
 
 
-class TraceRow(msgspec.Struct, frozen=True):
-    """One request of a recorded trace."""
-
-    offset_s: float
-    prompt_words: int
-    output_tokens: int
-
-
 class Trace(_Bounds, frozen=True, tag="trace"):
-    """Replay of a recorded trace, lengths included: a CSV file of ``TIMESTAMP,ContextTokens,GeneratedTokens``."""
+    """Replay of a recorded trace, lengths included: a CSV file, see `servedrill.load.recording`."""
 
     path: str
     time_scale: float = 1.0
     """Above 1 stretches time (fewer requests a second), below 1 squeezes it."""
-    length_scale: float = 1.0
+    prompt_scale: float = 1.0
+    output_scale: float = 1.0
+    prompt_words_max: int | None = None
+    """Prompts that are longer after scaling are cut; with ``output_tokens_max`` what a model's context can hold."""
+    output_tokens_max: int | None = None
+    lengths: bool = True
+    """False: the recording says when requests come, the class how long they are."""
+    skip: int = 0
+    """Requests of the recording that are passed over; the next one comes at once."""
+    repeat: bool = False
+    """Begin again after the last request, without an end."""
 
     def check(self) -> None:
         _Bounds.check(self)
-        for name, scale in (("time_scale", self.time_scale), ("length_scale", self.length_scale)):
+        for name in ("time_scale", "prompt_scale", "output_scale"):
+            scale = getattr(self, name)
             if not (math.isfinite(scale) and scale > 0):
                 self._refuse(f"{name} is {scale}", "a scale above 0")
-        if next(self._read(), None) is None:
-            self._refuse(f"{self.path} has no requests", "one request a line below the header")
+        for name in ("prompt_words_max", "output_tokens_max"):
+            longest = getattr(self, name)
+            if longest is not None and longest < 1:
+                self._refuse(f"{name} is {longest}", "1 or more")
+        recording = read_recording(self.path)
+        if not 0 <= self.skip < len(recording.rows):
+            self._refuse(f"skip is {self.skip}", f"0 to {len(recording.rows) - 1}: {self.path} has no more requests")
+        if self.repeat and not recording.rate:
+            self._refuse(f"{self.path} is over as it begins", "a recording that lasts, to repeat it")
 
     @property
     def bounded(self) -> bool:
-        return True
+        return not self.repeat or self.count is not None or self.stop_s is not None
 
     def rows(self) -> Iterator[TraceRow]:
         """The trace, scaled and within the bounds."""
-        for number, row in enumerate(self._read()):
-            offset_s = self.start_s + row.offset_s
-            if (self.stop_s is not None and offset_s >= self.stop_s) or (
-                self.count is not None and number >= self.count
-            ):
-                return
-            yield TraceRow(offset_s, row.prompt_words, row.output_tokens)
+        for offset_s, (_, row) in zip(self.offsets(random.Random()), self._laps(), strict=False):
+            yield TraceRow(
+                offset_s,
+                _scaled(row.prompt_words, self.prompt_scale, self.prompt_words_max),
+                _scaled(row.output_tokens, self.output_scale, self.output_tokens_max),
+            )
+
+    def _slower(self, factor: float) -> dict[str, float]:
+        return {"time_scale": self.time_scale * factor}
 
     def _times(self, rng: random.Random) -> Iterator[float]:
-        for row in self._read():
-            yield row.offset_s
+        for time_s, _ in self._laps():
+            yield time_s * self.time_scale
 
-    def _read(self) -> Iterator[TraceRow]:
-        try:
-            file = Path(self.path).open(newline="", encoding="utf-8")  # noqa: SIM115  # closed below
-        except OSError as error:
-            raise UsageError(
-                f"cannot be read: {error.strerror}", where=self.path, expected="a trace as a CSV file"
-            ) from error
-        with file:
-            first: datetime | None = None
-            last_s = 0.0
-            for row in csv.DictReader(file):
-                try:
-                    at = datetime.fromisoformat(row["TIMESTAMP"])
-                    words, tokens = int(row["ContextTokens"]), int(row["GeneratedTokens"])
-                except (KeyError, TypeError, ValueError) as error:
-                    raise UsageError(
-                        f"cannot be read as a request: {error!r}",
-                        where=self.path,
-                        expected="the columns TIMESTAMP,ContextTokens,GeneratedTokens",
-                    ) from error
-                first = first or at
-                # Rows of one service may be logged slightly out of order; arrivals only ever go forward.
-                last_s = max(last_s, (at - first).total_seconds() * self.time_scale)
-                yield TraceRow(
-                    last_s, max(1, round(words * self.length_scale)), max(1, round(tokens * self.length_scale))
-                )
+    def _laps(self) -> Iterator[tuple[float, TraceRow]]:
+        return laps(read_recording(self.path), skip=self.skip, repeat=self.repeat)
+
+
+def _scaled(length: int, scale: float, longest: int | None) -> int:
+    scaled = max(1, round(length * scale))
+    return scaled if longest is None else min(scaled, longest)
 
 
 class Users(_Bounds, frozen=True, tag="users"):
@@ -262,8 +327,11 @@ class Users(_Bounds, frozen=True, tag="users"):
         if not (math.isfinite(self.think_s) and self.think_s >= 0):
             self._refuse(f"think_s is {self.think_s}", "0 or more seconds")
 
+    def _slower(self, factor: float) -> dict[str, float]:
+        return {"think_s": self.think_s * factor}
+
     def _times(self, rng: random.Random) -> Iterator[float]:
         raise TypeError("users ask when they have their answer, not at offsets that are known beforehand")
 
 
-Arrivals: TypeAlias = Constant | Poisson | Gamma | Burst | Ramp | Trace | Users
+Arrivals: TypeAlias = Constant | Poisson | Gamma | Interrupted | Burst | Ramp | Trace | Users

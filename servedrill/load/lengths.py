@@ -1,13 +1,14 @@
-"""How long prompts and answers are: a fixed number of words, a uniform draw, or a lognormal one.
+"""How long prompts and answers are: a fixed number of words, a uniform draw, a lognormal one, or one by its quantiles.
 
-Real prompt and answer lengths are close to lognormal with a long tail, so that form takes what people know of their
-traffic: its median and its 95th percentile.
+Real prompt and answer lengths have a long tail. The lognormal form takes the least that people know of their traffic, its median and its 95th
+percentile; where more is known (a context window that many prompts fill, two sorts of answers), quantiles say it.
 """
 
 from __future__ import annotations
 
 import math
 import random
+from itertools import pairwise
 from typing import TypeAlias
 
 import msgspec
@@ -44,7 +45,40 @@ class LogNormal(msgspec.Struct, frozen=True, tag_field="kind", tag="lognormal"):
             raise UsageError(f"lo {self.lo}, hi {self.hi}", where="LogNormal", expected="0 <= lo <= hi")
 
 
-Length: TypeAlias = int | Uniform | LogNormal
+class Quantiles(msgspec.Struct, frozen=True, tag_field="kind", tag="quantiles"):
+    """By quantiles that are known, ``(share, length)`` from share 0 to share 1; geometric between two of them."""
+
+    points: tuple[tuple[float, int], ...]
+
+    def __post_init__(self) -> None:
+        shares, lengths = [share for share, _ in self.points], [length for _, length in self.points]
+        rising = all(a < b for a, b in pairwise(shares)) and all(a <= b for a, b in pairwise(lengths))
+        if not (rising and len(shares) > 1 and shares[0] == 0 and shares[-1] == 1 and lengths[0] > 0):
+            raise UsageError(
+                f"points {self.points}", where="Quantiles", expected="shares that rise from 0 to 1, lengths from 1 up"
+            )
+
+    @property
+    def lo(self) -> int:
+        return self.points[0][1]
+
+    @property
+    def hi(self) -> int:
+        return self.points[-1][1]
+
+    def at(self, share: float) -> int:
+        """The length that ``share`` of all do not exceed."""
+        for (low, shorter), (high, longer) in pairwise(self.points):
+            if share <= high:
+                return round(shorter * math.pow(longer / shorter, (share - low) / (high - low)))
+        return self.hi
+
+    def scaled(self, scale: float, *, longest: int) -> Quantiles:
+        """Every length times ``scale``, from 1 to ``longest``."""
+        return Quantiles(tuple((share, min(max(1, round(n * scale)), longest)) for share, n in self.points))
+
+
+Length: TypeAlias = int | Uniform | LogNormal | Quantiles
 """Words of a prompt or tokens of an answer; a plain number is always that number."""
 
 
@@ -54,6 +88,8 @@ def draw(length: Length, rng: random.Random) -> int:
         return length
     if isinstance(length, Uniform):
         return length.lo + int(rng.random() * (length.hi - length.lo + 1))
+    if isinstance(length, Quantiles):
+        return length.at(rng.random())
     sigma = math.log(length.p95 / length.median) / _Z95
     value = round(length.median * math.exp(sigma * rng.gauss(0.0, 1.0)))
     return min(max(value, length.lo), length.hi)

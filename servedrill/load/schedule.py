@@ -60,7 +60,7 @@ class ClassSchedule:
         arrivals = self.cls.arrivals
         if isinstance(arrivals, Users):
             return
-        if isinstance(arrivals, Trace):
+        if isinstance(arrivals, Trace) and arrivals.lengths:
             for index, row in enumerate(arrivals.rows()):
                 if self._is_over(row.offset_s):
                     return
