@@ -92,8 +92,8 @@ VENDORS = (
     Vendor(
         name="servedrill",
         role="engine",
-        mark="vllm:engine_memory_bytes",  # the rest is named as vLLM's
-        terms=(*_VLLM, Term(word="memory_bytes", sources=("vllm:engine_memory_bytes",))),
+        mark="servedrill:engine_memory_bytes",  # the rest is named as vLLM's
+        terms=(*_VLLM, Term(word="memory_bytes", sources=("servedrill:engine_memory_bytes",))),
     ),
     Vendor(
         name="vLLM",

@@ -130,7 +130,7 @@ class EngineAPI:
                 refused.status, refused.message, code=refused.code, param=refused.param, request_id=request_id
             )
         if not self.admission.admits(open_sequences=sum(r.n for r in self.open.values()), new_sequences=body.n):
-            self.metrics.rejections.labels(*self.metrics.labels, "queue_full").inc()
+            self.metrics.queue_full()
             return self.refuse(
                 503,
                 "the engine's queue is full",
@@ -141,7 +141,6 @@ class EngineAPI:
         request = OpenRequest(submit.id, n=body.n, prompt_tokens=len(submit.prompt), adapter=submit.adapter)
         self.open[submit.id] = request
         self.link.send(submit)
-        reason = "abort"
         try:
             if body.stream:
                 response: web.StreamResponse = await self.answer_streaming(
@@ -149,7 +148,7 @@ class EngineAPI:
                 )
             else:
                 response = await self.answer_whole(request, body, chat=chat, request_id=request_id)
-            reason = "error" if request.error else "length" if "length" in request.finishes else "stop"
+            self.metrics.ended(request)
             return response
         except (asyncio.CancelledError, ConnectionError) as gone:
             self.abort.on_disconnect(
@@ -159,7 +158,6 @@ class EngineAPI:
             raise asyncio.CancelledError from gone  # a client that hung up while it was written to is no error of ours
         finally:
             del self.open[submit.id]
-            self.metrics.ended(reason=reason, began=request.began, first=request.first, tokens=request.generated)
 
     def unavailable(self, request_id: str) -> web.Response | None:
         """The refusal of an engine that takes no requests now, or None."""
@@ -173,7 +171,6 @@ class EngineAPI:
         if not state.core_alive:
             return self.refuse(500, "the engine's core has died", code="engine_dead", request_id=request_id)
         if state.swapping or state.sleeping or not (state.warm or self.readiness.ready(state)):
-            self.metrics.rejections.labels(*self.metrics.labels, "loading").inc()
             return self.refuse(503, "the model is not loaded", code="loading", request_id=request_id, retry_after_s=1)
         return None
 

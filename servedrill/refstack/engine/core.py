@@ -60,8 +60,7 @@ class Core:
         self.start()
         while True:
             messages = self.receive(timeout_s=0.0 if self.can_step else IDLE_TICK_S)
-            for message in messages:
-                self.handle(message)
+            answers = [answer for message in messages if (answer := self.handle(message))]
             self.core_abort.tick(self.scheduler)
             stepped = self.can_step
             tokens = self.step() if stepped else []
@@ -74,6 +73,8 @@ class Core:
             )
             if tokens or stats:
                 self.send(m.Step(tokens=tokens, stats=stats))
+            for answer in answers:  # after the gauges: whoever is told that the engine sleeps finds it so
+                self.send(answer)
 
     @property
     def can_step(self) -> bool:
@@ -182,8 +183,8 @@ class Core:
         sequence.text_sent = max(sequence.text_sent, end)
         return text, finish
 
-    def handle(self, message: m.ToCore) -> None:
-        """Between two steps."""
+    def handle(self, message: m.ToCore) -> m.Done | None:
+        """Between two steps; the answer to a control message."""
         match message:
             case m.Submit():
                 self.submit(message)
@@ -192,7 +193,8 @@ class Core:
             case m.Ping(number=number):
                 self.send(m.Pong(number=number))
             case _:
-                self.send(self.control(message))
+                return self.control(message)
+        return None
 
     def submit(self, request: m.Submit) -> None:
         """One sequence a choice."""

@@ -7,6 +7,7 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 from servedrill.refstack.engine.messages import Stats
+from servedrill.refstack.engine.open_request import OpenRequest
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -82,19 +83,15 @@ class EngineMetrics:
         self.sleep_state = Gauge(
             "vllm:engine_sleep_state", "Engine sleep state.", (*self.names, "sleep_state"), registry=self.registry
         )
-        self.lora = Gauge(
-            "vllm:lora_requests_info",
-            "Running adapters.",
-            ("max_lora", "running_lora_adapters"),
-            registry=self.registry,
-        )
         Gauge(
             "vllm:cache_config_info",
             "Cache configuration.",
             ("block_size", "num_gpu_blocks", "engine"),
             registry=self.registry,
         ).labels(str(block_tokens), str(blocks), "0").set(1)
-        self.memory = self._gauge("engine_memory_bytes", "Bytes held by weights and KV cache.")
+        self.memory = Gauge(
+            "servedrill:engine_memory_bytes", "Bytes held by weights and KV cache.", self.names, registry=self.registry
+        ).labels(*self.labels)
         self.preemptions = self._counter("num_preemptions", "Preemptions.")
         self.generated = self._counter("generation_tokens", "Generated tokens.")
         self.prompted = self._counter("prompt_tokens", "Prompt tokens.")
@@ -107,12 +104,15 @@ class EngineMetrics:
             registry=self.registry,
         )
         self.rejections = Counter(
-            "vllm:admission_rejections", "Refused requests.", (*self.names, "reason"), registry=self.registry
+            "vllm:admission_rejections",
+            "Requests refused by a queue limit.",
+            ("model_name", "reason"),
+            registry=self.registry,
         )
         for reason in ("stop", "length", "abort", "error", "repetition"):
             self.success.labels(*self.labels, reason)
-        for reason in ("queue_full", "draining", "loading"):
-            self.rejections.labels(*self.labels, reason)
+        for reason in ("max_num_queued_reqs", "max_num_queued_tokens"):
+            self.rejections.labels(model_name, reason)
         self.ttft = self._histogram("time_to_first_token_seconds", "Time to first token.", _LATENCY)
         self.itl = self._histogram("inter_token_latency_seconds", "Inter-token latency.", _PER_TOKEN)
         self.tpot = self._histogram("request_time_per_output_token_seconds", "Time per output token.", _PER_TOKEN)
@@ -134,6 +134,7 @@ class EngineMetrics:
         self.running.set(stats.running)
         self.waiting.set(stats.waiting)
         self.waiting_by_reason.labels(*self.labels, "capacity").set(stats.waiting)
+        self.waiting_by_reason.labels(*self.labels, "deferred").set(0)
         self.kv_usage.set(stats.blocks_held / self.blocks)
         self.memory.set(stats.memory_bytes)
         for level, state in enumerate(SLEEP_STATES):
@@ -147,13 +148,18 @@ class EngineMetrics:
         ):
             counter.inc(max(0, new - old))
 
-    def ended(self, *, reason: str, began: float, first: float | None, tokens: int) -> None:
-        """A request is over."""
+    def queue_full(self) -> None:
+        """A request was refused because too many wait."""
+        self.rejections.labels(self.labels[0], "max_num_queued_reqs").inc()
+
+    def ended(self, request: OpenRequest) -> None:
+        """A request was answered; one whose client hung up is not counted, as in vLLM."""
         now = time.monotonic()
+        reason = "error" if request.error else "length" if "length" in request.finishes else "stop"
         self.success.labels(*self.labels, reason).inc()
-        self.e2e.observe(now - began)
-        if first is not None and tokens > 1:
-            self.tpot.observe((now - first) / (tokens - 1))
+        self.e2e.observe(now - request.began)
+        if request.first is not None and request.generated > 1:
+            self.tpot.observe((now - request.first) / (request.generated - 1))
 
     def text(self) -> bytes:
         return generate_latest(self.registry)
