@@ -31,17 +31,17 @@ def test_cancel_storm(drill: Drill) -> None:
     fill: dict[str, Any] = {"over_s": 0.05, "output_tokens": 32, "prompt_words": 40}
     drill.send(burst(more_than_all, name="probe-before", **fill))
     with drill.window("idle"):
-        drill.hold(1.2)
+        drill.hold(1.0)
     if not drill.control:
         gives_up = cancels(points={"1.8": 1})
         drill.send(burst(200, name="crowd", over_s=0.1, stream=0, output_tokens=120, cancel=gives_up), window="crowd")
     with drill.window("storm"):
         bystanders = drill.load(chat(rate=8, arrivals=Poisson(rate=8, stop_s=3.2)))
         if not drill.control:
-            drill.send(*cancel_storm(600, over_s=4.0), within_s=20)
+            drill.send(*cancel_storm(600, over_s=3.6), within_s=20)
         bystanders.wait(within_s=20)
     with drill.window("quiet"):
-        drill.hold(2.2)
+        drill.hold(2.0)
     drill.send(burst(more_than_all, name="probe-after", **fill))
 
     drill.expect(

@@ -12,6 +12,7 @@ from servedrill.checkers.recovery import SloMet
 from servedrill.checkers.replicas import MemorySteady
 from servedrill.checkers.swap import CanaryShareBounded, ProbeSaid, RolloutEnded, VersionsServed
 from servedrill.drill.context import Drill
+from servedrill.drill.quality import quality_observed
 from servedrill.drill.traffic import burst, chat, golden
 from servedrill.faults.rollout import ModelRollout
 from servedrill.faults.serving import EngineSleep, load_adapter
@@ -36,7 +37,8 @@ def test_model_hot_swap(drill: Drill) -> None:
     with drill.window("whole"):
         drill.baseline(1.5)
         if drill.can("Sleepable", part=SLEEP):
-            sleep_and_wake(drill)
+            with quality_observed(drill, questions=8):
+                sleep_and_wake(drill)
         if drill.can("Adaptable", part=ADAPTERS):
             load_two_revisions(drill)
         for candidate, reason in BAD.items():

@@ -48,6 +48,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--slo", metavar="FILE", help="SLO file (OpenSLO) to judge by instead of the built-in objectives")
     group.addoption(
+        "--arrivals",
+        metavar="FILE",
+        help="recorded trace (CSV of TIMESTAMP,ContextTokens,GeneratedTokens) by which steady traffic comes",
+    )
+    group.addoption(
         "--runs", default=".servedrill/runs", metavar="DIR", help="where runs are written (default: %(default)s)"
     )
     group.addoption(
@@ -69,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
     session = DrillSession(config)
     config.stash[_session] = session
     config.pluginmanager.register(session, "servedrill-session")
-    if any(config.getoption(name) for name in ("defect", "stack", "slo", "baseline")):
+    if any(config.getoption(name) for name in ("defect", "stack", "slo", "baseline", "arrivals")):
         try:
             session.check_options()
         except UsageError as error:
@@ -116,6 +121,10 @@ class DrillSession:
         for weakness in file.weaknesses:
             for check in weakness.checks:
                 require_declarable(check.partition(":")[0], where=f"{file.path}: weaknesses")
+        if arrivals := self.config.getoption("arrivals"):
+            from servedrill.load.recording import read_recording
+
+            read_recording(arrivals)
         if slo := self.config.getoption("slo"):
             read_slos(Path(slo))
         try:
@@ -150,6 +159,7 @@ class DrillSession:
                     seed=secrets.randbelow(10**9) if seed is None else seed,
                     stack_file=option("stack"),
                     slo_file=option("slo"),
+                    arrivals=option("arrivals"),
                     control=option("control"),
                     defects=option("defect"),
                     runs=option("runs"),
@@ -204,6 +214,7 @@ class DrillSession:
                     folder=folder,
                     guard=run.guard,
                     progress=progress,
+                    arrivals=run.options.arrivals,
                     weaknesses=[
                         DeclaredWeakness(checks=weakness.checks, because=weakness.because)
                         for weakness in file.weaknesses

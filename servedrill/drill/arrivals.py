@@ -40,7 +40,7 @@ _OUTPUT_SHARE = 0.25
 
 
 def azure_conversation(
-    *, model: str, rate: float = CONVERSATION_RATE, max_model_len: int = 2048, name: str = "conversation", **more: Any
+    *, rate: float = CONVERSATION_RATE, max_model_len: int = 2048, name: str = "conversation", **more: Any
 ) -> RequestClass:
     """People who chat, as in the conversation trace: 19,366 requests in 3,502 s, CV of the gaps 1.09.
 
@@ -50,12 +50,10 @@ def azure_conversation(
     """
     arrivals = Gamma(rate=rate, cv=CONVERSATION_CV)
     lengths = _fitted(CONVERSATION_PROMPT, CONVERSATION_OUTPUT, max_model_len)
-    return chat(rate=rate, model=model, name=name, **{"arrivals": arrivals, "prefix_words": 0, **lengths, **more})
+    return chat(rate=rate, name=name, **{"arrivals": arrivals, "prefix_words": 0, **lengths, **more})
 
 
-def azure_code(
-    *, model: str, rate: float = CODE_RATE, max_model_len: int = 2048, name: str = "code", **more: Any
-) -> RequestClass:
+def azure_code(*, rate: float = CODE_RATE, max_model_len: int = 2048, name: str = "code", **more: Any) -> RequestClass:
     """Code completion, as in the code trace: 8,819 requests in 3,436 s, CV of the gaps 13.15.
 
     Prompts of 1,469 tokens at p50, 7,302 at p95, 7,436 at p99, answers of 13, 90, 249; scaled by one factor so that p99 fits ``max_model_len``.
@@ -68,13 +66,12 @@ def azure_code(
     """
     arrivals = Interrupted(rate=rate, cv=CODE_CV, silent=CODE_SILENT)
     lengths = _fitted(CODE_PROMPT, CODE_OUTPUT, max_model_len)
-    return code(rate=rate, model=model, name=name, **{"arrivals": arrivals, **lengths, **more})
+    return code(rate=rate, name=name, **{"arrivals": arrivals, **lengths, **more})
 
 
 def replay(
     path: str,
     *,
-    model: str,
     rate: float | None = None,
     seconds: float | None = None,
     skip: int = 0,
@@ -100,7 +97,7 @@ def replay(
         skip=skip,
         stop_s=seconds,
     )
-    return chat(rate=1, model=model, name=name, **{"arrivals": arrivals, "prefix_words": 0, **lengths, **more})
+    return chat(rate=1, name=name, **{"arrivals": arrivals, "prefix_words": 0, **lengths, **more})
 
 
 def as_recorded(cls: RequestClass, path: str, *, max_model_len: int = 2048) -> RequestClass:

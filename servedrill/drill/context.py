@@ -23,6 +23,7 @@ import msgspec
 
 from servedrill.checkers.checker import Checker
 from servedrill.clock import NS, now_ns
+from servedrill.drill.arrivals import as_recorded
 from servedrill.drill.observer import Observer
 from servedrill.drill.progress import Progress
 from servedrill.drill.references import Recorder
@@ -64,13 +65,14 @@ class Drill:
         folder: Path,
         guard: Guard,
         progress: Progress,
+        arrivals: str | None = None,
         weaknesses: Sequence[DeclaredWeakness] = (),
     ) -> None:
         self.stack: Any = stack
         self.name, self.seed, self.control, self.folder = name, seed, control, folder
         self.chance = random.Random(seed)
         self.journal = Journal(folder / "history.jsonl")
-        self._guard, self._progress = guard, progress
+        self._guard, self._progress, self._arrivals = guard, progress, arrivals
         self._recorder = Recorder(stack, self.journal, seed=seed)
         self._traffics: list[Traffic] = []
         self._classes: set[str] = set()
@@ -132,7 +134,7 @@ class Drill:
                 f"class {twice[0]!r} twice in one drill", where=self.name, expected="a name of its own for each class"
             )
         self._classes |= {cls.name for cls in classes}
-        paced = [self._recorder.pooled(at_pace(cls, self.promises.pace)) for cls in classes]
+        paced = [self._recorder.pooled(self._as_recorded(at_pace(cls, self.promises.pace))) for cls in classes]
         self._recorder.record(*paced)
         traffic = Traffic(
             self._entry(to),
@@ -147,6 +149,10 @@ class Drill:
         self._traffics.append(traffic)
         traffic.start()
         return traffic
+
+    def _as_recorded(self, cls: RequestClass) -> RequestClass:
+        """Steady traffic comes as in the recorded trace that the run was given, if it was."""
+        return as_recorded(cls, self._arrivals, max_model_len=self.promises.max_model_len) if self._arrivals else cls
 
     def send(self, *classes: RequestClass, to: str | None = None, window: str = "", within_s: float = 15.0) -> None:
         """Traffic that ends by itself, waited for; in a window of its own where one is named."""

@@ -33,6 +33,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     stack_file: str | None = None
     slo_file: str | None = None
+    arrivals: str | None = None
     control: bool = False
     defects: list[str] = []
     runs: str = ".servedrill/runs"
@@ -44,6 +45,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             arguments += ["--stack", self.stack_file]
         if self.slo_file:
             arguments += ["--slo", self.slo_file]
+        if self.arrivals:
+            arguments += ["--arrivals", self.arrivals]
         if self.control:
             arguments.append("--control")
         for defect in self.defects:

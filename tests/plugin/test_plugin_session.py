@@ -173,6 +173,7 @@ def test_a_run_leaves_what_happened(whole: Whole) -> None:
         "seed": about["seed"],
         "stack_file": None,
         "slo_file": None,
+        "arrivals": None,
         "control": True,
         "defects": [],
         "runs": "runs",
