@@ -26,7 +26,7 @@ def test_timeout_spike(drill: Drill) -> None:
     with drill.window("one engine"):
         drill.break_for(0.8, latency(stack, first, ms=300), window="one slow")
         drill.hold(0.8)
-        drill.break_for(4.2, black_hole(stack, first), window="one silent")
+        drill.break_for(3.6, black_hole(stack, first), window="one silent")
         drill.settle()
         drill.send(bad_requests(40, over_s=0.9), window="bad requests")
         asks_to_wait = http_status(stack, second, status=429, retry_after_s=1, fail_times=6)

@@ -30,7 +30,7 @@ def test_gateway_failover(drill: Drill) -> None:
     with drill.broken(*(slow_close(stack, engine, ms=200) for engine in drill.engines), window="sweep"):
         drill.send(*idle_sweep(around_s=p.engine_keep_alive_s))
     drill.load(chat(rate=30, output_tokens=Uniform(20, 36), **patience))
-    drill.baseline(1.6)
+    drill.baseline(1.2)
     drill.break_for(p.dns_ttl_s + 0.8, DnsChange(stack, [second_at]), window="moved")
     drill.keep_open(name="open-kill", **patience)
     drill.break_for(noticed_s + 1.0, ProcessKill(stack, first), window="killed")

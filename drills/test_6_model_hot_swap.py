@@ -35,7 +35,7 @@ def test_model_hot_swap(drill: Drill) -> None:
     as_they_come = chat(rate=5, name="defaults", n=[1, 2], params={"temperature": None}, **short)
     drill.load(chat(rate=26, **short), as_they_come, golden(rate=5))
     with drill.window("whole"):
-        drill.baseline(1.5)
+        drill.baseline(1.2)
         if drill.can("Sleepable", part=SLEEP):
             with quality_observed(drill, questions=8):
                 sleep_and_wake(drill)
