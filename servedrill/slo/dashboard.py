@@ -91,7 +91,7 @@ def _panel(
     width: int = 12,
     steps: list[tuple[float | None, str]] | None = None,
 ) -> dict[str, Any]:
-    defaults: dict[str, Any] = {"unit": unit, "min": None if kind == "stat" else 0}
+    defaults: dict[str, Any] = {"unit": unit} if kind == "stat" else {"unit": unit, "min": 0}
     if steps:
         defaults["thresholds"] = {
             "mode": "absolute",
