@@ -29,6 +29,7 @@ def add_commands(commands: Any) -> None:
     report.add_argument(
         "--openmetrics", type=Path, metavar="FILE", help="verdicts, times and figures as OpenMetrics text"
     )
+    report.add_argument("--push", metavar="URL", help="the same, pushed to a Prometheus Pushgateway")
     report.add_argument(
         "--chaostoolkit",
         type=Path,
@@ -95,6 +96,10 @@ def _report(given: argparse.Namespace) -> int:
         from servedrill.reporting.openmetrics import openmetrics
 
         _write(given.openmetrics, openmetrics(run))
+    if given.push:
+        from servedrill.reporting.openmetrics import push
+
+        push(run, given.push)
     if given.chaostoolkit:
         _write_journals(run.drills, given.chaostoolkit)
     if given.pictures:
@@ -102,7 +107,8 @@ def _report(given: argparse.Namespace) -> int:
 
         for picture in write_pictures(run, given.pictures):
             print(picture)
-    if given.output or not (given.markdown or given.openmetrics or given.chaostoolkit or given.pictures):
+    others = (given.markdown, given.openmetrics, given.push, given.chaostoolkit, given.pictures)
+    if given.output or not any(others):
         page = given.output or run.folder / FILE
         write_page(run, page, [drill_page(drill) for drill in run.drills])
         print(page)

@@ -6,21 +6,40 @@ import math
 from collections.abc import Iterator
 from datetime import datetime
 
+from prometheus_client import push_to_gateway
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric, StateSetMetricFamily
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from servedrill.checkers.finding import Answer
+from servedrill.errors import UsageError
 from servedrill.reporting.budgets import judged
 from servedrill.reporting.runs import StoredRun
+
+JOB = "servedrill"
+_PUSH_TIMEOUT_S = 10.0
 
 
 def openmetrics(run: StoredRun) -> bytes:
     """The file's content, ending in ``# EOF``."""
+    content: bytes = generate_latest(_registry(run))  # type: ignore[no-untyped-call]
+    return content
+
+
+def push(run: StoredRun, url: str) -> None:
+    """The same to a Pushgateway, in the place of what this job pushed before. Raises `UsageError` where that cannot be."""
+    try:
+        push_to_gateway(url, job=JOB, registry=_registry(run), timeout=_PUSH_TIMEOUT_S)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"cannot be pushed to: {error}", where="--push", expected="a Pushgateway, like http://127.0.0.1:9091"
+        ) from error
+
+
+def _registry(run: StoredRun) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Run(run))
-    content: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
-    return content
+    return registry
 
 
 class _Run(Collector):

@@ -7,11 +7,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from chromium_page import CHROMIUM, Page, axe_script, chromium
 from report_world import EVIL, history, hostile, hostile_verdict, stored, verdict
 
 from servedrill.checkers.finding import Answer
+from servedrill.checkers.verdict import judge
+from servedrill.history.history import History
 from servedrill.reporting.page import drill_page, write_page
 from servedrill.reporting.pictures import write_pictures
 
@@ -118,7 +121,13 @@ def test_axe_finds_no_serious_problem(tmp_path: Path) -> None:
     """Light and wide, dark and narrow; everything opened, every verdict there."""
     script = axe_script()
     assert script is not None
-    made = {answer.value: verdict(answer, drill=answer.value) for answer in Answer}
+    told = judge(History(history()))
+    made = {
+        answer.value: msgspec.structs.replace(
+            verdict(answer, drill=answer.value), restored=told.restored, spending=told.spending
+        )
+        for answer in Answer
+    }
     url = report(
         tmp_path,
         drills=dict.fromkeys(made, history(seconds=6)),

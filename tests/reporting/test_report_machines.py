@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -261,3 +263,34 @@ def test_the_command_says_what_is_wrong_with_its_arguments(tmp_path: Path, capsy
 def test_secrets_are_masked_by_name_and_by_look(value: Any, shown: Any) -> None:
     """And nothing else is."""
     assert masked(value) == shown
+
+
+def test_a_run_is_pushed_to_a_pushgateway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one request that takes the place of the run before; where nobody listens that is one line and exit code 4."""
+    run = run_folder(tmp_path / "run")
+    pushed: list[tuple[str, str]] = []
+
+    class Gateway(BaseHTTPRequestHandler):
+        def log_message(self, *about: object) -> None:
+            pass
+
+        def do_PUT(self) -> None:
+            pushed.append((self.path, self.rfile.read(int(self.headers["content-length"])).decode()))
+            self.send_response(200)
+            self.end_headers()
+
+    server = HTTPServer(("127.0.0.1", 0), Gateway)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        assert cli.main(["report", str(run), "--push", f"http://127.0.0.1:{server.server_port}"]) == 0
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    ((path, text),) = pushed
+    assert path == "/metrics/job/servedrill"
+    assert 'servedrill_drill_verdict{control="false",drill="paper",servedrill_drill_verdict="fail"} 1.0' in text
+    assert not (run / "report.html").exists()
+    assert cli.main(["report", str(run), "--push", f"http://127.0.0.1:{server.server_port}"]) == 4
+    assert "cannot be pushed to" in capsys.readouterr().err
