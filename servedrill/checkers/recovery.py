@@ -96,10 +96,8 @@ class GoodputRecovers(Checker, frozen=True, kw_only=True):
     """Stretches of time in which goodput is looked at; None: half a second at the stack's pace."""
 
     def __call__(self, history: History) -> Finding:
-        within_s, bucket_s = (
-            limit(self.within_s, history, "recovers_within_s"),
-            limit(self.bucket_s, history, "pace", times=0.5),
-        )
+        within_s = limit(self.within_s, history, "recovers_within_s")
+        bucket_s = limit(self.bucket_s, history, "pace", times=0.5)
         healed_ns = history.windows[self.after].end_ns
         end_ns = history.windows[self.window].end_ns
         buckets: dict[int, list[bool]] = {}
@@ -114,9 +112,17 @@ class GoodputRecovers(Checker, frozen=True, kw_only=True):
         if total < self.requests_min:
             return self.cannot_say(f"{total} requests after {self.after!r}, at least {self.requests_min} needed")
         bad = [index for index, goods in buckets.items() if sum(goods) < len(goods) * 0.75]
-        back = max(bad, default=-1) + 1
+
+        def good_from(first: int) -> list[bool]:
+            return [good for index, goods in buckets.items() if index >= first for good in goods]
+
+        back, last = max(bad, default=-1) + 1, int(within_s / bucket_s)
+        since = good_from(back)
+        while sum(since) < len(since) * self.ratio_min and back < last:  # stragglers belong to the recovery, too
+            if len(later := good_from(back + 1)) < self.requests_min:
+                break
+            back, since = back + 1, later
         recovered_s = back * bucket_s
-        since = [good for index, goods in buckets.items() if index >= back for good in goods]
         if recovered_s <= within_s and len(since) < self.requests_min:
             return self.cannot_say(f"{len(since)} requests since it was back, at least {self.requests_min} needed")
         final = sum(since) / len(since) if since else 0.0

@@ -55,12 +55,14 @@ PLANTS = [
         clean={
             "at-once": history(*PHASES, *many(40, 8, 12)),
             "soon": history(*PHASES, *many(5, 8, 9, refused), *many(40, 9, 12)),
+            "stragglers-in-time": history(*PHASES, *many(30, 8, 9), *many(8, 8, 9, refused), *many(40, 9, 12)),
             "failures-before-the-heal": history(*PHASES, *many(20, 4, 8, refused), *many(40, 8, 12)),
         },
         bugs={
             "too-late": history(*PHASES, *many(10, 8, 10, refused), *many(40, 10, 12)),
             "never": history(*PHASES, *many(40, 8, 12, refused)),
             "not-for-long": history(*PHASES, *many(40, 8, 10.5), *many(10, 10.5, 12, refused)),
+            "stragglers-for-ever": history(*PHASES, *many(40, 8, 12), *many(8, 8, 12, refused)),
             "slow-is-not-good": history(*PHASES, *many(40, 8, 12, ttft_s=2.0)),
         },
         too_little={"few": history(*PHASES, *many(10, 8, 12)), "none": history(*PHASES, *many(40, 0, 4))},
