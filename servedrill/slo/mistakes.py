@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import inspect as types
 
+from servedrill.slo.durations import FORM
+
 if TYPE_CHECKING:
     from servedrill.slo.documents import Document
 
+_DURATIONS = ("duration", "lookbackWindow", "alertAfter")
+"""Keys of texts that a bare number is easily written for."""
 NUMBER_MAX = 1e15
 """Beyond it are infinities, what is no number at all, and slips of the hand."""
 Key = tuple[str | int, ...]
@@ -188,7 +192,10 @@ class _Walk:
                 self._add(self.document.at(key), key, f"{name!r} is missing", expected=_named(field.type))
 
     def _wrong(self, value: Any, type_: types.Type, key: Key) -> None:
-        self._add(self.document.value_at(key), key, f"is {_said(value)}", expected=_named(type_))
+        bare = bool(key) and key[-1] in _DURATIONS and isinstance(value, int) and not isinstance(value, bool)
+        hint = f"did you mean '{value}d'?" if bare else ""
+        expected = FORM if bare else _named(type_)
+        self._add(self.document.value_at(key), key, f"is {_said(value)}", expected=expected, hint=hint)
 
     def _add(self, position: Position, key: Key, what: str, *, expected: str = "", hint: str = "") -> None:
         self.found.append(Mistake(self.document.file, position, dotted(key), what, expected, hint))

@@ -170,6 +170,8 @@ WRONG: dict[str, tuple[dict[str, Any] | list[Any] | str, str]] = {
     "unknown-key": (changed("spec.budgetingMetod", "x"), "did you mean 'budgetingMethod'?|unknown key 'budgetingMetod'"),
     "missing-key": (changed("spec.service", None, drop=True), "spec: 'service' is missing"),
     "wrong-type": (changed("spec.objectives.0.value", "fast"), r'spec.objectives\[0\].value: is "fast"; expected a number'),
+    "no-unit": (changed("spec.timeWindow.0.duration", 30), "is 30; expected a whole number and one of m, h, d, w, M, Q, Y, such as 30d; did you mean '30d'?"),
+    "no-unit-in-quotes": (changed("spec.timeWindow.0.duration", "30"), "expected a whole number and one of m, h, d, w, M, Q, Y, such as 30d"),
     "wrong-word": (changed("spec.budgetingMethod", "occurrence"), "did you mean 'Occurrences'"),
     "wrong-kind": (changed("kind", "Slo"), "did you mean 'SLO'"),
     "no-kind": (changed("kind", None, drop=True), "'kind' is missing"),
