@@ -210,6 +210,21 @@ def test_a_full_queue_refuses_with_503_and_says_when_to_come_again(tmp_path: Pat
         assert 'vllm:admission_rejections_total{model_name="chat-model",reason="max_num_queued_reqs"} 2.0' in page
 
 
+def test_each_choice_is_counted_and_timed_by_itself(tmp_path: Path) -> None:
+    """As in vLLM, three choices of eight tokens are three ends, three first tokens and 21 gaps of a step each."""
+    with engine(tmp_path, costs=STEADY) as server:
+        assert server.ask(n=3, max_tokens=8, ignore_eos=True).status == 200
+        assert server.metrics()["ended/length"] == 3
+        page = server.http.get("/metrics").text
+        values = {line.split("{")[0]: float(line.split()[-1]) for line in page.splitlines() if line.startswith("vllm:")}
+        counts = {"time_to_first_token": 3, "inter_token_latency": 21, "e2e_request_latency": 3}
+        assert {name: values[f"vllm:{name}_seconds_count"] for name in counts} == counts
+        mean_s = values["vllm:inter_token_latency_seconds_sum"] / 21
+        per_token_s = values["vllm:request_time_per_output_token_seconds_sum"] / 3
+        assert mean_s == pytest.approx(per_token_s, rel=0.2)
+        assert mean_s > 0.9 * STEADY.overhead_s
+
+
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize("n", [1, 4])
 def test_a_client_that_hangs_up_is_not_served_any_longer(tmp_path: Path, quick: Server, stream: bool, n: int) -> None:

@@ -62,12 +62,13 @@ class EngineAPI:
             request = self.open.get(token.id)
             if request is None:
                 continue
-            if request.first is None:
-                request.first = now
+            last = request.last[token.choice]
+            if last is None:
+                request.first = request.first or now
                 self.metrics.ttft.observe(now - request.began)
             else:
-                self.metrics.itl.observe(now - request.last)
-            request.last = now
+                self.metrics.itl.observe(now - last)
+            request.last[token.choice] = now
             request.put(token)
         if step.stats is not None:
             self.metrics.set_stats(step.stats)

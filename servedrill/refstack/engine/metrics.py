@@ -153,13 +153,14 @@ class EngineMetrics:
         self.rejections.labels(self.labels[0], "max_num_queued_reqs").inc()
 
     def ended(self, request: OpenRequest) -> None:
-        """A request was answered; one whose client hung up is not counted, as in vLLM."""
+        """A request was answered. As in vLLM, each of its choices counts, and a client that hung up counts as no answer."""
         now = time.monotonic()
-        reason = "error" if request.error else "length" if "length" in request.finishes else "stop"
-        self.success.labels(*self.labels, reason).inc()
-        self.e2e.observe(now - request.began)
-        if request.first is not None and request.generated > 1:
-            self.tpot.observe((now - request.first) / (request.generated - 1))
+        tokens = request.generated / request.n
+        for finish in request.finishes:
+            self.success.labels(*self.labels, "error" if request.error else finish or "error").inc()
+            self.e2e.observe(now - request.began)
+            if request.first is not None and tokens > 1:
+                self.tpot.observe((now - request.first) / (tokens - 1))
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

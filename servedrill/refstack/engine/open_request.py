@@ -36,7 +36,8 @@ class OpenRequest:
         self.error: tuple[int, str, str] | None = None
         self.began = time.monotonic()
         self.first: float | None = None
-        self.last = self.began
+        self.last: list[float | None] = [None] * n
+        """When each choice got its latest token."""
         self._wake = asyncio.Event()
 
     def put(self, token: Token) -> None:
