@@ -14,12 +14,15 @@ import msgspec
 class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a step of the engine takes: ``overhead + prefill tokens * prefill + running sequences * decode``, in seconds.
 
-    The form is that of the step-time models fitted to real engines (Splitwise, ISCA 2024; SLOs-Serve, arXiv 2504.08784).
+    The form is that of the step-time models fitted to real engines (Splitwise, ISCA 2024; SLOs-Serve, arXiv 2504.08784), and what a request
+    costs before its first position is computed; docs/fidelity.md fits it to vLLM.
     """
 
     overhead_s: float = 0.018
     prefill_s_per_token: float = 0.00002
     decode_s_per_sequence: float = 0.0002
+    request_s: float = 0.0
+    """For each sequence that begins in the step: parsing, tokenizing, the way between two processes."""
     cold_factor: float = 13.0
     """How much slower a step is before the engine has warmed up (graph capture, kernel selection)."""
     warmup_steps: int = 3

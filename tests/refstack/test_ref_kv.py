@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ref_core import CoreInHand
 
+from servedrill.refstack.config import Costs
 from servedrill.refstack.engine import messages as m
 from servedrill.refstack.engine.kv_cache import BlockManager, KVPool
 from servedrill.refstack.engine.prefix_cache import PrefixCache
@@ -153,6 +154,26 @@ def test_the_books_show_a_known_bug(defect: str, cores: list[CoreInHand]) -> Non
 
 
 # ---- prefixes
+
+
+def test_a_request_begins_once(cores: list[CoreInHand]) -> None:
+    """In however many pieces it is computed, with a prefix that is there or without, preempted and computed again: its own cost is due in one step."""
+    seen = []
+
+    class NotingCore(CoreInHand):
+        def step_cost(self, *, prefill: int, decode: int, begun: int = 0) -> float:
+            seen.append(begun)
+            return super().step_cost(prefill=prefill, decode=decode, begun=begun)
+
+    core = NotingCore(max_num_batched_tokens=8, blocks=10)
+    cores.append(core)
+    for number in range(4):
+        core.submit_words(f"r{number}", SHARED[: 10 + number], max_tokens=12)
+    core.run_dry()
+    assert core.scheduler.preemptions > 0
+    assert sum(seen) == 4 < len(seen)
+    core.costs = Costs(overhead_s=0.25, prefill_s_per_token=0.01, decode_s_per_sequence=0.125, request_s=0.5)
+    assert core.step_cost(prefill=100, decode=2, begun=2) == pytest.approx(0.25 + 1 + 0.25 + 1)
 
 
 def test_a_shared_prefix_is_computed_once(cores: list[CoreInHand]) -> None:

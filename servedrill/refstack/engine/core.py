@@ -105,7 +105,8 @@ class Core:
             -1, max(1, prefill) * self.limits.activation_bytes_per_token, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
         )
         buffer[:: mmap.PAGESIZE] = b"\x5a" * -(-len(buffer) // mmap.PAGESIZE)
-        cost_s = self.step_cost(prefill=prefill, decode=len(work))
+        begun = sum(item.sequence.beginning for item in work)
+        cost_s = self.step_cost(prefill=prefill, decode=len(work), begun=begun)
         out = [token for item in work if (token := self.advance(item)) is not None]
         buffer.close()
         self.cold_steps = max(0, self.cold_steps - 1)
@@ -113,9 +114,10 @@ class Core:
         time.sleep(max(0.0, cost_s - (time.monotonic() - began)))
         return out
 
-    def step_cost(self, *, prefill: int, decode: int) -> float:
+    def step_cost(self, *, prefill: int, decode: int, begun: int = 0) -> float:
         costs = self.costs
         seconds = costs.overhead_s + prefill * costs.prefill_s_per_token + decode * costs.decode_s_per_sequence
+        seconds += begun * costs.request_s
         slowdown = self.weights.model.slowdown if self.weights.model else 1.0
         return seconds * slowdown * (costs.cold_factor if self.cold_steps else 1.0)
 

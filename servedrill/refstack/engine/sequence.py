@@ -45,6 +45,11 @@ class Sequence:
         return self.computed == len(self.tokens) - 1 and len(self.tokens) > len(self.prompt)
 
     @property
+    def beginning(self) -> bool:
+        """Nothing of it was computed yet, but for a prefix that the cache had."""
+        return self.computed == self.cached and len(self.tokens) == len(self.prompt)
+
+    @property
     def missing(self) -> int:
         """Positions still to be computed before the next token."""
         return len(self.tokens) - self.computed
