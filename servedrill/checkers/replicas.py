@@ -34,7 +34,10 @@ class ProcessesUnchanged(Checker, frozen=True, kw_only=True):
 
 
 class MemorySteady(Checker, frozen=True, kw_only=True):
-    """Engines hold no more memory afterwards than before: nothing is kept of what was cancelled, loaded or replaced."""
+    """Engines hold no more memory afterwards than before: nothing is kept of what was cancelled, loaded or replaced.
+
+    One that is another process by then has given back all that it held.
+    """
 
     needs = "Signallable"
     before: str
@@ -43,21 +46,26 @@ class MemorySteady(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         grown: dict[str, float] = {}
+        replaced: list[str] = []
         for name in history.sources("engine"):
             was, now = (
                 [p for p in history.processes(name) if p.t_ns in history.windows[w]] for w in (self.before, self.after)
             )
-            if was and now and was[-1].pid == now[-1].pid:
+            if was and now and was[-1].pid != now[-1].pid:
+                replaced.append(name)
+            elif was and now:
                 grown[name] = (median([p.rss_bytes for p in now]) - median([p.rss_bytes for p in was])) / (1 << 20)
-        if not grown:
-            return self.cannot_say(f"no engine lived from {self.before!r} to {self.after!r}")
+        if not grown and not replaced:
+            return self.cannot_say(f"no engine was seen in {self.before!r} and in {self.after!r}")
         over = [name for name, mib in grown.items() if mib > self.growth_mib_max]
         return self.says(
             not over,
-            ", ".join(f"{name} {mib:+.1f} MiB" for name, mib in grown.items()),
+            ", ".join(
+                [*(f"{name} {mib:+.1f} MiB" for name, mib in grown.items()), *(f"{name} replaced" for name in replaced)]
+            ),
             threshold=f"<= {self.growth_mib_max:g} MiB",
             evidence=over,
-            grown_mib=max(grown.values()),
+            grown_mib=max(grown.values(), default=0.0),
         )
 
 

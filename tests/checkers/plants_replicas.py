@@ -61,6 +61,7 @@ PLANTS = [
                 *seen("engine-0", 4, 8, rss_bytes=900 << 20),
                 *seen("engine-0", 8, 12),
             ),
+            "another-process": history(*PHASES, *at_rest(), *seen("engine-0", 0, 6), *seen("engine-0", 6, 12, pid=200)),
             "gateways-do-not-count": history(
                 *PHASES,
                 *at_rest(),
@@ -73,7 +74,6 @@ PLANTS = [
             "kept": history(*PHASES, *at_rest(), *seen("engine-0", 0, 6), *seen("engine-0", 6, 12, rss_bytes=90 << 20))
         },
         too_little={
-            "another-process": history(*PHASES, *at_rest(), *seen("engine-0", 0, 6), *seen("engine-0", 6, 12, pid=200)),
             "never-seen": history(*PHASES, *at_rest()),
         },
     ),
