@@ -4,7 +4,7 @@ detect, fail over and recover are of the first fault. The mean time to restore (
 
     restored  from a fault's injection to the end of the last bad half second that is its own; 0 where users noticed nothing
     users     requests of classes that have an SLO; one that a drill sends to be refused is none
-    bad       a half second in which more than a quarter of the users' requests that were due in it were not good
+    bad       a half second, longer where the stack goes about it more slowly (its pace), in which more than a quarter of the users' requests that were due in it were not good
     its own   until another fault is injected after this one was healed; what is going on then stays its own until it ends
     never     the last half second with a request in it is bad and its own
     unknown   no evidence that the fault took effect, or no request of users after it
@@ -27,7 +27,7 @@ from servedrill.history.history import FaultSpan, History
 from servedrill.slo.objectives import Objective
 from servedrill.slo.slo import defaults, objective_in, slos_in
 
-_HALF_NS = 500_000_000
+_HALF_S = 0.5
 _GOOD_RATIO = 0.75
 
 
@@ -81,15 +81,16 @@ def timeline(history: History) -> Times:
         r.t_int_ns for r in history.requests() if r.failure is not None and start_ns <= r.t_int_ns <= first_end_ns
     ]
     objective_of = objective_in(history)
+    half_ns = int(_HALF_S * 1e9 * (history.drill.promises.get("pace", 1.0) if history.drill else 1.0))
     recover_s = None
     if healed:
-        halves = _Served(history.requests(), objective_of).halves(max(healed))
+        halves = _Served(history.requests(), objective_of, half_ns).halves(max(healed))
         bad = [end_ns for end_ns, well in halves if not well]
         recover_s = (bad[-1] - max(healed)) / 1e9 if bad else 0.0 if halves else None
     given = slos_in(history)
     slos = [slo for slo in (defaults() if given is None else given) if slo.sli.judged_by_history]
     users = [request for request in history.requests() if any(slo.covers(request.cls) for slo in slos)]
-    served = _Served(users, objective_of)
+    served = _Served(users, objective_of, half_ns)
     return Times(
         detect_s=(min(signs) - start_ns) / 1e9 if signs else None,
         failover_s=(max(failures) - start_ns) / 1e9 if failures else 0.0,
@@ -101,10 +102,11 @@ def timeline(history: History) -> Times:
 class _Served:
     """Whether requests were good, by the instant at which each was due."""
 
-    def __init__(self, requests: list[RequestRecord], objective_of: Callable[[str], Objective]) -> None:
+    def __init__(self, requests: list[RequestRecord], objective_of: Callable[[str], Objective], half_ns: int) -> None:
         told = sorted((r.t_int_ns, objective_of(r.cls).good(r)) for r in requests)
         self._due = [due for due, _ in told]
         self._good = [good for _, good in told]
+        self._half_ns = half_ns
 
     def halves(self, start_ns: int, end_ns: int | None = None) -> list[tuple[int, bool]]:
         """Half seconds that had requests, from an instant to another or to the last request: when each ends, and whether they were served well in it."""
@@ -112,9 +114,9 @@ class _Served:
         last = len(self._due) if end_ns is None else bisect_left(self._due, end_ns)
         found: dict[int, list[bool]] = {}
         for at in range(first, last):
-            found.setdefault((self._due[at] - start_ns) // _HALF_NS, []).append(self._good[at])
+            found.setdefault((self._due[at] - start_ns) // self._half_ns, []).append(self._good[at])
         return [
-            (start_ns + (number + 1) * _HALF_NS, sum(goods) >= _GOOD_RATIO * len(goods))
+            (start_ns + (number + 1) * self._half_ns, sum(goods) >= _GOOD_RATIO * len(goods))
             for number, goods in found.items()
         ]
 
