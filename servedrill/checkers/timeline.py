@@ -84,12 +84,15 @@ def timeline(history: History) -> Times:
     half_ns = int(_HALF_S * 1e9 * (history.drill.promises.get("pace", 1.0) if history.drill else 1.0))
     recover_s = None
     if healed:
-        halves = _Served(history.requests(), objective_of, half_ns).halves(max(healed))
+        last_ns = max(healed)
+        after = [request for request in history.requests() if request.t_int_ns >= last_ns]
+        halves = _Served(after, objective_of, half_ns).halves(last_ns)
         bad = [end_ns for end_ns, well in halves if not well]
-        recover_s = (bad[-1] - max(healed)) / 1e9 if bad else 0.0 if halves else None
+        recover_s = (bad[-1] - last_ns) / 1e9 if bad else 0.0 if halves else None
     given = slos_in(history)
     slos = [slo for slo in (defaults() if given is None else given) if slo.sli.judged_by_history]
-    users = [request for request in history.requests() if any(slo.covers(request.cls) for slo in slos)]
+    classes = {request.cls for request in history.of(RequestRecord)}
+    users = history.requests(classes=[cls for cls in classes if any(slo.covers(cls) for slo in slos)])
     served = _Served(users, objective_of, half_ns)
     return Times(
         detect_s=(min(signs) - start_ns) / 1e9 if signs else None,
@@ -103,7 +106,8 @@ class _Served:
     """Whether requests were good, by the instant at which each was due."""
 
     def __init__(self, requests: list[RequestRecord], objective_of: Callable[[str], Objective], half_ns: int) -> None:
-        told = sorted((r.t_int_ns, objective_of(r.cls).good(r)) for r in requests)
+        objectives = {cls: objective_of(cls) for cls in {r.cls for r in requests}}
+        told = sorted((r.t_int_ns, objectives[r.cls].good(r)) for r in requests)
         self._due = [due for due, _ in told]
         self._good = [good for _, good in told]
         self._half_ns = half_ns

@@ -19,7 +19,7 @@ from servedrill.stats.percentiles import percentile
 from servedrill.stats.requests import whole
 
 
-class Tally(msgspec.Struct, frozen=True, kw_only=True):
+class Tally(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Good events of all at one instant, or over a stretch of time."""
 
     t_ns: int

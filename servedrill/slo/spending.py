@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from servedrill.history.events import Observed
+from servedrill.history.events import Observed, RequestRecord
 from servedrill.history.history import History
 from servedrill.slo.budget import burn
 from servedrill.slo.evaluate import Tally, attained_of, events, series, traffic_span
@@ -98,7 +98,8 @@ def _span(slo: Slo, history: History) -> tuple[int, int]:
 
 
 def _events(slo: Slo, history: History, start_ns: int, end_ns: int) -> list[Tally]:
-    mine = [request for request in history.requests() if slo.covers(request.cls)]
+    classes = {request.cls for request in history.of(RequestRecord)}
+    mine = history.requests(classes=[cls for cls in classes if slo.covers(cls)])
     return events(slo, mine, start_ns=start_ns, end_ns=end_ns, observed=history.of(Observed))
 
 
