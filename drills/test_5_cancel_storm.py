@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from servedrill.checkers.answered import ErrorsReadable, NoFailures
+from servedrill.checkers.answered import ErrorsReadable, NoFailures, StallBounded
 from servedrill.checkers.conservation import (
     CancelsCovered,
     CapacityKept,
@@ -48,6 +48,7 @@ def test_cancel_storm(drill: Drill) -> None:
         ErrorsReadable(window="crowd"),
         CancelsCovered(window="storm"),
         NoFailures(window="storm", classes=["chat"]),
+        StallBounded(window="storm", classes=["chat"], stall_s_max=0.8 * drill.promises.idle_timeout_s),
         ProcessesUnchanged(window="storm"),
         LittleWasted(window="storm"),
         NothingLeft(window="idle", within_s=0.4),
