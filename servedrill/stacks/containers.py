@@ -141,7 +141,7 @@ class KeptContainer(Kept):
 def clean(client: docker.DockerClient, run: str) -> None:
     """Remove everything that carries the run's label; nothing to do a second time."""
     mine = {"label": f"{LABEL}={run}"}
-    for container in client.containers.list(all=True, filters=mine):
+    for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
         with contextlib.suppress(NotFound):
             container.remove(force=True, v=True)
     for network in client.networks.list(filters=mine):

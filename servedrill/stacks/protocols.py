@@ -259,20 +259,20 @@ def lacking(stack: Any, capability: str) -> str:
     """Why the stack lacks what a drill needs; empty where it has it.
 
     A capability is the name of a protocol. ``Proxied`` means a proxy at every gateway and engine, ``Proxied:engines`` and
-    ``Proxied:gateways`` at all of these, ``Proxied:NAME`` at that hop; ``Scrapable:engines`` and ``Scrapable:gateways`` that there are any, ``Signallable:core`` that engines have a core
-    apart from their server.
+    ``Proxied:gateways`` at all of these, ``Proxied:NAME`` at that hop; ``Scrapable:engines`` and ``Scrapable:gateways`` that there are
+    any; ``Signallable:core`` that engines have a core apart from their server.
     """
     name, _, part = capability.partition(":")
     protocol: Any = globals().get(name)
-    if not getattr(protocol, "_is_protocol", False) or (part and name not in ("Proxied", "Scrapable", "Signallable")):
+    if not getattr(protocol, "_is_protocol", False) or not _is_part(name, part):
         raise UsageError(
             f"no capability {capability!r}", where="needs", expected="a protocol of servedrill.stacks.protocols"
         )
     if reason := known_to_lack(stack, name):
         return reason
-    groups = {f"{role}s": [r.name for r in stack.replicas() if r.role == role] for role in ("gateway", "engine")}
-    scraped = [f"{r.role}s" for r in stack.replicas() if r.scraped]
-    if name == "Scrapable" and part and part not in scraped:
+    replicas: list[Replica] = stack.replicas()
+    groups = {f"{role}s": [r.name for r in replicas if r.role == role] for role in ("gateway", "engine")}
+    if name == "Scrapable" and part and not any(r.scraped for r in replicas if f"{r.role}s" == part):
         return f"no metrics of the {part} of stack {stack.name!r} can be read"
     if name == "Signallable" and part and any(stack.process(engine, part) is None for engine in groups["engines"]):
         return f"engines of stack {stack.name!r} have no {part} apart from their server"
@@ -281,9 +281,18 @@ def lacking(stack: Any, capability: str) -> str:
     hops = stack.hops()
     wanted = groups.get(part, [part]) if part else [name for names in groups.values() for name in names]
     without = [name for name in wanted if name not in hops]
-    if wanted and hops and not without:
+    if hops and not without and (wanted or not part):
         return ""
-    return f"stack {stack.name!r} has no proxy at {', '.join(without) or part or 'any hop'}; its file says where it has one"
+    return f"stack {stack.name!r} has no proxy at {', '.join(without) or part or 'any hop'}; the `proxy` table of its file says where it has one"
+
+
+def _is_part(name: str, part: str) -> bool:
+    """Whether a capability can be asked for in this part."""
+    return (
+        not part
+        or name == "Proxied"
+        or part in {"Scrapable": ("engines", "gateways"), "Signallable": ("core",)}.get(name, ())
+    )
 
 
 def known_to_lack(stack: Any, capability: str) -> str:

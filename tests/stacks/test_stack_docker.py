@@ -91,7 +91,7 @@ def running(folder: Path, text: str = STACK) -> Iterator[Any]:
 def left(engine: Any) -> list[str]:
     """Names of what drills made and did not remove."""
     mine = {"label": "servedrill.run"}
-    return [one.name for kind in (engine.containers.list(all=True, filters=mine), engine.networks.list(filters=mine)) for one in kind]  # fmt: skip
+    return [one.name for kind in (engine.containers.list(all=True, filters=mine, ignore_removed=True), engine.networks.list(filters=mine)) for one in kind]  # fmt: skip
 
 
 def health(stack: Any) -> int | None:
