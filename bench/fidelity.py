@@ -23,7 +23,6 @@ from engine_measures import Engine, Measured, Times, measure, times
 
 from servedrill.faults.guard import Guard
 from servedrill.faults.keeper import StackKeeper
-from servedrill.refstack.config import Costs
 from servedrill.stacks.file import StackFile, read_stack_file
 from servedrill.stacks.lifecycle import stack_up
 from servedrill.stacks.proxies import ProxyTable
@@ -70,25 +69,24 @@ def embedded(like: StackFile, costs: dict[str, float]) -> StackFile:
     return msgspec.structs.replace(like, embedded=one, proxy=ProxyTable(hops=[]))
 
 
-def fitted(real: Times, ours: Times) -> dict[str, float]:
-    """Least squares over the real engine's times, less what the embedded one takes beyond its costs, which ``ours`` with its default costs tells.
-
-    Gaps over the number of sequences give overhead and decode, first tokens over the prompt's length prefill and what a request costs.
-    """
-    default = Costs()
-    step_s = default.overhead_s + default.decode_s_per_sequence
-    itl_own_s = statistics.median(s - step_s - (n - 1) * default.decode_s_per_sequence for n, s in ours.itl_s.items())
-    ttft_own_s = statistics.median(s - step_s - n * default.prefill_s_per_token for n, s in ours.ttft_s.items())
-    decode, gap = statistics.linear_regression(list(real.itl_s), list(real.itl_s.values()))
+def fitted(real: Times) -> dict[str, float]:
+    """Least squares: gaps over the number of sequences give overhead and decode, first tokens over the prompt's length prefill and what a request costs."""
+    decode, overhead = statistics.linear_regression(list(real.itl_s), list(real.itl_s.values()))
     prefill, first = statistics.linear_regression(list(real.ttft_s), list(real.ttft_s.values()))
-    overhead = gap - itl_own_s
-    costs = {
+    return {
         "overhead_s": overhead,
         "prefill_s_per_token": prefill,
         "decode_s_per_sequence": decode,
-        "request_s": first - ttft_own_s - overhead - decode,
+        "request_s": max(0.0, first - overhead - decode),
     }
-    return {name: round(max(0.0, seconds), 8) for name, seconds in costs.items()}
+
+
+def corrected(costs: dict[str, float], real: Times, ours: Times) -> dict[str, float]:
+    """Less what the embedded engine takes beyond its costs, which ``ours``, measured with them, tells."""
+    itl_s = statistics.median(ours.itl_s[n] - real.itl_s[n] for n in real.itl_s)
+    ttft_s = statistics.median(ours.ttft_s[n] - real.ttft_s[n] for n in real.ttft_s)
+    less = {"overhead_s": itl_s, "request_s": ttft_s - itl_s}
+    return {name: round(max(0.0, seconds - less.get(name, 0.0)), 8) for name, seconds in costs.items()}
 
 
 def explained(xs: list[int], ys: list[float]) -> float:
@@ -234,8 +232,10 @@ def main() -> int:
     if args.keep:
         args.keep.write_bytes(msgspec.json.encode(real))
     with one_engine(embedded(like, {})) as engine:
-        before = times(engine, rounds=2)
-    costs = fitted(real.times, before)
+        before = times(engine, rounds=1)
+    costs = fitted(real.times)
+    with one_engine(embedded(like, costs)) as engine:
+        costs = corrected(costs, real.times, times(engine, rounds=2))
     with one_engine(embedded(like, costs)) as engine:
         after = measure(engine)
     tables = page(real, before, after, costs)
