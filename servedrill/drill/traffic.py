@@ -13,7 +13,7 @@ import msgspec
 
 from servedrill.clock import wait_for
 from servedrill.history.events import CancelPlan
-from servedrill.load.arrivals import Arrivals, Burst, Constant, Gamma, Poisson
+from servedrill.load.arrivals import Arrivals, Burst, Constant, Poisson
 from servedrill.load.generator import Load, SpareWorker
 from servedrill.load.lengths import Uniform
 from servedrill.load.plan import CancelMix, CancelPoint, LoadPlan, RequestClass, Target
@@ -156,22 +156,14 @@ def cancels(*, points: dict[str, float]) -> CancelMix:
 
 def at_pace(cls: RequestClass, pace: float) -> RequestClass:
     """The class in slow motion: as many requests, over ``pace`` times as long, from people ``pace`` times as patient."""
-    arrivals = cls.arrivals
     if pace == 1:
         return cls
-    slower: dict[str, Any] = {}
-    if isinstance(arrivals, Burst):
-        slower["over_s"] = arrivals.over_s * pace
-    elif isinstance(arrivals, Constant | Poisson | Gamma):
-        slower["rate"] = arrivals.rate / pace
-    if arrivals.stop_s is not None:
-        slower["stop_s"] = arrivals.stop_s * pace
     patience = {
         name: value * pace
         for name in ("deadline_s", "first_token_timeout_s", "idle_timeout_s")
         if (value := getattr(cls, name)) is not None
     }
-    return msgspec.structs.replace(cls, arrivals=msgspec.structs.replace(arrivals, **slower), **patience)
+    return msgspec.structs.replace(cls, arrivals=cls.arrivals.slower(pace), **patience)
 
 
 class Traffic:
