@@ -1,6 +1,6 @@
 """How long it took to notice, to fail over and to be good again: the times of a verdict, in seconds.
 
-detect, fail over and recover are of the first fault. The mean time to restore (MTTR) is over all of them:
+detect is of the first fault that was noticed, fail over of the first, recover after the last. The mean time to restore (MTTR) is over all of them:
 
     restored  from a fault's injection to the end of the last bad half second that is its own; 0 where users noticed nothing
     users     requests of classes that have an SLO; one that a drill sends to be refused is none
@@ -61,7 +61,7 @@ class Times:
 def timeline(history: History) -> Times:
     """For the first fault of the history, and the restoration of each.
 
-    detect: to the first gateway that ejects a replica, opens a breaker, or the first alert. failover: to the last failure that a user saw while
+    detect: from the last fault before it to the first gateway that ejects a replica, opens a breaker, or the first alert. failover: to the last failure that a user saw while
     the fault was in place. recover: from the last healing to the end of the last half second in which more than a quarter of the requests were not good.
     """
     if not history.faults:
@@ -95,11 +95,16 @@ def timeline(history: History) -> Times:
     users = history.requests(classes=[cls for cls in classes if any(slo.covers(cls) for slo in slos)])
     served = _Served(users, objective_of, half_ns)
     return Times(
-        detect_s=(min(signs) - start_ns) / 1e9 if signs else None,
+        detect_s=_detected(min(signs), history.faults) if signs else None,
         failover_s=(max(failures) - start_ns) / 1e9 if failures else 0.0,
         recover_s=recover_s,
         restored=tuple(_restored(span, history.faults, served) for span in history.faults),
     )
+
+
+def _detected(sign_ns: int, faults: list[FaultSpan]) -> float:
+    """Seconds from the last fault that was in place when it was noticed."""
+    return (sign_ns - max(span.start_ns for span in faults if span.start_ns <= sign_ns)) / 1e9
 
 
 class _Served:
