@@ -12,7 +12,7 @@ from servedrill.refstack.config import read_stack
 from servedrill.refstack.policies import BadDefect, Policies
 from servedrill.refstack.process import die_with_parent, log_to_stderr
 
-ROLES = ("supervisor", "engine", "gateway", "dns", "alerts")
+ROLES = ("supervisor", "engine", "gateway", "dns", "alerts", "rollouts")
 
 
 def main() -> int:
@@ -54,6 +54,10 @@ def main() -> int:
             from servedrill.refstack.control.alerts import main as alerts
 
             return alerts(stack)
+        case "rollouts":
+            from servedrill.refstack.control.rollout import main as rollouts
+
+            return rollouts(stack)
         case _:
             from servedrill.refstack.control.supervisor import main as supervisor
 

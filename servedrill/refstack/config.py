@@ -68,6 +68,12 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     port: int
     reached_at: str = ""
     """``host:port``; empty: its own."""
+    control_at: str = ""
+    """``host:port`` for the control plane, past any proxy; empty: its own. For containers, which listen on every address of theirs."""
+
+    @property
+    def control_url(self) -> str:
+        return f"http://{self.control_at or f'{self.host}:{self.port}'}"
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +84,12 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     port: int
     published_at: str = ""
     """The address that the DNS name answers (a proxy's, in a drill); empty: its own. Its port is that of the stack's name."""
+    control_at: str = ""
+    """As for an engine."""
+
+    @property
+    def control_url(self) -> str:
+        return f"http://{self.control_at or f'{self.host}:{self.port}'}"
 
 
 class GatewayLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,6 +129,8 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     engines: list[Engine]
     gateways: list[Gateway]
     control_port: int
+    control_host: str = "127.0.0.1"
+    """Where the control API listens, and the others reach it; for containers, an address of this machine on their network."""
     alerts_port: int
     dns_port: int
     name: str = "gateway.stack.test"
@@ -160,6 +174,10 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def engine_url(self, name: str) -> str:
         engine = self.engine(name)
         return f"http://{engine.reached_at or f'{engine.host}:{engine.port}'}"
+
+    @property
+    def control_url(self) -> str:
+        return f"http://{self.control_host}:{self.control_port}"
 
 
 def read_stack(path: Path) -> Stack:

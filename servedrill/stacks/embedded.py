@@ -26,6 +26,7 @@ from servedrill.stacks.file import StackFile
 from servedrill.stacks.ports import free_ports, require_free
 from servedrill.stacks.protocols import Entry, Part, Promises, Replica
 from servedrill.stacks.proxies import Hop, Proxies
+from servedrill.stacks.rollouts import RolloutApi
 
 NAME = "gateway.stack.test"
 _UP_WITHIN_S = 20.0
@@ -324,12 +325,13 @@ class EmbeddedStack:
         return list(self._http.get(f"http://127.0.0.1:{self._control}/processes").json())
 
     def start_rollout(self, candidate: str) -> int:
-        response = self._http.post(f"http://127.0.0.1:{self._control}/rollouts", json={"candidate": candidate})
-        response.raise_for_status()
-        return int(response.json()["id"])
+        return self._rollouts().start(candidate)
 
     def rollout(self, number: int) -> dict[str, Any]:
-        return dict(self._http.get(f"http://127.0.0.1:{self._control}/rollouts").json()[number])
+        return self._rollouts().view(number)
+
+    def _rollouts(self) -> RolloutApi:
+        return RolloutApi(self._http, f"http://127.0.0.1:{self._control}")
 
 
 def _all_gone(identities: list[ProcessId]) -> bool:

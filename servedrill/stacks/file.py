@@ -105,6 +105,8 @@ class StackFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     dns: Name | None = None
     alerts: str = ""
     """Base URL of an endpoint that speaks Alertmanager's v2 API."""
+    rollouts: str = ""
+    """Base URL of an API that rolls candidates out, see `servedrill.stacks.rollouts`; empty: engines are started again with another {version}."""
     api_key_env: str | None = None
     promises: Promises | None = None
     weaknesses: list[Weakness] = []

@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from servedrill.stacks.ports import free_ports, require_free
 from servedrill.stacks.protocols import Entry, Part, Promises, Replica
 from servedrill.stacks.proxies import Hop, Proxies
 from servedrill.stacks.rolling import Replaceable, RollingReplacement
+from servedrill.stacks.rollouts import RolloutApi
 from servedrill.stacks.supervisor import Plan, Planned, Restart
 
 _DNS = "dns"
@@ -43,6 +44,9 @@ _DNS = "dns"
 
 class ProcessStack:
     """One running stack of commands; `up` starts it, `down` ends it."""
+
+    _host = "127.0.0.1"
+    """The address under which whatever runs on this machine is reached by all of the stack."""
 
     def __init__(
         self,
@@ -75,7 +79,6 @@ class ProcessStack:
         self._hops: dict[str, str] = {}
         self._groups: dict[str, Path] = {}
         self._replicas: list[Replica] = []
-        self._rolling: RollingReplacement | None = None
 
     # ---- up and down
 
@@ -113,8 +116,8 @@ class ProcessStack:
     def down(self) -> None:
         """End every process and remove what was made; nothing to do a second time."""
         try:
-            if self._rolling is not None:
-                self._rolling.stop()
+            if isinstance(rollouts := vars(self).get("_rollouts"), RollingReplacement):
+                rollouts.stop()
             for keeper in set(self._keepers.values()):
                 keeper.end()
             for group in self._groups.values():
@@ -147,7 +150,7 @@ class ProcessStack:
 
     def _reached_at(self, name: str) -> str:
         """``host:port`` of a process for the others, where it has no proxy."""
-        return f"127.0.0.1:{self._port(name)}"
+        return f"{self._host}:{self._port(name)}"
 
     def _port(self, name: str) -> int:
         if name not in self._ports:
@@ -173,6 +176,7 @@ class ProcessStack:
 
         values: dict[str, str | Callable[[str], str]] = {
             "port": lambda name: str(self._port(name or command.name)),
+            "host": self._host,
             "hop": hop,
             "version": version or self.promises.version,
             "name": command.name,
@@ -437,7 +441,12 @@ class ProcessStack:
         return {c.name: c.published for c in self._commands if c.role == "gateway" and c.published}
 
     def alerts_url(self) -> str:
-        return commands.fill(self._file.alerts, {"port": lambda name: str(self._port(name))}, where=self._file.path)
+        return self._own_url(self._file.alerts)
+
+    def _own_url(self, text: str) -> str:
+        """A URL of the stack file with its ports filled in."""
+        values: dict[str, str | Callable[[str], str]] = {"host": self._host, "port": lambda name: str(self._port(name))}
+        return commands.fill(text, values, where=self._file.path)
 
     def sleep_routes(self) -> bool:
         return "Sleepable" not in self.lacks
@@ -453,17 +462,20 @@ class ProcessStack:
         return [view for keeper in dict.fromkeys(self._keepers.values()) for view in keeper.views()]
 
     def start_rollout(self, candidate: str) -> int:
-        """One engine after the other is ended gracefully and started with the candidate, on to the next when it is ready, all back when it is not."""
-        if self._rolling is None:
-            engines = [command for command in self._commands if command.role == "engine"]
-            self._rolling = RollingReplacement(
-                self._keepers[engines[0].name], [self._replaceable(e) for e in engines], serves=self.promises.version
-            )
-        return self._rolling.start(candidate)
+        """By the stack's own API; without one each engine in turn is ended gracefully and started with the candidate, all back when it does not come up."""
+        return self._rollouts.start(candidate)
 
     def rollout(self, number: int) -> dict[str, Any]:
-        assert self._rolling is not None
-        return self._rolling.view(number)
+        return self._rollouts.view(number)
+
+    @cached_property
+    def _rollouts(self) -> RollingReplacement | RolloutApi:
+        if self._file.rollouts:
+            return RolloutApi(self._http, self._own_url(self._file.rollouts))
+        engines = [command for command in self._commands if command.role == "engine"]
+        return RollingReplacement(
+            self._keepers[engines[0].name], [self._replaceable(e) for e in engines], serves=self.promises.version
+        )
 
     def _replaceable(self, engine: Command) -> Replaceable:
         assert engine.ready is not None

@@ -36,8 +36,8 @@ class Alerts:
     async def evaluate(self) -> None:
         """One round: probe, judge, fire and resolve."""
         exits = await self._exits()
-        replicas = [(e.name, "engine", f"http://{e.host}:{e.port}") for e in self.stack.engines]
-        replicas += [(g.name, "gateway", f"http://{g.host}:{g.port}") for g in self.stack.gateways]
+        replicas = [(e.name, "engine", e.control_url) for e in self.stack.engines]
+        replicas += [(g.name, "gateway", g.control_url) for g in self.stack.gateways]
         facts = await asyncio.gather(
             *(self._fact(name, role, url, exits.get(name, "")) for name, role, url in replicas)
         )
@@ -92,7 +92,7 @@ class Alerts:
         try:
             async with (
                 asyncio.timeout(0.4),
-                self.session.get(f"http://127.0.0.1:{self.stack.control_port}/processes") as response,
+                self.session.get(f"{self.stack.control_url}/processes") as response,
             ):
                 return {process["name"]: process["last_exit"] for process in await response.json()}
         except (aiohttp.ClientError, OSError, TimeoutError):

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import msgspec
+import uvloop
 from aiohttp import web
 
 from servedrill.refstack.config import Stack
 from servedrill.refstack.engine.tokens import golden_answer
 from servedrill.refstack.gateway.versions import VersionStats
+from servedrill.refstack.policies import Policies
+from servedrill.refstack.process import log_to_stderr, set_name
 
 log = logging.getLogger("refstack")
 
@@ -105,10 +109,8 @@ class Rollouts:
         rollout.steps.append(f"load {version} on {engine}")
         await self.cordon([engine])
         try:
-            own = self.stack.engine(engine)
-            async with self.session.post(
-                f"http://{own.host}:{own.port}/update_weights", json={"version": version}
-            ) as response:
+            url = f"{self.stack.engine(engine).control_url}/update_weights"
+            async with self.session.post(url, json={"version": version}) as response:
                 answer = await response.json()
             if response.status != 200:
                 raise RolledBack(f"{version} did not load on {engine}: {answer.get('detail') or answer.get('error')}")
@@ -158,8 +160,8 @@ class Rollouts:
 
     async def _each_gateway(self, call: Callable[[str], Awaitable[Any]]) -> list[Any]:
         """The answers of those gateways that are up; one that is down asks for the aliases when it starts."""
-        urls = [f"http://{gateway.host}:{gateway.port}" for gateway in self.stack.gateways]
-        answers = await asyncio.gather(*(call(url) for url in urls), return_exceptions=True)
+        calls = [call(gateway.control_url) for gateway in self.stack.gateways]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(
                 answer, aiohttp.ClientError | OSError | TimeoutError
@@ -176,8 +178,7 @@ class Rollouts:
             return await response.json()
 
     async def _info(self, engine: str) -> dict[str, Any]:
-        own = self.stack.engine(engine)
-        info: dict[str, Any] = await self._get(f"http://{own.host}:{own.port}/server_info")
+        info: dict[str, Any] = await self._get(f"{self.stack.engine(engine).control_url}/server_info")
         return info
 
     async def _gateways_see(self, engine: str, version: str) -> bool:
@@ -194,13 +195,13 @@ class Rollouts:
 
     async def _golden(self, engine: str, version: str, questions: int) -> int:
         """How many golden questions the engine answers right."""
-        own = self.stack.engine(engine)
+        url = f"{self.stack.engine(engine).control_url}/v1/chat/completions"
 
         async def right(question: int) -> bool:
             text = f"golden question {question} :"
             answer = golden_answer(text.split(), version=version, accuracy=1.1)
             body = {"model": version, "messages": [{"role": "user", "content": text}], "max_tokens": 8}
-            async with self.session.post(f"http://{own.host}:{own.port}/v1/chat/completions", json=body) as response:
+            async with self.session.post(url, json=body) as response:
                 got = await response.json()
             return response.status == 200 and got["choices"][0]["message"]["content"].split() == answer
 
@@ -216,3 +217,25 @@ class Rollouts:
             total.ttft_s.extend(stats.ttft_s)
             total.tpot_s.extend(stats.tpot_s)
         return total
+
+
+def main(stack: Stack) -> int:
+    """Rollouts alone, for a stack whose processes somebody else keeps: until SIGTERM."""
+    log_to_stderr("rollouts")
+    set_name("rollouts")
+    return uvloop.run(_serve(stack))
+
+
+async def _serve(stack: Stack) -> int:
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        rollouts = Rollouts(stack, Policies(stack.defects).make("canary", stack), session)
+        app = web.Application()
+        app.add_routes(rollouts.routes())
+        runner = web.AppRunner(app, handle_signals=False, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, stack.control_host, stack.control_port, reuse_address=True).start()
+        log.info("listening on %s:%d", stack.control_host, stack.control_port)
+        await ended.wait()
+    return 0

@@ -216,7 +216,7 @@ class GatewayApp:
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             async with (
                 asyncio.timeout(1.0),
-                self.session.get(f"http://127.0.0.1:{self.stack.control_port}/aliases") as response,
+                self.session.get(f"{self.stack.control_url}/aliases") as response,
             ):
                 self.aliases.set(await response.json())
 

@@ -1,0 +1,27 @@
+"""Rollouts that a stack carries out itself, behind the API that the embedded stack's control plane answers.
+
+    POST {base}/rollouts  {"candidate": version}     -> {"id": number, ...}
+    GET  {base}/rollouts                             -> [{"state": "running" | "promoted" | "rolled_back" | "broken", "reason": text, "steps": [text, ...]}, ...]
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+
+class RolloutApi:
+    """Begins rollouts there and shows how far they are."""
+
+    def __init__(self, http: httpx.Client, base: str) -> None:
+        self._http, self._url = http, f"{base}/rollouts"
+
+    def start(self, candidate: str) -> int:
+        """Begin; the number of the rollout."""
+        response = self._http.post(self._url, json={"candidate": candidate})
+        response.raise_for_status()
+        return int(response.json()["id"])
+
+    def view(self, number: int) -> dict[str, Any]:
+        return dict(self._http.get(self._url).json()[number])
