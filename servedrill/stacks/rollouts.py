@@ -1,7 +1,7 @@
 """Rollouts that a stack carries out itself, behind the API that the embedded stack's control plane answers.
 
-    POST {base}/rollouts  {"candidate": version}     -> {"id": number, ...}
-    GET  {base}/rollouts                             -> [{"state": "running" | "promoted" | "rolled_back" | "broken", "reason": text, "steps": [text, ...]}, ...]
+POST {base}/rollouts  {"candidate": version}     -> {"id": number, ...}
+GET  {base}/rollouts                             -> [{"state": "running" | "promoted" | "rolled_back" | "broken", "reason": text, "steps": [text, ...]}, ...]
 """
 
 from __future__ import annotations

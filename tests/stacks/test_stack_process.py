@@ -299,6 +299,65 @@ def test_a_good_candidate_replaces_every_engine(stack: ProcessStack) -> None:
     assert [version_of(stack, f"engine-{n}") for n in (0, 1)] == ["v2", "v2"]
 
 
+OWN_ROLLOUTS = """
+kind = "process"
+name = "own"
+alerts = "http://{host}:{port:alerts}"
+rollouts = "http://{host}:{port:rollouts}"
+[proxy]
+hops = []
+[promises]
+model = "chat-model"
+version = "v1"
+candidates = ["v2", "v2-damaged"]
+[[file]]
+path = "refstack.json"
+text = '''
+{"engines": [{"name": "engine-0", "port": {port:engine-0}}, {"name": "engine-1", "port": {port:engine-1}}],
+ "gateways": [{"name": "gateway", "host": "127.0.0.1", "port": {port:gateway}}],
+ "control_host": "{host}", "control_port": {port:rollouts}, "alerts_port": {port:alerts}, "dns_port": 0,
+ "models": [{"version": "v1"}, {"version": "v2"}, {"version": "v2-damaged", "loads": false}],
+ "canary_observe_s": 0.2, "log_dir": "/tmp"}
+'''
+[[process]]
+name = "engine"
+count = 2
+role = "engine"
+command = ["{python}", "-m", "servedrill.refstack", "--config", "{folder}/refstack.json", "engine", "{name}"]
+[[process]]
+name = "gateway"
+role = "gateway"
+after = ["engine"]
+command = ["{python}", "-m", "servedrill.refstack", "--config", "{folder}/refstack.json", "gateway", "{name}"]
+[[process]]
+name = "rollouts"
+command = ["{python}", "-m", "servedrill.refstack", "--config", "{folder}/refstack.json", "rollouts"]
+ready = { path = "", log = "listening" }
+[[process]]
+name = "alerts"
+command = ["{python}", "-m", "servedrill.refstack", "--config", "{folder}/refstack.json", "alerts"]
+ready = { path = "/-/ready" }
+"""
+
+
+def test_a_stack_may_decide_on_rollouts_itself_and_tell_of_what_is_down(tmp_path: Path) -> None:
+    """The embedded stack's own canary and alerts, as programs beside engines that somebody else keeps."""
+    path = tmp_path / "own.toml"
+    path.write_text(OWN_ROLLOUTS)
+    with up(path, tmp_path / "run") as stack:
+        number = stack.start_rollout("v2-damaged")
+        wait_for(lambda: stack.rollout(number)["state"] != "running", what="the rollout to end", within_s=20)
+        assert stack.rollout(number)["state"] == "rolled_back"
+        assert "did not load on engine-1" in stack.rollout(number)["reason"]
+        stack.signal("engine-0", signal.SIGSTOP)
+        wait_for(
+            lambda: [one["labels"]["alertname"] for one in httpx.get(f"{stack.alerts_url()}/api/v2/alerts").json()],
+            what="an alert",
+            within_s=5,
+        )
+        stack.signal("engine-0", signal.SIGCONT)
+
+
 # ---- that nothing is left
 
 

@@ -86,7 +86,9 @@ async def _serve(stack: Stack, config: Path) -> int:
         supervisor = Supervisor(stack, config, Policies(stack.defects), session)
         runner = web.AppRunner(supervisor.app(), handle_signals=False, access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, stack.control_host, stack.control_port, reuse_address=True, shutdown_timeout=0.2).start()
+        await web.TCPSite(
+            runner, stack.control_host, stack.control_port, reuse_address=True, shutdown_timeout=0.2
+        ).start()
         tasks = [loop.create_task(process.run()) for process in supervisor.processes.values()]
         await stopped.wait()
         for task in tasks:
