@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from statistics import median
 
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import ProcessSeen, RequestRecord, Sample
 from servedrill.history.history import History
-from servedrill.stats.requests import tokens_received, whole
+from servedrill.stats.requests import tokens_received, ttft_service_s, whole
 
 _ENGINE_WORDS = ("running", "waiting", "kv_usage")
 _GATEWAY_WORDS = ("in_flight", "queue", "upstream_in_flight")
@@ -131,12 +133,15 @@ class GenerationStops(Checker, frozen=True, kw_only=True):
 
 
 class LittleWasted(Checker, frozen=True, kw_only=True):
-    """What engines generate for clients that hang up is little more than what those clients got."""
+    """Engines generate little for clients after they hung up.
+
+    What a client had got by then is known where its answer was streamed; where it was not, the pace of the streams beside it says it.
+    """
 
     of_a_fault = True
     needs = "Scrapable:engines"
     window: str
-    tokens_per_cancel_max: float = 8.0
+    tokens_per_cancel_max: float = 4.0
 
     def __call__(self, history: History) -> Finding:
         requests = history.requests(self.window, cancelled=True)
@@ -155,13 +160,30 @@ class LittleWasted(Checker, frozen=True, kw_only=True):
         start_ns = history.windows[self.window].start_ns
         received = sum(tokens_received(r) for r in history.requests(cancelled=True) if r.t_end_ns >= start_ns)
         unstreamed = [r for r in cancelled if not r.stream]
-        waste = (generated - received) / sequences
+        streams = [r for r in requests if r.stream and r.n == 1 and r.gaps_ns]
+        if unstreamed and not streams:
+            return self.cannot_say(
+                f"{len(unstreamed)} cancels that were not streamed, and no stream to tell the pace by"
+            )
+        wanted = _generated_till_hang_up(unstreamed, streams) if unstreamed else 0.0
+        waste = (generated - received - wanted) / sequences
         return self.says(
             waste <= self.tokens_per_cancel_max,
-            f"{generated:.0f} tokens generated, {received} received, {len(cancelled)} cancels ({len(unstreamed)} not streamed) of {sequences} sequences: {waste:.1f} each for nobody",
+            f"{generated:.0f} tokens generated, {received} received, about {wanted:.0f} before {len(unstreamed)} hung up that were not streamed; {len(cancelled)} cancels of {sequences} sequences: {waste:.1f} each for nobody",
             threshold=f"<= {self.tokens_per_cancel_max:g} each",
             wasted_per_cancel=waste,
         )
+
+
+def _generated_till_hang_up(unstreamed: list[RequestRecord], streams: list[RequestRecord]) -> float:
+    """Tokens, at the median TTFT and ITL of the streams."""
+    first_s = median(ttft_service_s(r) for r in streams)
+    itl_s = median(gap for r in streams for gap in r.gaps_ns) / 1e9
+    return sum(
+        min(r.max_tokens or math.inf, max(0.0, (r.t_end_ns - r.t_send_ns) / 1e9 - first_s) / itl_s) * r.n
+        for r in unstreamed
+        if r.t_send_ns is not None
+    )
 
 
 class SocketsReturn(Checker, frozen=True, kw_only=True):

@@ -53,13 +53,18 @@ def storm(each: int) -> Events:
     ]
 
 
-def wasting(generated: float) -> History:
-    """Ten cancels of three tokens each, and what the engines generated in that time."""
+def wasting(generated: float, also: Events | None = None) -> History:
+    """Ten cancels of three tokens each, 20 ms apart, and what the engines generated in that time."""
     before = [sample for name in ENGINES for sample in sampled(name, 0, 8)]
     after = [
         sample for name in ENGINES for sample in sampled(name, 8, 12, values={"generated_tokens": 100 + generated / 3})
     ]
-    return history(*QUIET, *before, *after, *many(10, 4, 8, cancelled, cls="storm"))
+    return history(*QUIET, *before, *after, *many(10, 4, 8, cancelled, cls="storm"), *(also or []))
+
+
+def hung_up_after_a_second(count: int) -> Events:
+    """Clients that waited for whole answers: for about 48 tokens at the pace of the streams."""
+    return many(count, 4, 7, cancelled, cls="storm", stream=False, after_s=1.0, max_tokens=600)
 
 
 def sockets(more: int) -> History:
@@ -158,12 +163,20 @@ PLANTS = [
     ),
     Plant(
         checker=c.LittleWasted(window="storm", tokens_per_cancel_max=20),
-        clean={"what-was-read": wasting(30), "a-little-more": wasting(200)},
-        bugs={"generated-for-nobody": wasting(1000)},
+        clean={
+            "what-was-read": wasting(30),
+            "a-little-more": wasting(200),
+            "what-whole-answers-had": wasting(500, hung_up_after_a_second(10)),
+        },
+        bugs={
+            "generated-for-nobody": wasting(1000),
+            "whole-answers-for-nobody": wasting(1200, hung_up_after_a_second(10)),
+        },
         too_little={
             "no-cancels": history(*QUIET, *REST, *many(10, 4, 8)),
             "not-told": resting_but("engine-0", without("generated_tokens", sampled("engine-0"))),
             "no-sample-before": history(*QUIET, *sampled("engine-0", 5, 12), *many(10, 4, 8, cancelled)),
+            "nothing-streamed": resting_but("engine-0", [*sampled("engine-0"), *hung_up_after_a_second(10)]),
             "nobody-was-scraped": history(*QUIET, *many(10, 4, 8, cancelled)),
         },
     ),
