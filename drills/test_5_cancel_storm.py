@@ -38,7 +38,7 @@ def test_cancel_storm(drill: Drill) -> None:
     with drill.window("storm"):
         bystanders = drill.load(chat(rate=8, arrivals=Poisson(rate=8, stop_s=3.2)))
         if not drill.control:
-            drill.send(*cancel_storm(600, over_s=3.6), within_s=20)
+            drill.send(*cancel_storm(656, over_s=3.9), within_s=20)
         bystanders.wait(within_s=20)
     with drill.window("quiet"):
         drill.hold(2.0)
