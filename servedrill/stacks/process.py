@@ -484,6 +484,7 @@ class ProcessStack:
             planned=partial(self._planned, engine),
             ready_url=f"http://127.0.0.1:{self._port(engine.name)}{engine.ready.path}",
             within_s=engine.ready.within_s,
+            min_ready_s=self.promises.detect_s,
         )
 
 

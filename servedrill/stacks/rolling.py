@@ -17,12 +17,16 @@ from servedrill.stacks.supervisor import Planned
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replaceable:
-    """An engine: how it is planned with a version, and how it is known to be ready."""
+    """An engine: how it is planned with a version, how it is known to be ready, and how long it has been so before the next one's turn.
+
+    ``min_ready_s`` is Kubernetes' minReadySeconds: gateways have to notice first, or they are left without any engine.
+    """
 
     name: str
     planned: Callable[[str], Planned]
     ready_url: str
     within_s: float
+    min_ready_s: float
 
 
 class RollingReplacement:
@@ -83,12 +87,17 @@ class RollingReplacement:
         starts = self._keeper.view(engine.name)["starts"] + 1
         self._keeper.restart(engine.name)
         until = time.monotonic() + engine.within_s
+        since: float | None = None
         while not self._over.wait(0.1):
             view = self._keeper.view(engine.name)
             if view["starts"] > starts or (view["starts"] == starts and view["pid"] is None):
                 return f"it ended ({view['last_exit']})"
             if view["starts"] == starts and _answers(http, engine.ready_url):
-                return ""
+                since = since or time.monotonic()
+                if time.monotonic() - since >= engine.min_ready_s:
+                    return ""
+                continue
+            since = None
             if time.monotonic() > until:
                 return f"not ready after {engine.within_s:g} s"
         return "the stack was ended"

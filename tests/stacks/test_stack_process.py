@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -278,8 +279,12 @@ def test_nobody_elses_processes_are_found(stack: ProcessStack) -> None:
 
 
 def version_of(stack: ProcessStack, name: str) -> str:
+    """Empty while it does not answer."""
     url = next(replica.url for replica in stack.replicas() if replica.name == name)
-    return str(httpx.post(f"{url}/v1/completions", json={"model": "toy"}).json()["system_fingerprint"])
+    try:
+        return str(httpx.post(f"{url}/v1/completions", json={"model": "toy"}).json()["system_fingerprint"])
+    except httpx.HTTPError:
+        return ""
 
 
 def test_a_candidate_that_does_not_start_is_rolled_back(stack: ProcessStack) -> None:
@@ -292,7 +297,13 @@ def test_a_candidate_that_does_not_start_is_rolled_back(stack: ProcessStack) -> 
 
 
 def test_a_good_candidate_replaces_every_engine(stack: ProcessStack) -> None:
+    """The next one's turn comes when gateways have had the time to notice that the one before is back."""
+    starts = stack.starts("engine-1")
     number = stack.start_rollout("v2")
+    wait_for(lambda: version_of(stack, "engine-0") == "v2", what="engine-0 with v2", within_s=20)
+    back = time.monotonic()
+    wait_for(lambda: stack.starts("engine-1") > starts, what="engine-1 to start again", within_s=20)
+    assert time.monotonic() - back > stack.promises.detect_s - 0.2
     wait_for(lambda: stack.rollout(number)["state"] != "running", what="the rollout to end", within_s=20)
     assert stack.rollout(number)["state"] == "promoted"
     assert stack.rollout(number)["steps"] == ["engine-0: serves v2", "engine-1: serves v2"]
