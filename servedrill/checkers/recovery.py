@@ -14,7 +14,7 @@ from servedrill.stats.requests import ttft_s
 
 
 class NewTrafficStops(Checker, frozen=True, kw_only=True):
-    """A replica that does not answer gets no new traffic, but for probes."""
+    """A replica that does not answer gets no new traffic, but for probes, until it is back."""
 
     timing = True
     of_a_fault = True
@@ -29,11 +29,14 @@ class NewTrafficStops(Checker, frozen=True, kw_only=True):
         within_s = limit(self.within_s, history, "detect_s", plus=0.5)
         within = history.windows[self.window]
         from_ns = within.start_ns + int(within_s * 1e9)
-        seconds = (within.end_ns - from_ns) / 1e9
-        if seconds < 0.5:
+        if (within.end_ns - from_ns) / 1e9 < 0.5:
             return self.cannot_say(f"{self.window!r} is not long enough to see traffic stop")
-        sent = [x for x in history.exchanges if x.hop == self.replica and from_ns <= x.t_request_ns <= within.end_ns]
-        everywhere = [x for x in history.exchanges if from_ns <= x.t_request_ns <= within.end_ns]
+        samples = history.samples(self.replica, window=self.window)
+        gone = next((index for index, sample in enumerate(samples) if sample.health != 200), len(samples))
+        until_ns = next((s.t_ns for s in samples[gone:] if s.health == 200 and s.t_ns > from_ns), within.end_ns)
+        seconds = (until_ns - from_ns) / 1e9
+        sent = [x for x in history.exchanges if x.hop == self.replica and from_ns <= x.t_request_ns <= until_ns]
+        everywhere = [x for x in history.exchanges if from_ns <= x.t_request_ns <= until_ns]
         if not everywhere:
             return self.cannot_say("no traffic anywhere")
         allowed = self.probes_per_s * seconds + 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from made_up import ENGINES, PHASES, Events, Plant, at_rest, cut, history, many, observed, refused, tried
+from made_up import ENGINES, PHASES, Events, Plant, at_rest, cut, history, many, observed, refused, sampled, tried
 
 from servedrill.checkers import recovery as c
 
@@ -27,6 +27,14 @@ PLANTS = [
         clean={
             "stopped": history(*PHASES, *OTHERS, *to("engine-0", 10, 4, 4.9)),
             "but-for-probes": history(*PHASES, *OTHERS, *to("engine-0", 9, 5, 8)),
+            "back-in-between": history(
+                *PHASES,
+                *OTHERS,
+                *sampled("engine-0", 0, 4.2),
+                *sampled("engine-0", 4.2, 6.0, health=None),
+                *sampled("engine-0", 6.0, 8.0),
+                *to("engine-0", 40, 6.2, 8),
+            ),
         },
         bugs={"goes-on": history(*PHASES, *OTHERS, *to("engine-0", 20, 5, 8))},
         too_little={"no-traffic": history(*PHASES), "only-before": history(*PHASES, *to("engine-1", 40, 4, 4.9))},
