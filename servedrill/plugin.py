@@ -60,6 +60,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="RUN",
         help="say in the end what got worse since this run, with the noise taken into account",
     )
+    group.addoption(
+        "--production",
+        action="store_true",
+        help="drill a stack although its file says that its environment is production",
+    )
     group.addoption("--no-report", action="store_true", help="write no report.html into the run's folder")
 
 
@@ -121,6 +126,12 @@ class DrillSession:
         for weakness in file.weaknesses:
             for check in weakness.checks:
                 require_declarable(check.partition(":")[0], where=f"{file.path}: weaknesses")
+        if file.environment == "production" and not self.config.getoption("production"):
+            raise UsageError(
+                f"{file.name!r} is a production stack; a drill's blast radius there: {file.blast_radius}",
+                where=file.path,
+                expected="--production from whoever may break it",
+            )
         if arrivals := self.config.getoption("arrivals"):
             from servedrill.load.recording import read_recording
 

@@ -1,7 +1,7 @@
 """Stack files: one TOML file says what is drilled.
 
 kind = "embedded"            # or "process", "docker": commands and containers, see servedrill.stacks.commands; "external": URLs
-environment = "local"        # local, staging or production
+environment = "local"        # local, staging or production, which takes a blast_radius too
 
 [embedded]
 engines = 3
@@ -90,6 +90,8 @@ class StackFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     kind: Literal["embedded", "process", "docker", "external"] = "embedded"
     name: str = "embedded"
     environment: Literal["local", "staging", "production"] = "local"
+    blast_radius: str = ""
+    """What a drill may cost users at worst, in a sentence; production has to state it."""
     owner: str = ""
     """Who answers for the stack: a team, a person. For incident files."""
     escalation: str = ""
@@ -150,6 +152,12 @@ def read_stack_file(path: Path | None) -> StackFile:
     ):
         if not lowest <= value <= highest:
             raise UsageError(f"{name} is {value}", where=str(path), expected=f"{lowest} to {highest}")
+    if file.environment == "production" and not file.blast_radius:
+        raise UsageError(
+            "environment is production, and no blast_radius",
+            where=str(path),
+            expected='what a drill may cost users at worst, in a sentence: blast_radius = "..."',
+        )
     if file.container and file.kind != "docker":
         raise UsageError("a container", where=str(path), expected='kind = "docker" for stacks of containers')
     if file.kind != "embedded" and file.promises is None:

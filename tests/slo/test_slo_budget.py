@@ -327,7 +327,9 @@ def paper(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     monkeypatch.setenv("NO_COLOR", "1")
     pytester.makeconftest(PAPER)
     pytester.makepyfile(test_it="def test_it(drill):\n    '''It holds.'''\n")
-    (pytester.path / "stack.toml").write_text('environment = "production"\nname = "prod"\n')
+    (pytester.path / "stack.toml").write_text(
+        'environment = "production"\nname = "prod"\nblast_radius = "one engine of three"\n'
+    )
     return pytester
 
 
@@ -347,7 +349,8 @@ def test_a_drill_on_production_does_not_start(paper: pytest.Pytester) -> None:
     """Exit code 4 and one line; no stack is brought up and no history is begun."""
     stored(paper.path / "runs", "before", *many(60, 0, 12, refused), began=datetime.now(UTC), stack="prod")
     path = slo_file(paper.path, target="0.99999")
-    done = paper.runpytest_subprocess(*ARGUMENTS, "--slo", path.name, "--stack", "stack.toml", timeout=60)
+    arguments = ("--slo", path.name, "--stack", "stack.toml", "--production")
+    done = paper.runpytest_subprocess(*ARGUMENTS, *arguments, timeout=60)
     assert done.ret == 4
     assert any("production stack 'prod': the error budget is spent" in line for line in done.outlines)
     assert [
@@ -355,6 +358,23 @@ def test_a_drill_on_production_does_not_start(paper: pytest.Pytester) -> None:
         for found in (paper.path / "runs").glob("*/*/history.jsonl")
         if not found.parents[1].is_symlink()
     ] == ["before"]
+
+
+def test_production_takes_a_flag_and_a_blast_radius(paper: pytest.Pytester) -> None:
+    """The refusal names what is at stake; with the flag it goes on to the budget."""
+    asked = (*ARGUMENTS, "--stack", "stack.toml")
+    done = paper.runpytest_subprocess(*asked, timeout=60)
+    assert done.ret == 4
+    assert "'prod' is a production stack; a drill's blast radius there: one engine of three" in done.stderr.str()
+    assert "expected --production" in done.stderr.str()
+    assert not (paper.path / "runs").exists()
+    allowed = paper.runpytest_subprocess(*asked, "--production", timeout=60)
+    assert allowed.ret != 4
+    assert (paper.path / "runs" / "latest" / "it" / "history.jsonl").exists()
+    (paper.path / "stack.toml").write_text('environment = "production"\nname = "prod"\n')
+    unstated = paper.runpytest_subprocess(*asked, "--production", timeout=60)
+    assert unstated.ret == 4
+    assert "no blast_radius" in unstated.stderr.str()
 
 
 def test_a_wrong_slo_file_is_wrong_usage(paper: pytest.Pytester) -> None:
