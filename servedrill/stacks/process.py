@@ -13,7 +13,6 @@ import re
 import secrets
 import shutil
 import sys
-import time
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -31,12 +30,13 @@ from servedrill.stacks.embedded import OnUndo
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.first_answer import require_answer
 from servedrill.stacks.keeper import Keeper, package_path
-from servedrill.stacks.logs import read_log, tail
+from servedrill.stacks.logs import tail
 from servedrill.stacks.ports import free_ports, require_free
 from servedrill.stacks.protocols import Entry, Part, Promises, Replica
 from servedrill.stacks.proxies import Hop, Proxies
 from servedrill.stacks.rolling import Replaceable, RollingReplacement
 from servedrill.stacks.rollouts import RolloutApi
+from servedrill.stacks.startup import start_in_order
 from servedrill.stacks.supervisor import Plan, Planned, Restart
 
 _DNS = "dns"
@@ -106,7 +106,9 @@ class ProcessStack:
             self._proxies.start(port=free_ports(1)[0])
             self._proxies.make(self._proxied_hops())
         self._begin_keepers([*self._own(), *planned])
-        self._start_in_order()
+        start_in_order(
+            self._commands, self._keepers, port=self._port, http=self._http, logs=self._logs, where=self._file.path
+        )
         if self._file.dns is not None:
             self._keepers[_DNS].start(_DNS)
             self._wait_for_name()
@@ -280,55 +282,6 @@ class ProcessStack:
         )
         self._on_undo.process(keeper.begin())
         return keeper
-
-    def _start_in_order(self) -> None:
-        """Start each as soon as those before it are ready, and wait for all of them."""
-        waiting = {command.name: command for command in self._commands}
-        started: dict[str, float] = {}
-        ready: set[str] = set()
-        answers: dict[str, str] = {}
-        while waiting:
-            for name, command in list(waiting.items()):
-                if name not in started:
-                    if ready.issuperset(command.after):
-                        self._keepers[name].start(name)
-                        started[name] = time.monotonic()
-                    continue
-                view = self._keepers[name].view(name)
-                if view["last_exit"] and command.role != "other":
-                    raise StackError(
-                        f"{name} ended before it was ready: {view['last_exit']}",
-                        where=self._file.path,
-                        hint=tail(self._logs / f"{name}.log"),
-                    )
-                if self._is_ready(command, answers):
-                    ready.add(name)
-                    del waiting[name]
-                elif command.ready and time.monotonic() - started[name] > command.ready.within_s:
-                    raise StackError(
-                        f"{name} not ready after {command.ready.within_s:g} s: {answers.get(name, 'no answer')}",
-                        where=self._file.path,
-                        expected=f"200 from {command.ready.path or 'its log'}",
-                        hint=tail(self._logs / f"{name}.log"),
-                    )
-            time.sleep(0.05)
-
-    def _is_ready(self, command: Command, answers: dict[str, str]) -> bool:
-        ready = command.ready
-        if ready is None:
-            return True
-        if ready.log and not re.search(ready.log, read_log(self._logs / f"{command.name}.log")):
-            answers[command.name] = f"its log has not shown {ready.log!r}"
-            return False
-        if not ready.path:
-            return True
-        try:
-            status = self._http.get(f"http://127.0.0.1:{self._port(command.name)}{ready.path}", timeout=2).status_code
-        except httpx.HTTPError as error:
-            answers[command.name] = f"{ready.path} {type(error).__name__}"
-            return False
-        answers[command.name] = f"{ready.path} answered {status}"
-        return status == 200
 
     def _require_answer(self) -> None:
         first = next((c.name for c in self._commands if c.role == "gateway"), self._replicas[0].name)
