@@ -165,7 +165,7 @@ class LittleWasted(Checker, frozen=True, kw_only=True):
             return self.cannot_say(
                 f"{len(unstreamed)} cancels that were not streamed, and no stream to tell the pace by"
             )
-        wanted = _generated_till_hang_up(unstreamed, streams) if unstreamed else 0.0
+        wanted = _generated_till_hang_up(history, unstreamed, streams) if unstreamed else 0.0
         waste = (generated - received - wanted) / sequences
         return self.says(
             waste <= self.tokens_per_cancel_max,
@@ -175,13 +175,15 @@ class LittleWasted(Checker, frozen=True, kw_only=True):
         )
 
 
-def _generated_till_hang_up(unstreamed: list[RequestRecord], streams: list[RequestRecord]) -> float:
-    """Tokens, at the median TTFT and ITL of the streams."""
+def _generated_till_hang_up(history: History, unstreamed: list[RequestRecord], streams: list[RequestRecord]) -> float:
+    """Tokens, at the median TTFT and ITL of the streams; of those that reached an engine, where taps and ids tell which did."""
     first_s = median(ttft_service_s(r) for r in streams)
     itl_s = median(gap for r in streams for gap in r.gaps_ns) / 1e9
+    at_engines = {exchange.request_id for exchange in history.exchanges if exchange.request_id}
+    reached = [r for r in unstreamed if any(a.request_id in at_engines for a in r.attempts)]
     return sum(
         min(r.max_tokens or math.inf, max(0.0, (r.t_end_ns - r.t_send_ns) / 1e9 - first_s) / itl_s) * r.n
-        for r in unstreamed
+        for r in reached or unstreamed
         if r.t_send_ns is not None
     )
 
