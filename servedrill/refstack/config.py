@@ -60,14 +60,12 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     activation_bytes_per_token: int = 16 << 10
 
 
-class Engine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One engine: where it listens, and the address under which gateways reach it (a proxy's, in a drill)."""
+class Replica(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One process that serves, and where it listens."""
 
     name: str
     host: str = "127.0.0.1"
     port: int
-    reached_at: str = ""
-    """``host:port``; empty: its own."""
     control_at: str = ""
     """``host:port`` for the control plane, past any proxy; empty: its own. For containers, which listen on every address of theirs."""
 
@@ -76,20 +74,18 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return f"http://{self.control_at or f'{self.host}:{self.port}'}"
 
 
-class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Engine(Replica, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One engine, and the address under which gateways reach it (a proxy's, in a drill)."""
+
+    reached_at: str = ""
+    """``host:port``; empty: its own."""
+
+
+class Gateway(Replica, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One gateway; the gateways of a stack share a port on different loopback addresses, as replicas behind a name do."""
 
-    name: str
-    host: str
-    port: int
     published_at: str = ""
     """The address that the DNS name answers (a proxy's, in a drill); empty: its own. Its port is that of the stack's name."""
-    control_at: str = ""
-    """As for an engine."""
-
-    @property
-    def control_url(self) -> str:
-        return f"http://{self.control_at or f'{self.host}:{self.port}'}"
 
 
 class GatewayLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
