@@ -60,6 +60,41 @@ class NothingLeft(Checker, frozen=True, kw_only=True):
         )
 
 
+class NothingHeld(Checker, frozen=True, kw_only=True):
+    """When the last request is over nothing is held for any: running, waiting, KV blocks, gateways' requests in flight.
+
+    Every drill asks for it in the end, so that what leaks where it is not looked for shows too.
+    """
+
+    needs = "Scrapable"
+
+    def __call__(self, history: History) -> Finding:
+        requests = history.requests(cancelled=True)
+        if not requests:
+            return self.cannot_say("no requests")
+        over_ns = max(request.t_end_ns for request in requests)
+        left: list[str] = []
+        seen = 0
+        for source in [*history.sources("engine"), *history.sources("gateway")]:
+            afterwards = [s for s in history.samples(source) if s.ok and s.t_ns > over_ns]
+            if not afterwards:
+                continue  # it ends the drill restarting, or out of reach
+            seen += 1
+            if kept := held(afterwards[-1]):
+                late_s = (afterwards[-1].t_ns - over_ns) / 1e9
+                told = ", ".join(f"{key} {value:g}" for key, value in kept.items())
+                left.append(f"{source} has {told}, {late_s:.1f} s after the last request")
+        if not seen:
+            return self.cannot_say("no replica was scraped after the last request")
+        return self.says(not left, "; ".join(left) or f"nothing at {seen} replicas", threshold="0", evidence=left)
+
+
+def held(sample: Sample) -> dict[str, float]:
+    """Gauges of work that are not at zero."""
+    words = _ENGINE_WORDS if sample.role == "engine" else _GATEWAY_WORDS
+    return {key: value for key, value in sample.values.items() if key.partition("/")[0] in words and value}
+
+
 class InFlightTrue(Checker, frozen=True, kw_only=True):
     """Gateways count nobody as in flight who is gone: a slot that was lost would be lost for good.
 

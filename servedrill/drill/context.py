@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from servedrill.checkers.checker import Checker
+from servedrill.checkers.conservation import NothingHeld, held
 from servedrill.clock import NS, now_ns
 from servedrill.drill.arrivals import as_recorded
 from servedrill.drill.observer import Observer
@@ -78,6 +79,7 @@ class Drill:
         self._classes: set[str] = set()
         self._windows: list[str] = []
         self._settles = 0
+        self._used_by_others = ""
         self._spare = SpareWorker(folder / "logs")
         self._spare.prepare()
         self.ended = False
@@ -126,6 +128,8 @@ class Drill:
 
         A class that names no model asks for the stack's.
         """
+        if not self._traffics:
+            self._used_by_others = ", ".join(name for name, sample in self.observer.latest.items() if held(sample))
         asked = self.model if to is None else self.promises.direct_model
         classes = tuple(msgspec.structs.replace(cls, model=cls.model or asked) for cls in classes)
         twice = [cls.name for cls in classes if cls.name in self._classes]
@@ -312,10 +316,26 @@ class Drill:
             self._spare.close()
             if not interrupted:
                 self._recorder.record_new_versions()
+                self._let_go()
             self.observer.stop()
         finally:
             self.journal.append(DrillEnded(t_ns=now_ns(), interrupted=interrupted))
             self.journal.close()
+
+    def _let_go(self) -> None:
+        """The last request is over: wait until nothing is held for any, and ask that it be so."""
+        over_ns = now_ns()
+        latest = self.observer.latest
+        scraped = [replica.name for replica in self.stack.replicas() if replica.scraped]
+
+        def nothing_held() -> bool:
+            return all(name in latest and latest[name].t_ns > over_ns and not held(latest[name]) for name in scraped)
+
+        self.wait_until(nothing_held, what="all given back", within_s=self.promises.pace)
+        if self._used_by_others:
+            self.skip(NothingHeld().claim, f"others use this stack: at work before the drill: {self._used_by_others}")
+        else:
+            self.expect(NothingHeld())
 
     def _tick(self) -> None:
         self.observer.check()
