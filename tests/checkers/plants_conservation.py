@@ -118,6 +118,32 @@ PLANTS = [
         },
     ),
     Plant(
+        checker=c.NothingHeld(),
+        clean={
+            "all-given-back": history(*QUIET, *REST, *many(10, 4, 8)),
+            "busy-till-the-last-request": resting_but(
+                "engine-1",
+                [
+                    *sampled("engine-1", 0, 8, values={"running": 3, "kv_usage": 0.2}),
+                    *sampled("engine-1", 9, 12),
+                    *many(10, 4, 8),
+                ],
+            ),
+            "one-that-restarts-in-the-end": resting_but(
+                "engine-1", [*sampled("engine-1", 0, 8), *sampled("engine-1", 8, 12, health=None), *many(10, 4, 8)]
+            ),
+        },
+        bugs={
+            "a-block": resting_but("engine-1", [*sampled("engine-1", values={"kv_usage": 0.01}), *many(10, 4, 8)]),
+            "a-slot": resting_but("gateway-0", [*sampled("gateway-0", values={"in_flight": 1}), *many(10, 4, 8)]),
+            "below-zero": resting_but("gateway-1", [*sampled("gateway-1", values={"queue": -1}), *many(10, 4, 8)]),
+        },
+        too_little={
+            "no-requests": history(*QUIET, *REST),
+            "not-scraped-afterwards": history(*QUIET, *sampled("engine-0", 0, 5), *many(10, 4, 8)),
+        },
+    ),
+    Plant(
         checker=c.InFlightTrue(window="quiet"),
         clean={
             "at-rest": history(*QUIET, *REST),
