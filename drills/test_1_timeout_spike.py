@@ -35,7 +35,9 @@ def test_timeout_spike(drill: Drill) -> None:
     drill.break_for(1.5, *(http_status(stack, engine, status=429) for engine in drill.engines), window="all refuse")
     drill.settle()
     drill.break_for(2.6, *(black_hole(stack, engine) for engine in drill.engines), window="all silent")
-    drill.recover(3.8)
+    drill.recover(3.2)
+    with drill.window("well again"):
+        drill.hold(0.6)
 
     drill.expect(
         served("baseline", "chat", "code", requests_min=3),
@@ -54,5 +56,6 @@ def test_timeout_spike(drill: Drill) -> None:
         ErrorsReadable(window="all silent"),
         ErrorsFast(window="all silent"),
         Settled(settles_min=3),
+        BreakersClosed(window="well again"),
         GoodputRecovers(after="all silent", within_s=drill.promises.recovers_within_s + 1.0),
     )

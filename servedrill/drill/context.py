@@ -45,6 +45,7 @@ from servedrill.history.events import (
 )
 from servedrill.history.journal import Journal
 from servedrill.load.generator import SpareWorker
+from servedrill.load.lengths import Uniform
 from servedrill.load.plan import RequestClass
 from servedrill.stacks.protocols import Entry, Promises, Stack, lacking
 
@@ -164,8 +165,8 @@ class Drill:
             self.load(*classes, to=to).wait(within_s=within_s)
 
     def keep_open(self, *, name: str, **more: Any) -> None:
-        """Long answers; returns when some are under way, so that what comes next meets open streams however fast the engines are."""
-        long = burst(16, over_s=0.02, name=name, stream=1.0, output_tokens=120, **more)
+        """Long answers of different lengths; returns when some are under way, so that what comes next meets open streams however fast the engines are."""
+        long = burst(16, over_s=0.02, name=name, stream=1.0, output_tokens=Uniform(90, 125), **more)
         answers = self.load(long)
         self.wait_until(lambda: answers.load.in_flight >= 6, what=f"open/{name}", within_s=2.0 * self.promises.pace)
 

@@ -34,6 +34,15 @@ class NoDrain(Drain):
         return
 
 
+class LastOneCut(Drain):
+    """The drain is over when one request is left, as if the request to end were among those counted (R8)."""
+
+    caught_by = "node_restart"
+
+    async def wait(self, open_requests: Callable[[], int]) -> None:
+        await super().wait(lambda: open_requests() - 1)
+
+
 class DrainStalls(Drain):
     """The drain blocks the event loop, so that live streams stand still (R9: smg#1172)."""
 
@@ -247,6 +256,27 @@ class GaugesOnlyOnSteps(RefreshAlways):
 
     def due(self, *, stepped: bool, changed: bool) -> bool:
         return stepped
+
+
+class BlockLostByPreemption(ContinuousBatching):
+    """A sequence that has to go leaves one KV block behind, each time (B2, C5)."""
+
+    caught_by = "out_of_memory"
+
+    def preempt(self, victim: Sequence) -> None:
+        del victim.blocks[-1:]
+        super().preempt(victim)
+
+
+class CachedBlocksLost(BlockManager):
+    """Emptying the prefix cache loses the blocks that were cached last, with each change of weights (M14)."""
+
+    caught_by = "model_hot_swap"
+
+    def forget_cached(self) -> None:
+        for _ in range(min(16, len(self.cached))):
+            self.cached.popitem()
+        super().forget_cached()
 
 
 class DoubleFree(BlockManager):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from servedrill.refstack.config import GatewayLimits
 from servedrill.refstack.gateway.admission import BoundedQueue, Overloaded
 from servedrill.refstack.gateway.aliases import Aliases
-from servedrill.refstack.gateway.breaker import CLOSED, CircuitBreaker
+from servedrill.refstack.gateway.breaker import CLOSED, OPEN, CircuitBreaker
 from servedrill.refstack.gateway.cancel import CancelUpstream
 from servedrill.refstack.gateway.error_body import OpenAIErrors
 from servedrill.refstack.gateway.health import ActiveHealth
@@ -120,6 +122,27 @@ class BreakerOpenedByBadRequests(CircuitBreaker):
         if outcome.callers_fault:
             outcome = Outcome(upstream=outcome.upstream, kind="reset", ended=outcome.ended)
         super().record(outcome, now)
+
+
+class PatienceDoubles(CircuitBreaker):
+    """Each time that a breaker opens it stays open twice as long as before, and nothing takes that back (G1)."""
+
+    caught_by = "timeout_spike"
+
+    def __init__(self, limits: GatewayLimits) -> None:
+        super().__init__(limits)
+        self.openings: Counter[str] = Counter()
+
+    def allows(self, upstream: str, now: float) -> bool:
+        circuit = self.circuit(upstream)
+        patience_s = self.limits.breaker_open_s * 2 ** max(0, self.openings[upstream] - 1)
+        return (circuit.state != OPEN or now - circuit.opened >= patience_s) and super().allows(upstream, now)
+
+    def record(self, outcome: Outcome, now: float) -> None:
+        was = self.circuit(outcome.upstream).state
+        super().record(outcome, now)
+        if was != OPEN and self.circuit(outcome.upstream).state == OPEN:
+            self.openings[outcome.upstream] += 1
 
 
 class BusyCountsAsBroken(CircuitBreaker):
