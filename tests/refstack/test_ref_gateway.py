@@ -205,3 +205,42 @@ def test_a_word_that_comes_together_with_the_error_is_not_lost(tmp_path: Path) -
             answer = front.ask(stream=True, **{**ASK, "max_tokens": 2})
         behind.shutdown()
     assert (answer.texts, answer.roles, answer.done) == ([" one two"], 1, 1)
+
+
+class EndsBadly(BreaksOnce):
+    """An engine that owes five bytes after ``[DONE]``: the connection just ends (killed), or stands still (frozen)."""
+
+    frozen = False
+    over = threading.Event()
+
+    def do_POST(self) -> None:
+        type(self).asked = 2  # every answer is whole
+        super().do_POST()
+        if self.frozen:
+            self.over.wait(10)
+        self.close_connection = True
+
+    def send_header(self, keyword: str, value: str) -> None:
+        owed = 5 if keyword == "content-length" and self.command == "POST" else 0
+        super().send_header(keyword, str(int(value) + owed) if owed else value)
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])
+def test_an_answer_is_whole_however_its_connection_ends(tmp_path: Path, frozen: bool) -> None:
+    """An engine killed between ``[DONE]`` and the end of its answer: no error follows, nor is the next request on that connection lost (T7, C13)."""
+    stack = stack_of(tmp_path)
+    EndsBadly.frozen = frozen
+    EndsBadly.over.clear()
+    with ThreadingHTTPServer(("127.0.0.1", stack.engines[0].port), EndsBadly) as behind:
+        threading.Thread(target=behind.serve_forever, daemon=True).start()
+        with started(tmp_path, stack, "gateway", "gateway-0", stack.gateways[0].port) as front:
+            wait_for(
+                lambda: front.http.get("/admin/upstreams").json()["engine-0"]["healthy"],
+                what="the engine to be seen",
+                within_s=10,
+            )
+            answers = [front.ask(stream=True, **{**ASK, "max_tokens": 1}) for _ in range(3)]
+            wait_for(lambda: gauges(front)["in_flight"] == 0, what="slots to be given back", within_s=5)
+        EndsBadly.over.set()
+        behind.shutdown()
+    assert [(answer.texts, answer.error, answer.done) for answer in answers] == [([" two"], None, 1)] * 3

@@ -8,6 +8,7 @@ acquire a slot -> choose -> try -> ok                                   -> answe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from servedrill.refstack.gateway.app import GatewayApp
 
 log = logging.getLogger("refstack")
+_AFTER_DONE_S = 0.5
 _STATUS = {"connect": 502, "reset": 502, "cut": 502, "error_event": 502, "stale": 503, "busy": 503}
 
 
@@ -272,7 +274,9 @@ class Call:
                         return failed("cut", "[DONE] before every choice had ended")  # type: ignore[no-any-return]
                     await self.client.write(pending + wire.DONE, last=True)
                     self.response = self.client.response
-                    await response.read()
+                    with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+                        async with asyncio.timeout(_AFTER_DONE_S):  # the answer is whole, however its connection ends
+                            await response.read()
                     return failed("ok")  # type: ignore[no-any-return]
                 event = parse(data)
                 if event.error is not None:
