@@ -22,10 +22,10 @@ def test_timeout_spike(drill: Drill) -> None:
     stack, (first, second, *_) = drill.stack, drill.engines
     quits = chat(rate=10, name="quits", cancel=cancels(points={"0.01": 1, "1": 1}))
     drill.load(chat(rate=20, stream=0.8, retries=1), code(rate=8, retries=1), quits)
-    drill.baseline(1.8)
+    drill.baseline(1.5)
     with drill.window("one engine"):
         drill.break_for(0.8, latency(stack, first, ms=300), window="one slow")
-        drill.hold(0.8)
+        drill.hold(0.5)
         drill.break_for(3.6, black_hole(stack, first), window="one silent")
         drill.settle()
         drill.send(bad_requests(40, over_s=0.9), window="bad requests")

@@ -33,10 +33,10 @@ def test_gateway_failover(drill: Drill) -> None:
     drill.baseline(1.2)
     drill.break_for(p.dns_ttl_s + 0.8, DnsChange(stack, [second_at]), window="moved")
     drill.keep_open(name="open-kill", **patience)
-    drill.break_for(noticed_s + 1.0, ProcessKill(stack, first), window="killed")
+    drill.break_for(noticed_s + 0.7, ProcessKill(stack, first), window="killed")
     drill.hold(0.7)
     drill.keep_open(name="open-freeze", **patience)
-    drill.break_for(noticed_s + 1.0, ProcessPause(stack, second), window="frozen")
+    drill.break_for(noticed_s + 0.7, ProcessPause(stack, second), window="frozen")
     drill.recover(2.8)
 
     drill.expect(

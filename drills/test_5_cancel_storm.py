@@ -41,7 +41,7 @@ def test_cancel_storm(drill: Drill) -> None:
             drill.send(*cancel_storm(656, over_s=3.9), within_s=20)
         bystanders.wait(within_s=20)
     with drill.window("quiet"):
-        drill.hold(2.0)
+        drill.hold(1.6)
     drill.send(burst(more_than_all, name="probe-after", **fill))
 
     drill.expect(

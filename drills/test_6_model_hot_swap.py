@@ -45,7 +45,7 @@ def test_model_hot_swap(drill: Drill) -> None:
             roll_out(drill, candidate, "rolled_back", reason)
         roll_out(drill, "v2", "promoted")
         with drill.window("after"):
-            drill.hold(1.0)
+            drill.hold(0.8)
 
     drill.expect(
         NoFailures(window="whole", classes=["chat", "defaults", "golden"]),
