@@ -35,9 +35,10 @@ def test_timeout_spike(drill: Drill) -> None:
     drill.break_for(1.5, *(http_status(stack, engine, status=429) for engine in drill.engines), window="all refuse")
     drill.settle()
     drill.break_for(2.6, *(black_hole(stack, engine) for engine in drill.engines), window="all silent")
-    drill.recover(3.2)
-    with drill.window("well again"):
-        drill.hold(0.6)
+    with drill.window("recover"):
+        drill.hold(3.2)
+        with drill.window("well again"):
+            drill.hold(0.6)
 
     drill.expect(
         served("baseline", "chat", "code", requests_min=3),

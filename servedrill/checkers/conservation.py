@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from statistics import median
 
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import ProcessSeen, RequestRecord, Sample
 from servedrill.history.history import History
-from servedrill.stats.requests import tokens_received, ttft_service_s, whole
+from servedrill.stats.percentiles import percentile
+from servedrill.stats.requests import tokens_received, tpot_s, ttft_service_s, whole
 
 _ENGINE_WORDS = ("running", "waiting", "kv_usage")
 _GATEWAY_WORDS = ("in_flight", "queue", "upstream_in_flight")
@@ -74,19 +74,28 @@ class NothingHeld(Checker, frozen=True, kw_only=True):
             return self.cannot_say("no requests")
         over_ns = max(request.t_end_ns for request in requests)
         left: list[str] = []
+        unknown: list[str] = []
         seen = 0
-        for source in [*history.sources("engine"), *history.sources("gateway")]:
-            afterwards = [s for s in history.samples(source) if s.ok and s.t_ns > over_ns]
-            if not afterwards:
-                continue  # it ends the drill restarting, or out of reach
-            seen += 1
-            if kept := held(afterwards[-1]):
-                late_s = (afterwards[-1].t_ns - over_ns) / 1e9
-                told = ", ".join(f"{key} {value:g}" for key, value in kept.items())
-                left.append(f"{source} has {told}, {late_s:.1f} s after the last request")
+        for role, words in (("engine", _ENGINE_WORDS), ("gateway", _GATEWAY_WORDS)):
+            for source in history.sources(role):
+                afterwards = [s for s in history.samples(source) if s.ok and s.t_ns > over_ns]
+                if not afterwards:
+                    unknown.append(f"{source} did not answer any more")
+                    continue
+                given = [word for word in words if history.publishes(source, word)]
+                unknown += [history.absent(source, word) for word in words if word not in given]
+                for word in given:
+                    if not any(key.partition("/")[0] == word for key in afterwards[-1].values):
+                        return self.cannot_say(history.absent(source, word))
+                seen += bool(given)
+                if kept := held(afterwards[-1]):
+                    late_s = (afterwards[-1].t_ns - over_ns) / 1e9
+                    told = ", ".join(f"{key} {value:g}" for key, value in kept.items())
+                    left.append(f"{source} has {told}, {late_s:.1f} s after the last request")
         if not seen:
-            return self.cannot_say("no replica was scraped after the last request")
-        return self.says(not left, "; ".join(left) or f"nothing at {seen} replicas", threshold="0", evidence=left)
+            return self.cannot_say("; ".join(["no gauge of work after the last request", *unknown]))
+        observed = [*(left or [f"nothing at {seen} replicas"]), *unknown]
+        return self.says(not left, "; ".join(observed), threshold="0", evidence=left)
 
 
 def held(sample: Sample) -> dict[str, float]:
@@ -195,7 +204,7 @@ class LittleWasted(Checker, frozen=True, kw_only=True):
         start_ns = history.windows[self.window].start_ns
         received = sum(tokens_received(r) for r in history.requests(cancelled=True) if r.t_end_ns >= start_ns)
         unstreamed = [r for r in cancelled if not r.stream]
-        streams = [r for r in requests if r.stream and r.n == 1 and r.gaps_ns]
+        streams = [r for r in requests if r.n == 1 and tpot_s(r)]
         if unstreamed and not streams:
             return self.cannot_say(
                 f"{len(unstreamed)} cancels that were not streamed, and no stream to tell the pace by"
@@ -211,15 +220,19 @@ class LittleWasted(Checker, frozen=True, kw_only=True):
 
 
 def _generated_till_hang_up(history: History, unstreamed: list[RequestRecord], streams: list[RequestRecord]) -> float:
-    """Tokens, at the median TTFT and ITL of the streams; of those that reached an engine, where taps and ids tell which did."""
-    first_s = median(ttft_service_s(r) for r in streams)
-    itl_s = median(gap for r in streams for gap in r.gaps_ns) / 1e9
+    """Tokens, at the median TTFT of the streams and the TPOT of the less hindered ones; of those that reached an engine, where taps and ids tell which did."""
+    first_s = percentile([ttft_service_s(r) for r in streams], 50)
+    token_s = percentile([tpot_s(r) or 0.0 for r in streams], 25)
     at_engines = {exchange.request_id for exchange in history.exchanges if exchange.request_id}
-    reached = [r for r in unstreamed if any(a.request_id in at_engines for a in r.attempts)]
+
+    def reached(request: RequestRecord) -> bool:
+        return any(attempt.request_id in at_engines for attempt in request.attempts)
+
+    told = any(reached(r) for r in unstreamed)  # else a gateway gives ids of its own
     return sum(
-        min(r.max_tokens or math.inf, max(0.0, (r.t_end_ns - r.t_send_ns) / 1e9 - first_s) / itl_s) * r.n
-        for r in reached or unstreamed
-        if r.t_send_ns is not None
+        min(r.max_tokens or math.inf, max(0.0, (r.t_end_ns - r.t_send_ns) / 1e9 - first_s) / token_s) * r.n
+        for r in unstreamed
+        if r.t_send_ns is not None and (reached(r) or not told)
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
-from servedrill.history.events import Observed
+from servedrill.history.events import Observed, Sample
 from servedrill.history.history import History
 from servedrill.slo.evaluate import attained, missed
 from servedrill.slo.slo import Agreement, objective_in, slos_in, slos_of
@@ -31,9 +33,7 @@ class NewTrafficStops(Checker, frozen=True, kw_only=True):
         from_ns = within.start_ns + int(within_s * 1e9)
         if (within.end_ns - from_ns) / 1e9 < 0.5:
             return self.cannot_say(f"{self.window!r} is not long enough to see traffic stop")
-        samples = history.samples(self.replica, window=self.window)
-        gone = next((index for index, sample in enumerate(samples) if sample.health != 200), len(samples))
-        until_ns = next((s.t_ns for s in samples[gone:] if s.health == 200 and s.t_ns > from_ns), within.end_ns)
+        until_ns = self._back_ns(history.samples(self.replica, window=self.window), from_ns) or within.end_ns
         seconds = (until_ns - from_ns) / 1e9
         sent = [x for x in history.exchanges if x.hop == self.replica and from_ns <= x.t_request_ns <= until_ns]
         everywhere = [x for x in history.exchanges if from_ns <= x.t_request_ns <= until_ns]
@@ -47,6 +47,15 @@ class NewTrafficStops(Checker, frozen=True, kw_only=True):
             evidence=[x.request_id or "?" for x in sent] if len(sent) > allowed else [],
             tries=len(sent),
         )
+
+    def _back_ns(self, samples: list[Sample], from_ns: int) -> int | None:
+        """When it was last seen not to be well, before it was; one bad answer between two good ones is no absence."""
+        gone = False
+        for earlier, sample in pairwise(samples):
+            gone = gone or (earlier.health != 200 and sample.health != 200)
+            if gone and sample.health == 200 and sample.t_ns > from_ns:
+                return max(from_ns, earlier.t_ns)
+        return None
 
 
 class ShareRestored(Checker, frozen=True, kw_only=True):

@@ -80,7 +80,6 @@ class Drill:
         self._classes: set[str] = set()
         self._windows: list[str] = []
         self._settles = 0
-        self._used_by_others = ""
         self._spare = SpareWorker(folder / "logs")
         self._spare.prepare()
         self.ended = False
@@ -129,8 +128,6 @@ class Drill:
 
         A class that names no model asks for the stack's.
         """
-        if not self._traffics:
-            self._used_by_others = ", ".join(name for name, sample in self.observer.latest.items() if held(sample))
         asked = self.model if to is None else self.promises.direct_model
         classes = tuple(msgspec.structs.replace(cls, model=cls.model or asked) for cls in classes)
         twice = [cls.name for cls in classes if cls.name in self._classes]
@@ -333,8 +330,8 @@ class Drill:
             return all(name in latest and latest[name].t_ns > over_ns and not held(latest[name]) for name in scraped)
 
         self.wait_until(nothing_held, what="all given back", within_s=self.promises.pace)
-        if self._used_by_others:
-            self.skip(NothingHeld().claim, f"others use this stack: at work before the drill: {self._used_by_others}")
+        if self.stack.shared:
+            self.skip(NothingHeld().claim, f"others may be served by stack {self.stack.name!r} at any time")
         else:
             self.expect(NothingHeld())
 

@@ -44,6 +44,8 @@ class OnUndo(Protocol):
 class EmbeddedStack:
     """One running embedded stack; `up` starts it, `down` ends it."""
 
+    shared = False
+
     def __init__(
         self, file: StackFile, folder: Path, *, defects: list[str], seed: int, on_undo: OnUndo, limit_memory: bool
     ) -> None:

@@ -30,6 +30,8 @@ _IDENTITY_EVERY_S = 1.0
 class ExternalStack:
     """Somebody's running stack; `up` looks at it and puts proxies where the file wants them, `down` removes those."""
 
+    shared = True
+
     def __init__(
         self, file: StackFile, folder: Path, *, defects: list[str], seed: int, on_undo: OnUndo, limit_memory: bool
     ) -> None:

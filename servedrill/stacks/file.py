@@ -158,6 +158,10 @@ def read_stack_file(path: Path | None) -> StackFile:
             where=str(path),
             expected='what a drill may cost users at worst, in a sentence: blast_radius = "..."',
         )
+    if file.rollouts and file.kind not in ("process", "docker"):
+        raise UsageError(
+            "rollouts", where=str(path), expected='kind = "process" or "docker": others have nothing for it'
+        )
     if file.container and file.kind != "docker":
         raise UsageError("a container", where=str(path), expected='kind = "docker" for stacks of containers')
     if file.kind != "embedded" and file.promises is None:

@@ -45,6 +45,7 @@ _DNS = "dns"
 class ProcessStack:
     """One running stack of commands; `up` starts it, `down` ends it."""
 
+    shared = False
     _host = "127.0.0.1"
     """The address under which whatever runs on this machine is reached by all of the stack."""
 

@@ -121,6 +121,8 @@ class Stack(Protocol):
 
     name: str
     promises: Promises
+    shared: bool
+    """Whether others than the drill may be served by it at any time."""
 
     def replicas(self) -> list[Replica]:
         """Everything that can be scraped or broken; empty for bare URLs."""

@@ -63,6 +63,9 @@ class RollingReplacement:
                     done.append(engine)
                     problem = self._replace(http, engine, candidate)
                     rollout["steps"].append(f"{engine.name}: {problem or f'serves {candidate}'}")
+                    if self._over.is_set():
+                        rollout.update(state="broken", reason=problem)
+                        return
                     if problem:
                         rollout.update(self._gone_back(http, rollout, done, problem))
                         return

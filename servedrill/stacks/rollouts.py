@@ -1,7 +1,7 @@
 """Rollouts that a stack carries out itself, behind the API that the embedded stack's control plane answers.
 
 POST {base}/rollouts  {"candidate": version}     -> {"id": number, ...}
-GET  {base}/rollouts                             -> [{"state": "running" | "promoted" | "rolled_back" | "broken", "reason": text, "steps": [text, ...]}, ...]
+GET  {base}/rollouts                             -> [{"id": number, "state": "running" | "promoted" | "rolled_back" | "broken", "reason": text, "steps": [text, ...]}, ...]
 """
 
 from __future__ import annotations
@@ -24,4 +24,4 @@ class RolloutApi:
         return int(response.json()["id"])
 
     def view(self, number: int) -> dict[str, Any]:
-        return dict(self._http.get(self._url).json()[number])
+        return next(dict(one) for one in self._http.get(self._url).json() if one["id"] == number)

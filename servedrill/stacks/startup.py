@@ -24,7 +24,7 @@ def start_in_order(
     logs: Path,
     where: str,
 ) -> None:
-    """Until all are ready. Raises `StackError`, with the end of its log, for one that ends before or takes longer than it may."""
+    """Until all are ready. Raises `StackError`, with the end of its log, for an engine or gateway that ends before, and for what takes longer than it may."""
     waiting = {command.name: command for command in commands}
     started: dict[str, float] = {}
     ready: set[str] = set()
@@ -39,7 +39,7 @@ def start_in_order(
             view = keepers[name].view(name)
             if view["last_exit"] and command.role != "other":
                 raise StackError(f"{name} ended before it was ready: {view['last_exit']}", where=where, hint=tail(log))
-            missing = _missing(command, port=port(name), http=http, log=log)
+            missing = _missing(command, port=port, http=http, log=log)
             if not missing:
                 ready.add(name)
                 del waiting[name]
@@ -53,7 +53,7 @@ def start_in_order(
         time.sleep(0.05)
 
 
-def _missing(command: Command, *, port: int, http: httpx.Client, log: Path) -> str:
+def _missing(command: Command, *, port: Callable[[str], int], http: httpx.Client, log: Path) -> str:
     """What it takes to be ready and is not there yet; empty when it is ready."""
     ready = command.ready
     if ready is None:
@@ -63,7 +63,7 @@ def _missing(command: Command, *, port: int, http: httpx.Client, log: Path) -> s
     if not ready.path:
         return ""
     try:
-        status = http.get(f"http://127.0.0.1:{port}{ready.path}", timeout=2).status_code
+        status = http.get(f"http://127.0.0.1:{port(command.name)}{ready.path}", timeout=2).status_code
     except httpx.HTTPError as error:
         return f"{ready.path} {type(error).__name__}"
     return "" if status == 200 else f"{ready.path} answered {status}"

@@ -140,6 +140,7 @@ PLANTS = [
         },
         too_little={
             "no-requests": history(*QUIET, *REST),
+            "no-blocks-told": resting_but("engine-1", [*without("kv_usage", sampled("engine-1")), *many(10, 4, 8)]),
             "not-scraped-afterwards": history(*QUIET, *sampled("engine-0", 0, 5), *many(10, 4, 8)),
         },
     ),

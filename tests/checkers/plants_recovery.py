@@ -36,7 +36,17 @@ PLANTS = [
                 *to("engine-0", 40, 6.2, 8),
             ),
         },
-        bugs={"goes-on": history(*PHASES, *OTHERS, *to("engine-0", 20, 5, 8))},
+        bugs={
+            "goes-on": history(*PHASES, *OTHERS, *to("engine-0", 20, 5, 8)),
+            "goes-on-and-one-scrape-was-slow": history(
+                *PHASES,
+                *OTHERS,
+                *sampled("engine-0", 0, 5.2),
+                *sampled("engine-0", 5.2, 5.6, health=None),
+                *sampled("engine-0", 5.7, 8.0),
+                *to("engine-0", 20, 5, 8),
+            ),
+        },
         too_little={"no-traffic": history(*PHASES), "only-before": history(*PHASES, *to("engine-1", 40, 4, 4.9))},
     ),
     Plant(

@@ -19,7 +19,7 @@ from servedrill.stacks.protocols import Entry, Promises, Replica
 class PaperStack:
     """Nobody is there."""
 
-    name, environment, promises = "paper", "local", Promises(model="m")
+    name, environment, shared, promises = "paper", "local", True, Promises(model="m")
 
     def replicas(self):
         return [Replica(name="engine-0", role="engine", url="http://127.0.0.1:9")]

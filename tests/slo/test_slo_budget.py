@@ -305,7 +305,7 @@ from fixtures.drill import drill
 from servedrill.stacks.protocols import Entry, Promises, Replica
 
 class PaperStack:
-    name, promises = "prod", Promises(model="m")
+    name, shared, promises = "prod", True, Promises(model="m")
     def replicas(self): return [Replica(name="engine-0", role="engine", url="http://127.0.0.1:9")]
     def entry(self): return Entry(base_url="http://127.0.0.1:9")
 

@@ -40,7 +40,7 @@ class LastOneCut(Drain):
     caught_by = "node_restart"
 
     async def wait(self, open_requests: Callable[[], int]) -> None:
-        await super().wait(lambda: open_requests() - 1)
+        await super().wait(lambda: max(0, open_requests() - 1))
 
 
 class DrainStalls(Drain):
