@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -191,19 +192,26 @@ class BreaksOnce(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_word_that_comes_together_with_the_error_is_not_lost(tmp_path: Path) -> None:
-    """The continuation takes it for written (T8, in part)."""
-    stack = stack_of(tmp_path)
-    with ThreadingHTTPServer(("127.0.0.1", stack.engines[0].port), BreaksOnce) as behind:
+@contextlib.contextmanager
+def in_front_of(engine: type[BaseHTTPRequestHandler], folder: Path) -> Iterator[Server]:
+    """A gateway that has seen this engine."""
+    stack = stack_of(folder)
+    with ThreadingHTTPServer(("127.0.0.1", stack.engines[0].port), engine) as behind:
         threading.Thread(target=behind.serve_forever, daemon=True).start()
-        with started(tmp_path, stack, "gateway", "gateway-0", stack.gateways[0].port) as front:
+        with started(folder, stack, "gateway", "gateway-0", stack.gateways[0].port) as front:
             wait_for(
                 lambda: front.http.get("/admin/upstreams").json()["engine-0"]["healthy"],
                 what="the engine to be seen",
                 within_s=10,
             )
-            answer = front.ask(stream=True, **{**ASK, "max_tokens": 2})
+            yield front
         behind.shutdown()
+
+
+def test_a_word_that_comes_together_with_the_error_is_not_lost(tmp_path: Path) -> None:
+    """The continuation takes it for written (T8, in part)."""
+    with in_front_of(BreaksOnce, tmp_path) as front:
+        answer = front.ask(stream=True, **{**ASK, "max_tokens": 2})
     assert (answer.texts, answer.roles, answer.done) == ([" one two"], 1, 1)
 
 
@@ -228,19 +236,10 @@ class EndsBadly(BreaksOnce):
 @pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])
 def test_an_answer_is_whole_however_its_connection_ends(tmp_path: Path, frozen: bool) -> None:
     """An engine killed between ``[DONE]`` and the end of its answer: no error follows, nor is the next request on that connection lost (T7, C13)."""
-    stack = stack_of(tmp_path)
     EndsBadly.frozen = frozen
     EndsBadly.over.clear()
-    with ThreadingHTTPServer(("127.0.0.1", stack.engines[0].port), EndsBadly) as behind:
-        threading.Thread(target=behind.serve_forever, daemon=True).start()
-        with started(tmp_path, stack, "gateway", "gateway-0", stack.gateways[0].port) as front:
-            wait_for(
-                lambda: front.http.get("/admin/upstreams").json()["engine-0"]["healthy"],
-                what="the engine to be seen",
-                within_s=10,
-            )
-            answers = [front.ask(stream=True, **{**ASK, "max_tokens": 1}) for _ in range(3)]
-            wait_for(lambda: gauges(front)["in_flight"] == 0, what="slots to be given back", within_s=5)
+    with in_front_of(EndsBadly, tmp_path) as front:
+        answers = [front.ask(stream=True, **{**ASK, "max_tokens": 1}) for _ in range(3)]
+        wait_for(lambda: gauges(front)["in_flight"] == 0, what="slots to be given back", within_s=5)
         EndsBadly.over.set()
-        behind.shutdown()
     assert [(answer.texts, answer.error, answer.done) for answer in answers] == [([" two"], None, 1)] * 3
