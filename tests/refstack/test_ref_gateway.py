@@ -155,6 +155,18 @@ def test_who_waits_in_vain_at_a_busy_engine_does_not_have_it_ejected(tmp_path: P
         assert front.ask(stream=True, **ASK).texts == [SAID]
 
 
+def test_an_engine_whose_queue_is_full_is_not_ejected(tmp_path: Path) -> None:
+    """It works as fast as it can: when it has room again, the next request is answered (B6)."""
+    at_once = {"max_tries": 1, "breaker_failures": 3, "breaker_open_s": 30.0}
+    full = {"max_num_seqs": 1, "max_num_queued_reqs": 0}
+    with gateway_and_engine(tmp_path, costs=STEADY, gateway=at_once, **full) as (front, behind):
+        with front.streaming(max_tokens=200, ignore_eos=True, model="chat-model", prompt="long"):
+            refused = [front.ask(**ASK) for _ in range(5)]
+            assert {(answer.status, (answer.error or {})["code"]) for answer in refused} == {(503, "queue_full")}
+        behind.wait_quiet()
+        assert front.ask(**ASK).texts == [SAID]
+
+
 class BreaksOnce(BaseHTTPRequestHandler):
     """An engine whose first stream brings its last word and its error in one piece."""
 

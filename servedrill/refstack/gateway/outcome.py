@@ -43,5 +43,10 @@ class Outcome:
 
     @property
     def neutral(self) -> bool:
-        """Says nothing of whether the upstream works."""
-        return self.callers_fault or self.kind in ("cancelled", "stale", "busy", "own_stall") or self.status == 429
+        """Says nothing of whether the upstream works. One that refuses because its queue is full works as fast as it can: to eject it sends its load to the next."""
+        return (
+            self.callers_fault
+            or self.kind in ("cancelled", "stale", "busy", "own_stall")
+            or self.status == 429
+            or self.code == "queue_full"
+        )
