@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from servedrill.refstack.config import read_stack
+from servedrill.refstack.config import Stack, read_stack
 from servedrill.refstack.policies import BadDefect, Policies
-from servedrill.refstack.process import die_with_parent, log_to_stderr
+from servedrill.refstack.process import die_with_parent
 
 ROLES = ("supervisor", "engine", "gateway", "dns", "alerts", "rollouts")
 
@@ -37,15 +38,20 @@ def main() -> int:
     except (OSError, msgspec.DecodeError, BadDefect) as error:
         print(f"refstack: {args.config}: {error}", file=sys.stderr)
         return 4
-    match args.role:
+    return run(stack, args.role, args.name)
+
+
+def run(stack: Stack, role: str, name: str) -> int:
+    """One process's life; its exit status."""
+    match role:
         case "engine":
             from servedrill.refstack.engine.main import main as engine
 
-            return engine(stack, args.name)
+            return engine(stack, name)
         case "gateway":
             from servedrill.refstack.gateway.main import main as gateway
 
-            return gateway(stack, args.name)
+            return gateway(stack, name)
         case "dns":
             from servedrill.refstack.control.dns import main as dns
 
@@ -61,8 +67,7 @@ def main() -> int:
         case _:
             from servedrill.refstack.control.supervisor import main as supervisor
 
-            log_to_stderr("supervisor")
-            return supervisor(stack, args.config)
+            return supervisor(stack, partial(run, stack))
 
 
 if __name__ == "__main__":

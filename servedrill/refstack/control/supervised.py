@@ -7,13 +7,11 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
-from servedrill.refstack.config import Stack
 from servedrill.refstack.control.memory_group import oom_kills
+from servedrill.refstack.control.nursery import Nursery
 
 log = logging.getLogger("refstack")
 
@@ -21,15 +19,12 @@ log = logging.getLogger("refstack")
 class Supervised:
     """Starts it, waits for its end, lets the restart policy clean up and decide, starts it again."""
 
-    def __init__(self, stack: Stack, config: Path, *, role: str, name: str, restart: Any, life: int) -> None:
-        self.life = life
-        """Read end of a pipe that only the supervisor writes to: its end tells every process below that the supervisor is gone."""
-        self.stack, self.config, self.role, self.name, self.restart = stack, config, role, name, restart
+    def __init__(self, nursery: Nursery, *, role: str, name: str, restart: Any, memory_group: str) -> None:
+        self.nursery, self.role, self.name, self.restart, self.memory_group = nursery, role, name, restart, memory_group
         self.pid: int | None = None
         self.starts = 0
         self.exits: list[float] = []
         self.last_exit = ""
-        self.memory_group = stack.memory_groups.get(name, "")
 
     async def run(self) -> None:
         """For ever, or until the policy says never again."""
@@ -50,24 +45,10 @@ class Supervised:
 
     async def run_once(self) -> int:
         """One life, from start to a clean grave; the exit status as `subprocess` has it."""
-        command = [
-            sys.executable,
-            "-m",
-            "servedrill.refstack",
-            "--config",
-            str(self.config),
-            "--parent",
-            str(os.getpid()),
-            self.role,
-            self.name,
-        ]
-        with (Path(self.stack.log_dir) / f"{self.name}.log").open("ab") as log_file:
-            process = await asyncio.create_subprocess_exec(
-                *command, stdin=self.life, stdout=log_file, stderr=log_file, start_new_session=True
-            )
-        self.pid, self.starts = process.pid, self.starts + 1
-        status = await process.wait()
-        group, self.pid = self.pid, None
+        group = self.pid = await self.nursery.start(self.role, self.name)
+        self.starts += 1
+        status = await self.nursery.end_of(group)
+        self.pid = None
         self.restart.reap(group)
         until = time.monotonic() + 5
         while True:

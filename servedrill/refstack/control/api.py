@@ -1,0 +1,59 @@
+"""The supervisor's HTTP API: what runs, restarts, rollouts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from servedrill.refstack.config import Stack
+from servedrill.refstack.control.rollout import Rollouts
+from servedrill.refstack.control.supervisor import Supervisor
+from servedrill.refstack.policies import Policies
+
+
+@contextlib.asynccontextmanager
+async def control_api(stack: Stack, supervisor: Supervisor, policies: Policies) -> AsyncIterator[None]:
+    """Served inside the block: GET /stack, GET /processes, POST /processes/NAME/restart, POST and GET /rollouts, GET /aliases."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        processes = _Processes(stack, supervisor)
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/stack", processes.describe),
+                web.get("/processes", processes.view),
+                web.post("/processes/{name}/restart", processes.restart),
+                *Rollouts(stack, policies.make("canary", stack), session).routes(),
+            ]
+        )
+        runner = web.AppRunner(app, handle_signals=False, access_log=None)
+        await runner.setup()
+        await web.TCPSite(
+            runner, stack.control_host, stack.control_port, reuse_address=True, shutdown_timeout=0.2
+        ).start()
+        yield
+
+
+class _Processes:
+    def __init__(self, stack: Stack, supervisor: Supervisor) -> None:
+        self.stack, self.processes = stack, supervisor.processes
+
+    async def describe(self, http: web.Request) -> web.Response:
+        """The file that this stack runs by, defaults filled in: what it promises."""
+        return web.Response(body=msgspec.json.encode(self.stack), content_type="application/json")
+
+    async def view(self, http: web.Request) -> web.Response:
+        return web.json_response([process.view() for process in self.processes.values()])
+
+    async def restart(self, http: web.Request) -> web.Response:
+        """SIGTERM; the process drains, ends and is started again."""
+        process = self.processes.get(http.match_info["name"])
+        if process is None or process.pid is None:
+            return web.json_response({"error": f"no running process {http.match_info['name']!r}"}, status=404)
+        os.kill(process.pid, signal.SIGTERM)
+        return web.json_response(process.view())
