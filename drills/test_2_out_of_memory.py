@@ -52,7 +52,7 @@ def test_out_of_memory(drill: Drill) -> None:
 
 def fill_and_flood(drill: Drill, victim: str) -> None:
     """More than one engine's KV pool holds, then more than it lets wait, past the gateways that would hold it back."""
-    heavy = burst(16, name="heavy", over_s=0.02, prompt_words=Uniform(640, 760), output_tokens=120, prefix_words=0)
+    heavy = burst(16, name="heavy", over_s=0.02, prompt_words=Uniform(640, 760), output_tokens=96, prefix_words=0)
     drill.send(heavy, to=victim, window="full")
     drill.send(burst(90, name="flood", over_s=0.1, stream=0.5), to=victim, window="flood")
     drill.expect(

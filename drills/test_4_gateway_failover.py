@@ -29,14 +29,17 @@ def test_gateway_failover(drill: Drill) -> None:
     noticed_s = p.dns_detect_s + p.dns_ttl_s + 0.4
     with drill.broken(*(slow_close(stack, engine, ms=200) for engine in drill.engines), window="sweep"):
         drill.send(*idle_sweep(around_s=p.engine_keep_alive_s))
-    drill.load(chat(rate=30, output_tokens=Uniform(20, 36), **patience))
+    short: dict[str, Any] = {"prompt_words": Uniform(10, 30), "output_tokens": Uniform(2, 4), "prefix_words": 0}
+    drill.load(
+        chat(rate=30, output_tokens=Uniform(20, 36), **patience), chat(rate=24, name="short", **short, **patience)
+    )
     drill.baseline(1.2)
     drill.break_for(p.dns_ttl_s + 0.8, DnsChange(stack, [second_at]), window="moved")
     drill.keep_open(name="open-kill", **patience)
-    drill.break_for(noticed_s + 0.7, ProcessKill(stack, first), window="killed")
+    drill.break_for(noticed_s + 0.5, ProcessKill(stack, first), window="killed")
     drill.hold(0.7)
     drill.keep_open(name="open-freeze", **patience)
-    drill.break_for(noticed_s + 0.7, ProcessPause(stack, second), window="frozen")
+    drill.break_for(noticed_s + 0.5, ProcessPause(stack, second), window="frozen")
     drill.recover(2.8)
 
     drill.expect(

@@ -69,7 +69,9 @@ def load_two_revisions(drill: Drill) -> None:
         load_adapter(urls, name="sql", path=f"adapters/sql-{revision}")
         drill.hold(0.3)
         window, asked = f"adapter {revision}", f"sql-{revision}"
-        drill.send(burst(24, over_s=0.4, model="sql", name=asked, prompts=REPEATED[:3]), window=window)
+        drill.send(
+            burst(24, over_s=0.4, model="sql", name=asked, prompts=REPEATED[:3], output_tokens=12), window=window
+        )
         answers: dict[str, Any] = {"versions": [drill.promises.version], "adapter": f"adapters/{asked}"}
         drill.expect(VersionsServed(window=window, classes=[asked], **answers))
     drill.expect(NoFailures(window="adapter r2", classes=["sql-r2"]))

@@ -32,7 +32,7 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """One version of the served model, as its registry entry states it."""
 
     version: str
-    load_s: float = 0.35
+    load_s: float = 0.25
     weights_bytes: int = 24 << 20
     loads: bool = True
     """False: loading fails half-way, as a damaged checkpoint does."""
@@ -52,7 +52,7 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_num_batched_tokens: int = 512
     max_num_queued_reqs: int = 24
     max_n: int = 8
-    default_max_tokens: int = 128
+    default_max_tokens: int = 96
     max_tokens_cap: int = 1024
     block_tokens: int = 16
     blocks: int = 512
@@ -147,7 +147,7 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """An engine whose core has said nothing for so long, not even to a ping, reports itself unhealthy."""
     restart_backoff_s: float = 0.2
     restart_backoff_max_s: float = 2.0
-    canary_weight: float = 0.25
+    canary_weight: float = 0.33
     canary_requests: int = 10
     canary_observe_s: float = 2.0
     canary_slowdown_max: float = 1.5

@@ -103,7 +103,7 @@ def test_golden_questions_are_answered_right(quick: Server) -> None:
 def test_what_is_not_said_has_a_default(quick: Server) -> None:
     """Temperature and length are the model's own."""
     answer = quick.ask(prompt="defaults")
-    assert (answer.texts[0], answer.finishes[0]) == oracle_text(chat=True, prompt="defaults", max_tokens=128)
+    assert (answer.texts[0], answer.finishes[0]) == oracle_text(chat=True, prompt="defaults", max_tokens=96)
 
 
 def test_answers_say_who_gave_them(quick: Server) -> None:
