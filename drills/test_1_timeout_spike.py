@@ -36,7 +36,7 @@ def test_timeout_spike(drill: Drill) -> None:
     drill.settle()
     drill.break_for(2.6, *(black_hole(stack, engine) for engine in drill.engines), window="all silent")
     with drill.window("recover"):
-        drill.hold(2.6)
+        drill.hold(3.2)
         with drill.window("well again"):
             drill.hold(0.6)
 

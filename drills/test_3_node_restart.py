@@ -29,7 +29,7 @@ def test_node_restart(drill: Drill) -> None:
     short: dict[str, Any] = {"prompt_words": Uniform(10, 30), "output_tokens": Uniform(4, 8), "prefix_words": 0}
     with drill.window("churn"):
         churn = drill.load(
-            chat(rate=16, stream=0.8), chat(rate=60, name="short", **short), code(rate=4), summary(rate=2)
+            chat(rate=16, stream=0.8), chat(rate=68, name="short", **short), code(rate=4), summary(rate=2)
         )
         drill.baseline(1.6)
         drill.break_for(1.0, ProcessKill(stack, first), window="killed")
@@ -40,7 +40,7 @@ def test_node_restart(drill: Drill) -> None:
         if has_cores := drill.can("Signallable:core", part=CORE):
             drill.break_for(1.0, ProcessKill(stack, third, part="core"), window="core dead")
         with drill.window("recover"):
-            drill.hold(3.0)
+            drill.hold(2.6)
             drill.wait_until(lambda: churn.load.sent > 1050, what="a thousand requests", within_s=15)
 
     drill.expect(

@@ -33,7 +33,7 @@ def test_gateway_failover(drill: Drill) -> None:
     drill.load(
         chat(rate=30, output_tokens=Uniform(20, 36), **patience), chat(rate=24, name="short", **short, **patience)
     )
-    drill.baseline(1.2)
+    drill.baseline(1.6)
     drill.break_for(p.dns_ttl_s + 0.8, DnsChange(stack, [second_at]), window="moved")
     drill.keep_open(name="open-kill", **patience)
     drill.break_for(noticed_s + 0.5, ProcessKill(stack, first), window="killed")

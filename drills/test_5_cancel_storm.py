@@ -31,7 +31,7 @@ def test_cancel_storm(drill: Drill) -> None:
     fill: dict[str, Any] = {"over_s": 0.05, "output_tokens": 32, "prompt_words": 40}
     drill.send(burst(more_than_all, name="probe-before", **fill))
     with drill.window("idle"):
-        drill.hold(0.8)
+        drill.hold(1.0)
     if not drill.control:
         gives_up = cancels(points={"1.8": 1})
         drill.send(burst(200, name="crowd", over_s=0.1, stream=0, output_tokens=120, cancel=gives_up), window="crowd")

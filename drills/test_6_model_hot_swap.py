@@ -33,7 +33,7 @@ def test_model_hot_swap(drill: Drill) -> None:
     request, a mixed answer or a stale cache; sleep, wake and a new adapter change nothing for anybody else."""
     short: dict[str, Any] = {"prompts": REPEATED, "output_tokens": Uniform(8, 20)}
     as_they_come = chat(rate=5, name="defaults", n=[1, 2], params={"temperature": None}, **short)
-    drill.load(chat(rate=26, **short), as_they_come, golden(rate=5))
+    drill.load(chat(rate=32, **short), as_they_come, golden(rate=5))
     with drill.window("whole"):
         drill.baseline(1.2)
         if drill.can("Sleepable", part=SLEEP):
