@@ -7,12 +7,11 @@ import os
 import signal
 from collections.abc import AsyncIterator
 
-import aiohttp
 import msgspec
 from aiohttp import web
 
 from servedrill.refstack.config import Stack
-from servedrill.refstack.control.rollout import Rollouts
+from servedrill.refstack.control.rollout import Rollouts, own_connections
 from servedrill.refstack.control.supervisor import Supervisor
 from servedrill.refstack.policies import Policies
 
@@ -20,7 +19,7 @@ from servedrill.refstack.policies import Policies
 @contextlib.asynccontextmanager
 async def control_api(stack: Stack, supervisor: Supervisor, policies: Policies) -> AsyncIterator[None]:
     """Served inside the block: GET /stack, GET /processes, POST /processes/NAME/restart, POST and GET /rollouts, GET /aliases."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+    async with own_connections() as session:
         processes = _Processes(stack, supervisor)
         app = web.Application()
         app.add_routes(

@@ -42,6 +42,13 @@ class Rollout(msgspec.Struct, kw_only=True):
     steps: list[str] = []
 
 
+def own_connections() -> aiohttp.ClientSession:
+    """A session of which each request has a connection of its own: an idle one may be closed by its peer just when it is used again (G5)."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True), timeout=aiohttp.ClientTimeout(total=30)
+    )
+
+
 class Rollouts:
     """At most one at a time."""
 
@@ -229,7 +236,7 @@ def main(stack: Stack) -> int:
 async def _serve(stack: Stack) -> int:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+    async with own_connections() as session:
         rollouts = Rollouts(stack, Policies(stack.defects).make("canary", stack), session)
         app = web.Application()
         app.add_routes(rollouts.routes())
