@@ -74,8 +74,8 @@ class CanaryShareBounded(Checker, frozen=True, kw_only=True):
     def __call__(self, history: History) -> Finding:
         answered = [r for r in history.requests(self.window) if r.fingerprints]
         mine = [r for r in answered if self.candidate in r.fingerprints]
-        if len(answered) < 12:
-            return self.cannot_say(f"{len(answered)} answers in {self.window!r}, at least 12 needed")
+        if len(answered) < 20:
+            return self.cannot_say(f"{len(answered)} answers in {self.window!r}, at least 20 needed")
         if mine:
             first_ns, last_ns = min(r.t_int_ns for r in mine), max(r.t_int_ns for r in mine)
             answered = [r for r in answered if first_ns <= r.t_int_ns <= last_ns]
