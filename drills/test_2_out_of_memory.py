@@ -32,7 +32,7 @@ def test_out_of_memory(drill: Drill) -> None:
     drill.load(chat(rate=14), code(rate=4))
     drill.baseline(1.6)
     drill.send(*at_and_above_the_caps(drill.promises), window="caps")
-    drill.send(burst(280, name="crowd", over_s=0.3, output_tokens=80), window="crowd")
+    drill.send(burst(280, name="crowd", over_s=0.3, output_tokens=48), window="crowd")
     if drill.can("Scrapable:engines", part=ONE_ENGINE):
         fill_and_flood(drill, drill.engines[-1])
     if drill.can("MemoryLimited", part=KILLED):

@@ -94,7 +94,7 @@ class EmbeddedStack:
         if self._has_proxies:
             self._proxies.make(self._hops(engines, gateways, alerts_listen=f"127.0.0.1:{next(ports)}"))
         self._wait("the supervisor", lambda: self._answers(f"http://127.0.0.1:{self._control}/stack"), log="supervisor")
-        self.promises = self._read_promises()
+        self.promises = promised_by(self._http.get(f"http://127.0.0.1:{self._control}/stack").json())
         for replica in self._replicas:
             self._wait(f"{replica.name}", partial(self._answers, f"{replica.url}/health"), log=replica.name)
         self._wait("gateways to see every engine", self._all_seen, log="gateway-0")
@@ -216,39 +216,6 @@ class EmbeddedStack:
                 return False
         return True
 
-    def _read_promises(self) -> Promises:
-        stack = self._http.get(f"http://127.0.0.1:{self._control}/stack").json()
-        gateway, engine, engines = stack["gateway_limits"], stack["engine_limits"], len(stack["engines"])
-        health_s = gateway["health_failures"] * (gateway["health_interval_s"] + gateway["health_timeout_s"])
-        return Promises(
-            model=stack["alias"],
-            version=stack["serves"],
-            tries_max=gateway["max_tries"],
-            retry_budget_ratio=gateway["retry_budget_ratio"],
-            retry_budget_min_per_s=gateway["retry_budget_min_per_s"],
-            first_token_timeout_s=gateway["first_token_timeout_s"],
-            idle_timeout_s=gateway["idle_timeout_s"],
-            request_timeout_s=gateway["request_timeout_s"],
-            detect_s=health_s,
-            eject_failures=gateway["breaker_failures"],
-            drain_grace_s=stack["drain_grace_s"],
-            engine_keep_alive_s=stack["engine_keep_alive_s"],
-            dns_ttl_s=stack["dns_ttl_s"],
-            dns_detect_s=stack["dns_check_failures"] * (stack["dns_check_interval_s"] + stack["dns_check_timeout_s"]),
-            slots=engine["max_num_seqs"] * engines,
-            queue_slots=engine["max_num_queued_reqs"] * engines,
-            engine_admits=engine["max_num_seqs"] + engine["max_num_queued_reqs"],
-            gateway_admits=gateway["max_in_flight"] + gateway["max_queue"],
-            max_model_len=next(m["max_model_len"] for m in stack["models"] if m["version"] == stack["serves"]),
-            max_tokens_cap=engine["max_tokens_cap"],
-            max_n=engine["max_n"],
-            default_max_tokens=engine["default_max_tokens"],
-            default_temperature=next(m["temperature"] for m in stack["models"] if m["version"] == stack["serves"]),
-            kv_blocks=engine["blocks"],
-            block_tokens=engine["block_tokens"],
-            candidates=[m["version"] for m in stack["models"] if m["version"] != stack["serves"]],
-        )
-
     # ---- what it is
 
     def replicas(self) -> list[Replica]:
@@ -334,6 +301,40 @@ class EmbeddedStack:
 
     def _rollouts(self) -> RolloutApi:
         return RolloutApi(self._http, f"http://127.0.0.1:{self._control}")
+
+
+def promised_by(stack: dict[str, Any]) -> Promises:
+    """What a stack of `servedrill.refstack` promises by its configuration, as its control API gives it."""
+    gateway, engine, engines = stack["gateway_limits"], stack["engine_limits"], len(stack["engines"])
+    health_s = gateway["health_failures"] * (gateway["health_interval_s"] + gateway["health_timeout_s"])
+    return Promises(
+        model=stack["alias"],
+        version=stack["serves"],
+        tries_max=gateway["max_tries"],
+        retry_budget_ratio=gateway["retry_budget_ratio"],
+        retry_budget_min_per_s=gateway["retry_budget_min_per_s"],
+        first_token_timeout_s=gateway["first_token_timeout_s"],
+        idle_timeout_s=gateway["idle_timeout_s"],
+        request_timeout_s=gateway["request_timeout_s"],
+        detect_s=health_s,
+        eject_failures=gateway["breaker_failures"],
+        drain_grace_s=stack["drain_grace_s"],
+        engine_keep_alive_s=stack["engine_keep_alive_s"],
+        dns_ttl_s=stack["dns_ttl_s"],
+        dns_detect_s=stack["dns_check_failures"] * (stack["dns_check_interval_s"] + stack["dns_check_timeout_s"]),
+        slots=engine["max_num_seqs"] * engines,
+        queue_slots=engine["max_num_queued_reqs"] * engines,
+        engine_admits=engine["max_num_seqs"] + engine["max_num_queued_reqs"],
+        gateway_admits=gateway["max_in_flight"] + gateway["max_queue"],
+        max_model_len=next(m["max_model_len"] for m in stack["models"] if m["version"] == stack["serves"]),
+        max_tokens_cap=engine["max_tokens_cap"],
+        max_n=engine["max_n"],
+        default_max_tokens=engine["default_max_tokens"],
+        default_temperature=next(m["temperature"] for m in stack["models"] if m["version"] == stack["serves"]),
+        kv_blocks=engine["blocks"],
+        block_tokens=engine["block_tokens"],
+        candidates=[m["version"] for m in stack["models"] if m["version"] != stack["serves"]],
+    )
 
 
 def _all_gone(identities: list[ProcessId]) -> bool:

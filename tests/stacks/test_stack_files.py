@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import socket
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from servedrill.checkers.catalogue import ALWAYS, require_declarable
 from servedrill.errors import StackError, UsageError
 from servedrill.refstack.config import Stack
+from servedrill.stacks.embedded import promised_by
 from servedrill.stacks.file import StackFile, read_stack_file
 from servedrill.stacks.ports import free_ports, is_free, require_free
 
@@ -80,6 +83,18 @@ def test_every_shipped_file_can_be_read(path: Path) -> None:
         assert weakness.because.endswith(".")
         for check in weakness.checks:
             require_declarable(check.partition(":")[0], where=path.name)
+
+
+def test_the_containers_promise_what_their_configuration_says() -> None:
+    """They are the embedded stack's processes; only what takes longer in a container is promised otherwise."""
+    slower = ["pace", "detect_s", "dns_detect_s", "restart_within_s", "settle_within_s", "recovers_within_s", "health_within_s", "oom_alert"]  # fmt: skip
+    file = read_stack_file(next(path for path in SHIPPED if path.stem == "docker"))
+    written = json.loads(re.sub(r"\{(?:port:[^}]+|hop:[^}]+|host)\}", "1", file.file[0].text))
+    promised = msgspec.to_builtins(promised_by(msgspec.to_builtins(msgspec.convert(written, Stack, strict=False))))
+    stated = msgspec.to_builtins(file.promises)
+    assert {key: stated[key] for key in stated if key not in slower} == {
+        key: promised[key] for key in promised if key not in slower
+    }
 
 
 def test_nobody_declares_away_what_makes_a_verdict_a_verdict() -> None:
