@@ -17,6 +17,7 @@ import httpx
 
 from servedrill import proc
 from servedrill.clock import now_ns, wait_for
+from servedrill.direct import direct
 from servedrill.errors import ServedrillError
 from servedrill.history.events import AlertSeen, Exchange, ProcessSeen, Sample, SourceSeen
 from servedrill.history.journal import Journal
@@ -71,7 +72,7 @@ class Observer:
 
     async def _run(self) -> None:
         async with (
-            httpx.AsyncClient(timeout=TIMEOUT_S, limits=httpx.Limits(max_keepalive_connections=40)) as http,
+            httpx.AsyncClient(timeout=TIMEOUT_S, limits=httpx.Limits(max_keepalive_connections=40), **direct()) as http,
             asyncio.TaskGroup() as tasks,
         ):
             for replica in (one for one in self._stack.replicas() if one.scraped):

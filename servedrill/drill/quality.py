@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from servedrill.direct import direct
 from servedrill.drill.context import Drill
 from servedrill.oracle.prompts import expand, golden_prompt
 from servedrill.oracle.tokens import golden_answer
@@ -97,7 +98,10 @@ def _versions(said: list[Said | None]) -> str:
 def _ask_all(drill: Drill, questions: int) -> dict[str, list[Said | None]]:
     """Engine -> its answers; None for one that did not come with log-probabilities."""
     engines = [replica for replica in drill.stack.replicas() if replica.role == "engine"]
-    with httpx.Client(timeout=_TIMEOUT_S) as http, ThreadPoolExecutor(_AT_ONCE * max(1, len(engines))) as pool:
+    with (
+        httpx.Client(timeout=_TIMEOUT_S, **direct()) as http,
+        ThreadPoolExecutor(_AT_ONCE * max(1, len(engines))) as pool,
+    ):
         asked = {}
         for engine in engines:
             model = _served_model(http, engine.url) or drill.promises.direct_model

@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from servedrill.clock import now_ns
+from servedrill.direct import direct
 from servedrill.history.events import Reference
 from servedrill.history.journal import Journal
 from servedrill.load.arrivals import Burst
@@ -123,7 +124,7 @@ class Recorder:
         path = "chat/completions" if cls.route == "chat" else "completions"
         try:
             asked = body | {"temperature": 0} | cls.params
-            response = httpx.post(f"{url}/v1/{path}", json=asked, headers=headers, timeout=30)
+            response = httpx.post(f"{url}/v1/{path}", json=asked, headers=headers, timeout=30, **direct())
         except httpx.HTTPError:
             return {}
         return dict(response.json()) if response.status_code == 200 else {}

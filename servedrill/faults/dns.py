@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from servedrill.direct import direct
 from servedrill.faults.fault import Evidence
 from servedrill.faults.undo import HttpCall, Undo
 from servedrill.stacks.protocols import Named
@@ -26,7 +27,9 @@ class DnsChange:
         return [HttpCall(address=self._api, method="PUT", path="/records", body="null")]
 
     def inject(self) -> None:
-        httpx.put(f"http://{self._api}/records", content=json.dumps(self._addresses), timeout=5).raise_for_status()
+        httpx.put(
+            f"http://{self._api}/records", content=json.dumps(self._addresses), timeout=5, **direct()
+        ).raise_for_status()
 
     def evidence(self) -> Evidence:
         answers = self._answers()
@@ -35,8 +38,11 @@ class DnsChange:
     def heal(self) -> Evidence:
         for undo in self.undo():
             undo.carry_out()
-        now = httpx.get(f"http://{self._api}/records", timeout=5).json()["addresses"]
+        now = httpx.get(f"http://{self._api}/records", timeout=5, **direct()).json()["addresses"]
         return Evidence(proven=now != self._addresses, observed=f"the name has {', '.join(now)} again")
 
     def _answers(self) -> list[str]:
-        return [str(address) for address in httpx.get(f"http://{self._api}/records", timeout=5).json()["answers"]]
+        return [
+            str(address)
+            for address in httpx.get(f"http://{self._api}/records", timeout=5, **direct()).json()["answers"]
+        ]

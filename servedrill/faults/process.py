@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import httpx
 
 from servedrill.clock import wait_for
+from servedrill.direct import direct
 from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
 from servedrill.faults.undo import ResumeProcess, Undo
@@ -56,7 +57,7 @@ class _ProcessFault:
             if now is None or now == victim or not core_is_new:
                 return False
             try:
-                return httpx.get(f"{url}/health", timeout=1).status_code == 200
+                return httpx.get(f"{url}/health", timeout=1, **direct()).status_code == 200
             except httpx.HTTPError:
                 return False
 

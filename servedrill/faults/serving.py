@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from servedrill.clock import wait_for
+from servedrill.direct import direct
 from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
 from servedrill.faults.process import SignallableStack
@@ -41,28 +42,28 @@ class EngineSleep:
 
     def inject(self) -> None:
         before = self._resident_bytes()
-        text = httpx.get(f"{self._url}/metrics", timeout=5).text
+        text = httpx.get(f"{self._url}/metrics", timeout=5, **direct()).text
         vendor = vendor_of(text, "engine")
         self.held_bytes = int(read_page(text, vendor).values.get("memory_bytes", 0)) if vendor else 0
-        response = httpx.post(f"{self._url}/sleep?level={self._level}", timeout=15)
+        response = httpx.post(f"{self._url}/sleep?level={self._level}", timeout=15, **direct())
         if response.status_code != 200:
             raise FaultError(f"{self.target} did not go to sleep: {response.status_code} {response.text[:200]}")
         self.freed_bytes = before - self._resident_bytes()
         self.attributes["freed_bytes"] = self.freed_bytes
 
     def evidence(self) -> Evidence:
-        sleeping = httpx.get(f"{self._url}/is_sleeping", timeout=5).json().get("is_sleeping")
+        sleeping = httpx.get(f"{self._url}/is_sleeping", timeout=5, **direct()).json().get("is_sleeping")
         return Evidence(
             proven=bool(sleeping),
             observed=f"{self.target} is {'asleep' if sleeping else 'awake'}, {self.freed_bytes / 2**20:.0f} MiB freed",
         )
 
     def heal(self) -> Evidence:
-        httpx.post(f"{self._url}/wake_up", timeout=15)
+        httpx.post(f"{self._url}/wake_up", timeout=15, **direct())
 
         def awake() -> bool:
             try:
-                return httpx.get(f"{self._url}/health", timeout=1).status_code == 200
+                return httpx.get(f"{self._url}/health", timeout=1, **direct()).status_code == 200
             except httpx.HTTPError:
                 return False
 
@@ -81,4 +82,4 @@ class EngineSleep:
 def load_adapter(urls: list[str], *, name: str, path: str) -> list[int]:
     """Load an adapter on every engine; their statuses."""
     body: dict[str, Any] = {"lora_name": name, "lora_path": path, "load_inplace": True}
-    return [httpx.post(f"{url}/v1/load_lora_adapter", json=body, timeout=15).status_code for url in urls]
+    return [httpx.post(f"{url}/v1/load_lora_adapter", json=body, timeout=15, **direct()).status_code for url in urls]

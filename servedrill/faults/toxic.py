@@ -21,6 +21,7 @@ from toxiproxy import Toxiproxy
 from toxiproxy.api import APIConsumer
 
 from servedrill.clock import wait_for
+from servedrill.direct import reach_directly
 from servedrill.errors import FaultError, NotInTime, UsageError
 from servedrill.faults.fault import Evidence
 from servedrill.faults.socket_bytes import Carried, carried_at
@@ -246,6 +247,7 @@ class Toxic:
 def client_of(address: str) -> Toxiproxy:
     """A client of the server at ``host:port``; one at a time, as the library keeps the address for all."""
     host, _, port = address.rpartition(":")
+    reach_directly(host)
     server = Toxiproxy()
     server.update_api_consumer(host, int(port))
     assert APIConsumer.port == int(port)

@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol
 import httpx
 
 from servedrill.clock import wait_for
+from servedrill.direct import direct
 from servedrill.errors import NotInTime, StackError
 from servedrill.proc import ProcessId, children, family, identify
 from servedrill.stacks import memory_group
@@ -56,7 +57,7 @@ class EmbeddedStack:
         self._logs = folder / "logs"
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._groups: dict[str, Path] = {}
-        self._http = httpx.Client(timeout=5)
+        self._http = httpx.Client(timeout=5, **direct())
         self._replicas: list[Replica] = []
         self._addresses: dict[str, str] = {}
         self._proxies = Proxies(file.proxy, logs=self._logs, seed=seed, on_undo=on_undo)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from servedrill.direct import direct
 from servedrill.errors import StackError
 from servedrill.stacks.embedded import OnUndo
 from servedrill.stacks.file import StackFile
@@ -44,7 +45,7 @@ class ExternalStack:
         self.promises: Promises = file.promises
         self.lacks = _lacks(file)
         self._file, self._folder = file, folder
-        self._http = httpx.Client(timeout=5, trust_env=False)
+        self._http = httpx.Client(timeout=5, **direct())
         self._proxies = Proxies(file.proxy, logs=folder / "logs", seed=seed, on_undo=on_undo)
         self._replicas: list[Replica] = []
         self._identities: dict[str, tuple[float, str]] = {}

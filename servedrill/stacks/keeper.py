@@ -13,6 +13,7 @@ import httpx
 import msgspec
 
 from servedrill.clock import wait_for
+from servedrill.direct import direct
 from servedrill.errors import NotInTime, StackError
 from servedrill.proc import family, identify
 from servedrill.stacks.supervisor import Planned
@@ -26,7 +27,7 @@ class Keeper:
     def __init__(self, module: str, *, control_port: int, log: Path, ends_within_s: float = 5.0) -> None:
         self._module, self._log, self._ends_within_s = module, log, ends_within_s
         self._api = f"http://127.0.0.1:{control_port}/processes"
-        self._http = httpx.Client(timeout=10, trust_env=False)
+        self._http = httpx.Client(timeout=10, **direct())
         self._process: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> int:

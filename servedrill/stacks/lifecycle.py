@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from servedrill.direct import reach_directly
 from servedrill.stacks.embedded import EmbeddedStack, OnUndo
 from servedrill.stacks.external import ExternalStack
 from servedrill.stacks.file import StackFile
@@ -51,6 +52,7 @@ def stack_up(
     needs: Sequence[str] = (),
 ) -> Iterator[AnyStack]:
     """The stack is up inside the block, and gone after it. One that is known to lack what is needed is not started."""
+    reach_directly("localhost", "127.0.0.1", "127.0.0.0/8", "::1")
     stack = make_stack(file, folder, on_undo=on_undo, defects=defects, seed=seed, limit_memory=limit_memory)
     lacks = any(known_to_lack(stack, capability) for capability in needs)
     try:

@@ -22,6 +22,7 @@ import httpx
 import msgspec
 
 from servedrill.clock import wait_for
+from servedrill.direct import direct
 from servedrill.errors import NotInTime, StackError
 from servedrill.proc import ProcessId, family, identify
 from servedrill.stacks import commands, memory_group
@@ -73,7 +74,7 @@ class ProcessStack:
         self._logs = self._folder / "logs"
         self._keepers: dict[str, Keeper] = {}
         """Process -> who keeps it."""
-        self._http = httpx.Client(timeout=5, trust_env=False)
+        self._http = httpx.Client(timeout=5, **direct())
         self._proxies = Proxies(file.proxy, logs=self._logs, seed=seed, on_undo=on_undo)
         self._covered = file.proxy.selected(file.hop_groups(), where=file.path)
         self._ports: dict[str, int] = {}

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from servedrill.direct import direct
 from servedrill.errors import StackError
 from servedrill.stacks.keeper import Keeper
 from servedrill.stacks.supervisor import Planned
@@ -58,7 +59,7 @@ class RollingReplacement:
     def _roll(self, rollout: dict[str, Any], candidate: str) -> None:
         done: list[Replaceable] = []
         try:
-            with httpx.Client(timeout=5, trust_env=False) as http:
+            with httpx.Client(timeout=5, **direct()) as http:
                 for engine in self._engines:
                     done.append(engine)
                     problem = self._replace(http, engine, candidate)

@@ -41,7 +41,9 @@ warmup_steps = 1
 """
 
 
-def run(folder: Path, body: str, *arguments: str, others: bool = False) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, body: str, *arguments: str, others: bool = False, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """pytest in ``folder``, with one test file, the drill fixture and a small stack; without ``others`` no other plugin is loaded."""
     prepare(folder, body)
     (folder / "small.toml").write_text(SMALL)
@@ -55,6 +57,7 @@ def run(folder: Path, body: str, *arguments: str, others: bool = False) -> subpr
             "PYTHONPATH": str(ROOT),
             "DRILLED_IN": str(folder),
             **({} if others else {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}),
+            **(environment or {}),
         },
         capture_output=True,
         text=True,
@@ -92,6 +95,14 @@ def test_a_proven_drill_passes_and_leaves_everything_that_it_takes_to_judge_it_a
     )
     assert judged.returncode == 0, judged.stderr
     assert "PASS" in judged.stdout
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_what_is_on_this_machine(tmp_path: Path) -> None:
+    """Control calls, toxics, samples: a company's ``HTTP_PROXY`` leads none of them out of the house."""
+    nobody = "http://127.0.0.1:9"
+    proxies = {name: nobody for word in ("http_proxy", "https_proxy", "all_proxy") for name in (word, word.upper())}
+    result = run(tmp_path, MINI.replace("{expected}", 'NoFailures(window="inject")'), environment=proxies)
+    assert result.returncode == 0, result.stdout
 
 
 def test_a_refuted_claim_fails_with_exit_code_1_and_names_its_evidence(tmp_path: Path) -> None:
