@@ -186,20 +186,22 @@ class OverloadRefused(Checker, frozen=True, kw_only=True):
     timing = True
     window: str
     classes: list[str]
-    ttft_s_max: float
+    ttft_s_max: float | None = None
+    """None: as promised."""
     refused_min: int = 1
 
     def __call__(self, history: History) -> Finding:
         requests = history.requests(self.window, classes=self.classes)
         if not requests:
             return self.cannot_say(f"no requests in {self.window!r}")
+        ttft_s_max = limit(self.ttft_s_max, history, "overload_ttft_s")
         refused = [r for r in requests if r.status in (429, 503)]
         lost = [r for r in requests if not whole(r) and r.status not in (429, 503)]
         worst = percentile([ttft_s(r) for r in requests if whole(r) and r.stream], 99)
         return self.says(
-            len(refused) >= self.refused_min and not lost and worst <= self.ttft_s_max,
+            len(refused) >= self.refused_min and not lost and worst <= ttft_s_max,
             f"{len(refused)} of {len(requests)} refused, {len(lost)} lost{_kinds(lost)}, TTFT p99 of the admitted {worst:.2f} s",
-            threshold=f">= {self.refused_min} refused, 0 lost, <= {self.ttft_s_max:g} s",
+            threshold=f">= {self.refused_min} refused, 0 lost, <= {ttft_s_max:g} s",
             evidence=lost,
             refused=len(refused),
             ttft_s_p99=worst,

@@ -86,6 +86,8 @@ class Promises(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """First tokens of an engine that has just said that it is ready."""
     failover_ttft_s: float = 1.4
     """First tokens while engines come and go."""
+    overload_ttft_s: float = 3.0
+    """First tokens of what is admitted while far more comes than can be served."""
     recovers_within_s: float = 2.0
     """From the end of a fault to goodput as before."""
     capacity_ratio_min: float = 0.95
