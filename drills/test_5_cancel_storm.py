@@ -34,7 +34,7 @@ def test_cancel_storm(drill: Drill) -> None:
         drill.hold(1.0)
     if not drill.control:
         gives_up = cancels(points={"1.8": 1})
-        drill.send(burst(200, name="crowd", over_s=0.5, stream=0, output_tokens=120, cancel=gives_up), window="crowd")
+        drill.send(burst(200, name="crowd", over_s=0.1, stream=0, output_tokens=120, cancel=gives_up), window="crowd")
     with drill.window("storm"):
         bystanders = drill.load(chat(rate=8, arrivals=Poisson(rate=8, stop_s=3.2)))
         if not drill.control:
