@@ -20,9 +20,10 @@ def direct() -> dict[str, Any]:
 
 def reach_directly(*hosts: str) -> None:
     """The same for libraries of others, toxiproxy-python among them, and for what is started from here: the hosts join ``NO_PROXY``."""
-    for name in ("NO_PROXY", "no_proxy"):
-        known = [host for host in os.environ.get(name, "").split(",") if host]
-        os.environ[name] = ",".join([*known, *(host for host in hosts if host not in known)])
+    known = [host for host in (os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")).split(",") if host]
+    if "*" not in known:
+        known += [host for host in hosts if host not in known]
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(known)
 
 
 @cache
