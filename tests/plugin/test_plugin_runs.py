@@ -100,8 +100,9 @@ def test_a_proven_drill_passes_and_leaves_everything_that_it_takes_to_judge_it_a
 def test_a_proxy_of_the_environment_is_not_asked_for_what_is_on_this_machine(tmp_path: Path) -> None:
     """Control calls, toxics, samples: a company's ``HTTP_PROXY`` leads none of them out of the house."""
     nobody = "http://127.0.0.1:9"
-    proxies = {name: nobody for word in ("http_proxy", "https_proxy", "all_proxy") for name in (word, word.upper())}
-    result = run(tmp_path, MINI.replace("{expected}", 'NoFailures(window="inject")'), environment=proxies)
+    asked = {"http_proxy": nobody, "https_proxy": nobody, "all_proxy": nobody, "no_proxy": ""}
+    environment = asked | {name.upper(): value for name, value in asked.items()}
+    result = run(tmp_path, MINI.replace("{expected}", 'NoFailures(window="inject")'), environment=environment)
     assert result.returncode == 0, result.stdout
 
 
