@@ -20,8 +20,8 @@ from pathlib import Path
 
 import aiohttp
 
-from servedrill.proc import children
-from servedrill.stacks.ports import free_ports
+from servedrill.host.ports import free_ports
+from servedrill.host.processes import children
 
 STREAMS = 64
 TOKENS = 400

@@ -22,9 +22,9 @@ import httpx
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from servedrill.clock import NS, now_ns, wait_for
 from servedrill.history.events import CancelPlan, RequestRecord
 from servedrill.history.journal import read_events
+from servedrill.host.clock import NS, now_ns, wait_for
 from servedrill.load.arrivals import Burst, Users
 from servedrill.load.generator import Load
 from servedrill.load.plan import CancelMix, CancelPoint, LoadPlan, RequestClass, Target

@@ -21,8 +21,8 @@ from pathlib import Path
 import msgspec
 from engine_measures import Engine, Measured, Times, measure, times
 
-from servedrill.faults.guard import Guard
-from servedrill.faults.keeper import StackKeeper
+from servedrill.leases.guard import Guard
+from servedrill.leases.keeper import StackKeeper
 from servedrill.stacks.file import StackFile, read_stack_file
 from servedrill.stacks.lifecycle import stack_up
 from servedrill.stacks.proxies import ProxyTable

@@ -29,8 +29,8 @@ from dataclasses import dataclass, field
 import msgspec
 import uvloop
 
-from servedrill.clock import now_ns
 from servedrill.history.events import RequestRecord
+from servedrill.host.clock import now_ns
 from servedrill.load.arrivals import Burst
 from servedrill.load.calibrate import ENGINES, timed_server
 from servedrill.load.client import Client

@@ -150,9 +150,9 @@ def make(folder: Path, requests: int) -> Path:
 _WORK = """
 import resource, sys, time
 from pathlib import Path
-from servedrill.checkers.verdict import judge_folder
+from servedrill.judging.verdict import judge_folder
 from servedrill.reporting.page import drill_page, write_page
-from servedrill.reporting.runs import read_run
+from servedrill.runs.stored import read_run
 folder = Path(sys.argv[1])
 began = time.perf_counter()
 verdict = judge_folder(folder / "large")
@@ -202,7 +202,7 @@ def list_nights(folder: Path, nights: int) -> float:
         command = [
             sys.executable,
             "-m",
-            "servedrill.cli",
+            "servedrill.commands.main",
             "runs",
             "--runs",
             str(folder),

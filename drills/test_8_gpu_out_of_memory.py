@@ -12,7 +12,7 @@ from servedrill.drill.context import Drill
 from servedrill.drill.traffic import chat
 from servedrill.faults.gpu import GpuBallast
 from servedrill.faults.process import ProcessKill
-from servedrill.metrics.nvml import read_gpus
+from servedrill.host.gpu import read_gpus
 
 BACK = "What a dead engine held on its GPU is free before it starts again: no more is held after the drill than before."
 

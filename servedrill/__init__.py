@@ -1,3 +1,3 @@
 """Failure drills for LLM and GPU serving stacks: break it on purpose, prove that it held."""
 
-__version__ = "0.1.0"
+from servedrill._version import __version__ as __version__

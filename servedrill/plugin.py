@@ -17,9 +17,9 @@ import pytest
 from servedrill.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from servedrill.checkers.verdict import Verdict
     from servedrill.drill.context import Drill
-    from servedrill.drill.run import Run
+    from servedrill.judging.verdict import Verdict
+    from servedrill.runs.folder import Run
 
 _session = pytest.StashKey["DrillSession"]()
 
@@ -112,13 +112,13 @@ class DrillSession:
         """Raise `UsageError` for a stack file, an SLO file, a defect or a baseline that cannot be used."""
         from pathlib import Path
 
-        from servedrill.checkers.catalogue import require_declarable
+        from servedrill.judging.catalogue import require_declarable
         from servedrill.refstack.policies import BadDefect, Policies
         from servedrill.slo.openslo import read_slos
         from servedrill.stacks.file import read_stack_file
 
         if self.config.getoption("baseline"):
-            from servedrill.reporting.runs import read_about
+            from servedrill.runs.stored import read_about
 
             read_about(Path(self.config.getoption("baseline")))
         stack = self.config.getoption("stack")
@@ -150,12 +150,12 @@ class DrillSession:
         from pathlib import Path
 
         from servedrill.drill.context import Drill
-        from servedrill.drill.run import Options, Run
-        from servedrill.faults.keeper import StackKeeper
         from servedrill.history.events import DeclaredWeakness
+        from servedrill.leases.keeper import StackKeeper
         from servedrill.oracle.tokens import hash64
         from servedrill.reporting.console import ConsoleProgress, console_for
-        from servedrill.slo.gate import objectives_for
+        from servedrill.runs.folder import Options, Run
+        from servedrill.runs.gate import objectives_for
         from servedrill.stacks import protocols
         from servedrill.stacks.file import read_stack_file
         from servedrill.stacks.lifecycle import stack_up
@@ -245,7 +245,7 @@ class DrillSession:
                         self._judge(drill, item)
 
     def _judge(self, drill: Drill, item: pytest.Item) -> Verdict:
-        from servedrill.checkers.verdict import judge_folder
+        from servedrill.judging.verdict import judge_folder
         from servedrill.reporting.junit import properties
 
         assert self.run is not None
@@ -343,10 +343,10 @@ class DrillSession:
         """Hold the run against its baseline; what cannot be compared is said and changes no outcome."""
         from pathlib import Path
 
-        from servedrill.reporting.baseline import compare_runs
         from servedrill.reporting.console import console_for
         from servedrill.reporting.listing import print_comparison
-        from servedrill.reporting.runs import read_run
+        from servedrill.runs.baseline import compare_runs
+        from servedrill.runs.stored import read_run
 
         assert self.run is not None
         console = console_for(self._terminal())
@@ -370,7 +370,7 @@ class DrillSession:
 
 def _require_gpu() -> None:
     """Skip with the reason where there is none."""
-    from servedrill.metrics.nvml import NoGpu, read_gpus
+    from servedrill.host.gpu import NoGpu, read_gpus
 
     try:
         read_gpus()

@@ -23,7 +23,6 @@ import msgspec
 
 from servedrill.checkers.checker import Checker
 from servedrill.checkers.conservation import NothingHeld, held
-from servedrill.clock import NS, now_ns
 from servedrill.drill.arrivals import as_recorded
 from servedrill.drill.observer import Observer
 from servedrill.drill.progress import Progress
@@ -31,7 +30,6 @@ from servedrill.drill.references import Recorder
 from servedrill.drill.traffic import Traffic, at_pace, burst
 from servedrill.errors import UsageError
 from servedrill.faults.fault import Fault
-from servedrill.faults.guard import Guard
 from servedrill.faults.lease import leased
 from servedrill.history.events import (
     DeclaredWeakness,
@@ -44,6 +42,8 @@ from servedrill.history.events import (
     WindowOpened,
 )
 from servedrill.history.journal import Journal
+from servedrill.host.clock import NS, now_ns
+from servedrill.leases.guard import Guard
 from servedrill.load.generator import SpareWorker
 from servedrill.load.lengths import Uniform
 from servedrill.load.plan import RequestClass

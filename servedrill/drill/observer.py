@@ -15,14 +15,14 @@ from typing import Any
 
 import httpx
 
-from servedrill import proc
-from servedrill.clock import now_ns, wait_for
-from servedrill.direct import direct
+from servedrill.control.direct import direct
+from servedrill.dialect.scrape import Page, read_page
+from servedrill.dialect.vendors import Vendor, vendor_of
 from servedrill.errors import ServedrillError
 from servedrill.history.events import AlertSeen, Exchange, ProcessSeen, Sample, SourceSeen
 from servedrill.history.journal import Journal
-from servedrill.metrics.scrape import Page, read_page
-from servedrill.metrics.vocabulary import Vendor, vendor_of
+from servedrill.host import processes
+from servedrill.host.clock import now_ns, wait_for
 from servedrill.stacks.protocols import Alerting, Proxied, Replica, Signallable, Stack, lacking
 
 EVERY_S = 0.2
@@ -38,7 +38,7 @@ class Observer:
         self.alerts: dict[tuple[str, str], dict[str, str]] = {}
         self._sources: dict[str, SourceSeen] = {}
         self._changes: dict[str, int] = {}
-        self._known: dict[str, dict[int, proc.ProcessId]] = {}
+        self._known: dict[str, dict[int, processes.ProcessId]] = {}
         self._stop = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._failure: BaseException | None = None
@@ -172,13 +172,15 @@ class Observer:
 
     def _seen(self, view: dict[str, Any], now: int) -> ProcessSeen:
         pid = view["pid"]
-        below = proc.children(pid) if pid else []
+        below = processes.children(pid) if pid else []
         known = self._known.setdefault(view["name"], {})
         for one in [pid, *below] if pid else []:
-            if one not in known and (identity := proc.identify(one)) is not None:
+            if one not in known and (identity := processes.identify(one)) is not None:
                 known[one] = identity
         leftover = [one for one, identity in known.items() if one != pid and one not in below and identity.alive]
-        statuses = [status for one in ([pid, *below] if pid else []) if (status := proc.read_status(one)) is not None]
+        statuses = [
+            status for one in ([pid, *below] if pid else []) if (status := processes.read_status(one)) is not None
+        ]
         return ProcessSeen(
             t_ns=now,
             name=view["name"],
@@ -188,7 +190,7 @@ class Observer:
             child_pids=below,
             leftover_pids=leftover,
             rss_bytes=sum(status.rss_bytes for status in statuses),
-            sockets=proc.count_sockets(pid) if pid else 0,
+            sockets=processes.count_sockets(pid) if pid else 0,
             state=statuses[0].state if statuses else "",
         )
 

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from servedrill.direct import direct
+from servedrill.control.direct import direct
 from servedrill.drill.context import Drill
 from servedrill.oracle.prompts import expand, golden_prompt
 from servedrill.oracle.tokens import golden_answer

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import msgspec
 
-from servedrill.clock import now_ns
-from servedrill.direct import direct
+from servedrill.control.direct import direct
 from servedrill.history.events import Reference
 from servedrill.history.journal import Journal
+from servedrill.host.clock import now_ns
 from servedrill.load.arrivals import Burst
 from servedrill.load.lengths import Length, draw
 from servedrill.load.plan import RequestClass

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from servedrill.clock import wait_for
 from servedrill.history.events import CancelPlan
+from servedrill.host.clock import wait_for
 from servedrill.load.arrivals import Arrivals, Burst, Constant, Poisson
 from servedrill.load.generator import Load, SpareWorker
 from servedrill.load.lengths import Uniform

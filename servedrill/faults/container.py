@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import docker
 
 from servedrill.faults.fault import Evidence
-from servedrill.faults.undo import DockerCall, Undo
+from servedrill.leases.undo import DockerCall, Undo
 from servedrill.stacks.protocols import Containerised, Stack
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 
-from servedrill.direct import direct
+from servedrill.control.direct import direct
 from servedrill.faults.fault import Evidence
-from servedrill.faults.undo import HttpCall, Undo
+from servedrill.leases.undo import HttpCall, Undo
 from servedrill.stacks.protocols import Named
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from servedrill.faults.undo import Undo
+from servedrill.leases.undo import Undo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from servedrill.clock import wait_for
 from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
-from servedrill.faults.undo import EndProcess, Undo
-from servedrill.metrics.nvml import Gpu, read_gpus
-from servedrill.proc import ProcessId, family, identify
+from servedrill.host.clock import wait_for
+from servedrill.host.gpu import Gpu, read_gpus
+from servedrill.host.processes import ProcessId, family, identify
+from servedrill.leases.undo import EndProcess, Undo
 from servedrill.stacks.protocols import Signallable
 
 _MIB = 1 << 20

@@ -6,12 +6,12 @@ import contextlib
 import itertools
 from collections.abc import Iterator
 
-from servedrill.clock import NS, now_ns
 from servedrill.faults.fault import Evidence, Fault
-from servedrill.faults.guard import Guard
-from servedrill.faults.shield import shielded
 from servedrill.history.events import FaultEvidence, FaultHealed, FaultInjected
 from servedrill.history.journal import Journal
+from servedrill.host.clock import NS, now_ns
+from servedrill.leases.guard import Guard
+from servedrill.leases.shield import shielded
 
 _numbers = itertools.count(1)
 

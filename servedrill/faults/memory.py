@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from servedrill.clock import wait_for
 from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
 from servedrill.faults.process import _ProcessFault
-from servedrill.faults.undo import EndProcess, Undo, WriteFile
-from servedrill.proc import ProcessId, identify
-from servedrill.stacks import memory_group
+from servedrill.host import memory_groups
+from servedrill.host.clock import wait_for
+from servedrill.host.processes import ProcessId, identify
+from servedrill.leases.undo import EndProcess, Undo, WriteFile
 from servedrill.stacks.protocols import MemoryLimited
 
 _BALLAST = """
@@ -53,8 +53,8 @@ class MemoryBallast(_ProcessFault):
     def undo(self) -> list[Undo]:
         self._find()
         self._group = Path(self._memory.memory_group(self.target))
-        self._limit = memory_group.limit_file(self._group)
-        self._unlimited = memory_group.UNLIMITED[memory_group.version_of(self._group)]
+        self._limit = memory_groups.limit_file(self._group)
+        self._unlimited = memory_groups.UNLIMITED[memory_groups.version_of(self._group)]
         self._ballast = subprocess.Popen(
             [sys.executable, "-c", _BALLAST, str((self._headroom >> 20) * 4)], stdin=subprocess.PIPE
         )
@@ -67,10 +67,10 @@ class MemoryBallast(_ProcessFault):
 
     def inject(self) -> None:
         assert self._ballast is not None and self._ballast.stdin is not None
-        self._kills_before = memory_group.oom_kills(self._group)
+        self._kills_before = memory_groups.oom_kills(self._group)
         self._kills_told_before = self._memory.oom_kills(self.target)
         (self._group / "cgroup.procs").write_text(str(self._ballast.pid))
-        held = memory_group.usage_bytes(self._group)
+        held = memory_groups.usage_bytes(self._group)
         self.attributes |= {"held_bytes": held, "limit_bytes": held + self._headroom}
         self._limit.write_text(str(held + self._headroom))
         self._ballast.stdin.write(b"grow\n")
@@ -101,7 +101,7 @@ class MemoryBallast(_ProcessFault):
         if self._victim.alive:
             return False
         try:
-            return memory_group.oom_kills(self._group) > self._kills_before
+            return memory_groups.oom_kills(self._group) > self._kills_before
         except FileNotFoundError:
             return True
 

@@ -15,7 +15,7 @@ from servedrill.errors import FaultError
 from servedrill.faults.fault import Evidence
 from servedrill.faults.streams import http_status
 from servedrill.faults.toxic import Direction, Toxic, at_least, client_of, require_hop
-from servedrill.faults.undo import HttpCall, Undo
+from servedrill.leases.undo import HttpCall, Undo
 from servedrill.stacks.protocols import Proxied
 
 __all__ = [

@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 import httpx
 
-from servedrill.clock import wait_for
-from servedrill.direct import direct
+from servedrill.control.direct import direct
 from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
-from servedrill.faults.undo import ResumeProcess, Undo
-from servedrill.proc import read_status
+from servedrill.host.clock import wait_for
+from servedrill.host.processes import read_status
+from servedrill.leases.undo import ResumeProcess, Undo
 from servedrill.stacks.protocols import Identity, Part, Replica, Signallable, Stack, Supervised
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Protocol
 
-from servedrill.clock import wait_for
 from servedrill.errors import NotInTime
 from servedrill.faults.fault import Evidence
-from servedrill.faults.undo import Undo
+from servedrill.host.clock import wait_for
+from servedrill.leases.undo import Undo
 from servedrill.stacks.protocols import Stack, Swappable
 
 

@@ -8,15 +8,15 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from servedrill.clock import wait_for
-from servedrill.direct import direct
+from servedrill.control.direct import direct
+from servedrill.dialect.scrape import read_page
+from servedrill.dialect.vendors import vendor_of
 from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
 from servedrill.faults.process import SignallableStack
-from servedrill.faults.undo import HttpCall, Undo
-from servedrill.metrics.scrape import read_page
-from servedrill.metrics.vocabulary import vendor_of
-from servedrill.proc import read_status
+from servedrill.host.clock import wait_for
+from servedrill.host.processes import read_status
+from servedrill.leases.undo import HttpCall, Undo
 
 
 class EngineSleep:

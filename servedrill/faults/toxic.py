@@ -20,12 +20,12 @@ from typing import Any, Literal
 from toxiproxy import Toxiproxy
 from toxiproxy.api import APIConsumer
 
-from servedrill.clock import wait_for
-from servedrill.direct import reach_directly
+from servedrill.control.direct import reach_directly
 from servedrill.errors import FaultError, NotInTime, UsageError
 from servedrill.faults.fault import Evidence
-from servedrill.faults.socket_bytes import Carried, carried_at
-from servedrill.faults.undo import HttpCall, Undo
+from servedrill.host.clock import wait_for
+from servedrill.host.sockets import Carried, carried_at
+from servedrill.leases.undo import HttpCall, Undo
 from servedrill.stacks.protocols import Proxied
 
 Direction = Literal["downstream", "upstream"]

@@ -1,6 +1,6 @@
 """What a run writes down: one typed, immutable event a line.
 
-Every time is `servedrill.clock.now_ns` (monotonic nanoseconds). Field names that end in ``_ns`` are
+Every time is `servedrill.host.clock.now_ns` (monotonic nanoseconds). Field names that end in ``_ns`` are
 instants, ``_s`` durations in seconds. Events are only ever added to a history, never changed.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from servedrill.clock import NS, now_ns
+from servedrill.host.clock import NS, now_ns
 
 _ROUNDING_S = 0.0005
 """The loop counts whole milliseconds: half of one more keeps it from firing just before."""

@@ -21,10 +21,10 @@ from typing import cast
 
 import uvloop
 
-from servedrill.clock import NS, now_ns
 from servedrill.errors import ServedrillError
 from servedrill.history.events import AnyEvent, LoadHealth, RequestRecord
 from servedrill.history.journal import read_events
+from servedrill.host.clock import NS, now_ns
 from servedrill.load.arrivals import Burst
 from servedrill.load.generator import Load, package_environment
 from servedrill.load.plan import LoadPlan, RequestClass, Target

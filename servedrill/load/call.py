@@ -13,8 +13,8 @@ import asyncio
 import random
 from enum import Enum, auto
 
-from servedrill.clock import NS, now_ns
 from servedrill.history.events import Attempt, CancelPlan
+from servedrill.host.clock import NS, now_ns
 from servedrill.load.alarm import Alarm
 from servedrill.load.answer import Answer, Ending
 from servedrill.load.owner import Owner

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import takewhile
 
-from servedrill.clock import NS, now_ns
+from servedrill.host.clock import NS, now_ns
 from servedrill.load.arrivals import Users
 from servedrill.load.call import Call
 from servedrill.load.client import Client

@@ -21,9 +21,9 @@ from typing import IO, Self
 
 import msgspec
 
-import servedrill
-from servedrill.clock import now_ns, wait_for
+from servedrill import _version
 from servedrill.errors import ExitCode, NotInTime, ServedrillError, UsageError
+from servedrill.host.clock import now_ns, wait_for
 from servedrill.load.messages import Command, Job, Status, merged
 from servedrill.load.plan import LoadPlan
 
@@ -286,6 +286,6 @@ def _log_file(log_dir: Path | None, name: str) -> IO[bytes]:
 
 def package_environment() -> dict[str, str]:
     """The parent's environment, with this very package first on the path whatever the working directory is."""
-    root = str(Path(servedrill.__file__).parent.parent)
+    root = str(Path(_version.__file__).parent.parent)
     paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}

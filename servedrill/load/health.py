@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from servedrill.clock import NS, now_ns
+from servedrill.host.clock import NS, now_ns
 
 _BEAT_NS = 5_000_000
 _TIMER_NS = 1_000_000

@@ -16,7 +16,7 @@ from typing import Protocol, TypeAlias, cast
 
 import httptools
 
-from servedrill.clock import now_ns
+from servedrill.host.clock import now_ns
 from servedrill.load.answer import Ending
 
 _CLOSED_OR_READABLE = select.POLLIN | select.POLLRDHUP

@@ -16,7 +16,7 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-from servedrill.clock import NS, now_ns
+from servedrill.host.clock import NS, now_ns
 
 _ANSWER_WITHIN_S = 1.0
 _ASK_AGAIN_S = 0.4

@@ -24,10 +24,10 @@ from typing import NoReturn
 import msgspec
 import uvloop
 
-from servedrill.clock import NS, now_ns
 from servedrill.errors import ExitCode, UsageError
 from servedrill.history.events import LoadHealth, Observed, RequestRecord
 from servedrill.history.journal import Journal
+from servedrill.host.clock import NS, now_ns
 from servedrill.load.client import Client
 from servedrill.load.dispatch import Dispatcher
 from servedrill.load.health import CpuMeter, LagMeter, counts_ms, p99_s, settle_gc

@@ -7,7 +7,7 @@ import math
 import msgspec
 
 from servedrill.history.history import Window
-from servedrill.reporting.digest import Digest
+from servedrill.runs.digest import Digest
 from servedrill.slo.words import percent
 from servedrill.stats.percentiles import percentile
 

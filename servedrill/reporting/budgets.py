@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from servedrill.errors import UsageError
-from servedrill.reporting.index import StoredSpending, open_index
-from servedrill.reporting.runs import RUN_FILE, StoredRun
+from servedrill.runs.index import StoredSpending, open_index
+from servedrill.runs.stored import RUN_FILE, StoredRun
 from servedrill.slo.spending import Spending
 
 

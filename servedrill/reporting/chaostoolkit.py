@@ -11,13 +11,13 @@ import platform
 from datetime import datetime, timedelta
 from typing import Any
 
-from servedrill import __version__
+from servedrill._version import __version__
 from servedrill.checkers.finding import Answer, Finding
-from servedrill.checkers.verdict import interrupted
 from servedrill.history.history import FaultSpan, History
-from servedrill.reporting.digest import Digest
+from servedrill.judging.verdict import interrupted
 from servedrill.reporting.masks import masked
-from servedrill.reporting.runs import StoredDrill
+from servedrill.runs.digest import Digest
+from servedrill.runs.stored import StoredDrill
 
 _PROVIDER = {"type": "python", "module": "servedrill.checkers", "func": "judge"}
 

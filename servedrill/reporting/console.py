@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from servedrill.checkers.finding import Answer, Finding
-from servedrill.checkers.verdict import Verdict
+from servedrill.judging.verdict import Verdict
+from servedrill.judging.words import decisive, times
 from servedrill.load.messages import Status
-from servedrill.reporting.words import decisive, times
 
 STYLES = {Answer.PASS: "bold green", Answer.FAIL: "bold red", Answer.INCONCLUSIVE: "bold yellow"}
 _PLAIN_WIDTH = 140

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from servedrill.checkers.finding import Answer
 from servedrill.errors import UsageError
+from servedrill.judging.words import duration, mttr, seconds
 from servedrill.reporting.markdown import code, finding_lines, plain
 from servedrill.reporting.page import FILE as PAGE
 from servedrill.reporting.page import DrillPage
-from servedrill.reporting.runs import StoredRun
-from servedrill.reporting.words import duration, mttr, seconds
+from servedrill.runs.stored import StoredRun
 from servedrill.stacks.file import StackFile, read_stack_file
 
 FILE = "incident.md"

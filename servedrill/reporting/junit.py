@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from servedrill.checkers.finding import Answer
-from servedrill.checkers.verdict import Verdict
+from servedrill.judging.verdict import Verdict
 from servedrill.reporting.budgets import judged
 from servedrill.slo.words import alert_said
 

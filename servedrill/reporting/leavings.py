@@ -14,7 +14,7 @@ from pathlib import Path
 from servedrill.reporting.incident import write_incident
 from servedrill.reporting.markdown import summary
 from servedrill.reporting.page import FILE, DrillPage, drill_page, write_page
-from servedrill.reporting.runs import StoredRun, read_run
+from servedrill.runs.stored import StoredRun, read_run
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """The file, named by GitHub's runner (and others that follow it), whose Markdown is shown on a job's page."""

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from servedrill.reporting.compare import DrillComparison, said, said_change
+from servedrill.judging.words import ORDER, duration, seconds
 from servedrill.reporting.console import STYLES
-from servedrill.reporting.index import DrillRow, RunRow
-from servedrill.reporting.words import ORDER, duration, seconds
+from servedrill.runs.compare import DrillComparison, said, said_change
+from servedrill.runs.index import DrillRow, RunRow
 
 _CHANGES = {"worse": "bold red", "better": "bold green", "no difference shown": "dim", "not comparable": "yellow"}
 

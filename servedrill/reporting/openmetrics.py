@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from servedrill.checkers.finding import Answer
 from servedrill.errors import UsageError
 from servedrill.reporting.budgets import judged
-from servedrill.reporting.runs import StoredRun
+from servedrill.runs.stored import StoredRun
 
 JOB = "servedrill"
 _PUSH_TIMEOUT_S = 10.0

@@ -19,20 +19,20 @@ import jinja2
 import msgspec
 
 from servedrill.checkers.finding import Answer
-from servedrill.checkers.verdict import Verdict
 from servedrill.errors import UsageError
+from servedrill.files.durations import short
 from servedrill.history.events import DrillStarted
 from servedrill.history.journal import iter_events
-from servedrill.reporting import words
+from servedrill.judging import words
+from servedrill.judging.verdict import Verdict
 from servedrill.reporting.attainment import Attainment, attainment
 from servedrill.reporting.budgets import judged, run_budgets
-from servedrill.reporting.digest import Digest
 from servedrill.reporting.marks import Band, Fault, Mark, bands, faults, marks
 from servedrill.reporting.masks import masked, masked_text
 from servedrill.reporting.plots import Plot, plots
-from servedrill.reporting.runs import StoredDrill, StoredRun
 from servedrill.reporting.stories import Story, stories
-from servedrill.slo.durations import short
+from servedrill.runs.digest import Digest
+from servedrill.runs.stored import StoredDrill, StoredRun
 from servedrill.slo.words import alert_said, percent
 
 FILE = "report.html"

@@ -14,7 +14,7 @@ from rich.console import Console
 from servedrill.errors import UsageError
 from servedrill.reporting.console import summary_table
 from servedrill.reporting.page import drill_page, write_page
-from servedrill.reporting.runs import StoredRun
+from servedrill.runs.stored import StoredRun
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _FLAGS = (

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import msgspec
 
 from servedrill.checkers.tries import calls
-from servedrill.reporting.digest import CANCELLED, Digest
-from servedrill.reporting.words import duration
+from servedrill.judging.words import duration
+from servedrill.runs.digest import CANCELLED, Digest
 from servedrill.stats.percentiles import percentile
 
 BUCKETS_MAX = 400

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from servedrill.checkers.verdict import Verdict
 from servedrill.errors import UsageError
 from servedrill.history.events import AnyEvent
-from servedrill.reporting.runs import About
+from servedrill.judging.verdict import Verdict
+from servedrill.runs.stored import About
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FILES: dict[str, tuple[str, Any]] = {

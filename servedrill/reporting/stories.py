@@ -8,9 +8,9 @@ from typing import Literal
 import msgspec
 
 from servedrill.history.events import RequestRecord
-from servedrill.reporting.digest import Digest
+from servedrill.judging.words import duration
 from servedrill.reporting.marks import Fault
-from servedrill.reporting.words import duration
+from servedrill.runs.digest import Digest
 from servedrill.stats.requests import max_stall_s, ttft_s, whole
 
 STALL_MS = 150

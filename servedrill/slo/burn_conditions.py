@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from servedrill.slo import durations, schema
-from servedrill.slo.documents import Document
-from servedrill.slo.mistakes import Key
+from servedrill.files import durations
+from servedrill.files.documents import Document
+from servedrill.files.mistakes import Key
+from servedrill.slo import schema
 from servedrill.slo.objects import Objects
 from servedrill.slo.slo import BurnCondition
 

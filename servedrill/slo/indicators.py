@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from servedrill.files.documents import Document
+from servedrill.files.mistakes import Key, meant, mistakes_of, repaired
 from servedrill.slo import schema
-from servedrill.slo.documents import Document
 from servedrill.slo.measures import COUNTS, MEASURES, OBSERVED, RATES, VALUES
-from servedrill.slo.mistakes import Key, meant, mistakes_of, repaired
 from servedrill.slo.objectives import Objective
 from servedrill.slo.objects import Objects
 from servedrill.slo.slo import WINDOW, Sli

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from servedrill.files.documents import Document
+from servedrill.files.mistakes import Key, Mistake, Position, dotted, meant, mistakes_of, repaired
 from servedrill.slo import schema
-from servedrill.slo.documents import Document
-from servedrill.slo.mistakes import Key, Mistake, Position, dotted, meant, mistakes_of, repaired
 
 AGREEMENT = "agreement"
 """The label that tells an SLA from an SLO."""

@@ -13,12 +13,13 @@ from pathlib import Path
 import msgspec
 
 from servedrill.errors import UsageError
-from servedrill.slo import durations, schema
+from servedrill.files import durations
+from servedrill.files.documents import Document, read_documents
+from servedrill.files.mistakes import Mistake, meant
+from servedrill.slo import schema
 from servedrill.slo.burn_conditions import conditions_of, policy_of
-from servedrill.slo.documents import Document, read_documents
 from servedrill.slo.indicators import indicator, sli_of
 from servedrill.slo.measures import OBSERVED, RATES, VALUES
-from servedrill.slo.mistakes import Mistake, meant
 from servedrill.slo.objects import AGREEMENT, ALERT_WINDOWS, WHEN_SPENT, Known, Objects
 from servedrill.slo.policy import ACTIONS
 from servedrill.slo.slo import Slo

@@ -20,7 +20,7 @@ import docker
 from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
 
 from servedrill.errors import StackError
-from servedrill.stacks import memory_group
+from servedrill.host import memory_groups
 from servedrill.stacks.commands import Command, Container
 from servedrill.stacks.containers import LABEL, ContainerPlan, PlannedContainer, clean
 from servedrill.stacks.image import REPOSITORY, ensure_image
@@ -196,7 +196,7 @@ class DockerStack(ProcessStack):
         pid = self._container_view(replica)["pid"]
         if pid is None:
             raise StackError(f"{replica} does not run", where=self.name)
-        return str(memory_group.group_of(pid))
+        return str(memory_groups.group_of(pid))
 
     def oom_kills(self, replica: str) -> int:
         return int(self._container_view(replica)["oom_kills"])

@@ -18,13 +18,13 @@ from typing import Any, Literal, Protocol
 
 import httpx
 
-from servedrill.clock import wait_for
-from servedrill.direct import direct
+from servedrill.control.direct import direct
 from servedrill.errors import NotInTime, StackError
-from servedrill.proc import ProcessId, children, family, identify
-from servedrill.stacks import memory_group
+from servedrill.host import memory_groups
+from servedrill.host.clock import wait_for
+from servedrill.host.ports import free_ports, require_free
+from servedrill.host.processes import ProcessId, children, family, identify
 from servedrill.stacks.file import StackFile
-from servedrill.stacks.ports import free_ports, require_free
 from servedrill.stacks.protocols import Entry, Part, Promises, Replica
 from servedrill.stacks.proxies import Hop, Proxies
 from servedrill.stacks.rollouts import RolloutApi
@@ -118,7 +118,7 @@ class EmbeddedStack:
             )
         self._children.clear()
         for group in self._groups.values():
-            wait_for(partial(memory_group.is_empty, group), what=f"{group} to be empty", within_s=5)
+            wait_for(partial(memory_groups.is_empty, group), what=f"{group} to be empty", within_s=5)
             group.rmdir()
         self._groups.clear()
 
@@ -147,7 +147,7 @@ class EmbeddedStack:
         self._on_undo.process(process.pid)
 
     def _make_group(self, engine: str, run: str) -> None:
-        group = memory_group.make(f"servedrill-{run}-{engine}")
+        group = memory_groups.make(f"servedrill-{run}-{engine}")
         self._groups[engine] = group
         self._on_undo.memory_group(group)
 
@@ -270,7 +270,7 @@ class EmbeddedStack:
         return str(self._groups[replica])
 
     def oom_kills(self, replica: str) -> int:
-        return memory_group.oom_kills(self._groups[replica])
+        return memory_groups.oom_kills(self._groups[replica])
 
     def records_api(self) -> str:
         return f"127.0.0.1:{self._dns}"

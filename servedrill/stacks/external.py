@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from servedrill.direct import direct
+from servedrill.control.direct import direct
 from servedrill.errors import StackError
+from servedrill.host.ports import free_ports
 from servedrill.stacks.embedded import OnUndo
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.first_answer import require_answer
 from servedrill.stacks.hooks import Life, run_hook
-from servedrill.stacks.ports import free_ports
 from servedrill.stacks.protocols import Entry, Part, Promises, Replica
 from servedrill.stacks.proxies import Hop, Proxies
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import httpx
 
-from servedrill.clock import wait_for
 from servedrill.errors import NotInTime, StackError
+from servedrill.host.clock import wait_for
 from servedrill.stacks.commands import environment_variable
 
 _WITHIN_S = 30.0

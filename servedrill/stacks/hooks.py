@@ -32,7 +32,7 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One life of a replica, as its identity hook tells it: the part of `servedrill.proc.ProcessId` that faults rely on."""
+    """One life of a replica, as its identity hook tells it: the part of `servedrill.host.processes.ProcessId` that faults rely on."""
 
     token: str
     now: Callable[[], str]

@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import msgspec
 
-from servedrill.clock import wait_for
-from servedrill.direct import direct
+from servedrill.control.direct import direct
 from servedrill.errors import NotInTime, StackError
-from servedrill.proc import family, identify
+from servedrill.host.clock import wait_for
+from servedrill.host.processes import family, identify
 from servedrill.stacks.supervisor import Planned
 
 _UP_WITHIN_S = 15.0

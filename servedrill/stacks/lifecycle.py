@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from servedrill.direct import reach_directly
+from servedrill.control.direct import reach_directly
 from servedrill.stacks.embedded import EmbeddedStack, OnUndo
 from servedrill.stacks.external import ExternalStack
 from servedrill.stacks.file import StackFile

@@ -21,18 +21,19 @@ from typing import Any
 import httpx
 import msgspec
 
-from servedrill.clock import wait_for
-from servedrill.direct import direct
+from servedrill.control.direct import direct
 from servedrill.errors import NotInTime, StackError
-from servedrill.proc import ProcessId, family, identify
-from servedrill.stacks import commands, memory_group
+from servedrill.files.logs import tail
+from servedrill.host import memory_groups
+from servedrill.host.clock import wait_for
+from servedrill.host.ports import free_ports, require_free
+from servedrill.host.processes import ProcessId, family, identify
+from servedrill.stacks import commands
 from servedrill.stacks.commands import Command, Container
 from servedrill.stacks.embedded import OnUndo
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.first_answer import require_answer
 from servedrill.stacks.keeper import Keeper, package_path
-from servedrill.stacks.logs import tail
-from servedrill.stacks.ports import free_ports, require_free
 from servedrill.stacks.protocols import Entry, Part, Promises, Replica
 from servedrill.stacks.proxies import Hop, Proxies
 from servedrill.stacks.rolling import Replaceable, RollingReplacement
@@ -125,7 +126,7 @@ class ProcessStack:
             for keeper in set(self._keepers.values()):
                 keeper.end()
             for group in self._groups.values():
-                wait_for(partial(memory_group.is_empty, group), what=f"{group} to be empty", within_s=10)
+                wait_for(partial(memory_groups.is_empty, group), what=f"{group} to be empty", within_s=10)
                 group.rmdir()
             self._groups.clear()
         finally:
@@ -165,7 +166,7 @@ class ProcessStack:
         run = secrets.token_hex(4)
         for command in self._commands:
             if command.role == "engine":
-                group = memory_group.make(f"servedrill-{run}-{command.name}")
+                group = memory_groups.make(f"servedrill-{run}-{command.name}")
                 self._groups[command.name] = group
                 self._on_undo.memory_group(group)
 
@@ -387,7 +388,7 @@ class ProcessStack:
         return str(self._groups[replica])
 
     def oom_kills(self, replica: str) -> int:
-        return memory_group.oom_kills(self._groups[replica])
+        return memory_groups.oom_kills(self._groups[replica])
 
     def records_api(self) -> str:
         return f"127.0.0.1:{self._port(_DNS)}"

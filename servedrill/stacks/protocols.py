@@ -134,7 +134,7 @@ class Stack(Protocol):
 
 
 class Identity(Protocol):
-    """One life of a replica: `servedrill.proc.ProcessId`, or what stands for it."""
+    """One life of a replica: `servedrill.host.processes.ProcessId`, or what stands for it."""
 
     @property
     def pid(self) -> int: ...

@@ -31,8 +31,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from servedrill.clock import wait_for
 from servedrill.errors import NotInTime, StackError, UsageError
+from servedrill.host.clock import wait_for
 
 EMBEDDED = "embedded"
 _UP_WITHIN_S = 20.0

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from servedrill.direct import direct
+from servedrill.control.direct import direct
 from servedrill.errors import StackError
 from servedrill.stacks.keeper import Keeper
 from servedrill.stacks.supervisor import Planned

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 
 from servedrill.errors import StackError
+from servedrill.files.logs import read_log, tail
 from servedrill.stacks.commands import Command
 from servedrill.stacks.keeper import Keeper
-from servedrill.stacks.logs import read_log, tail
 
 
 def start_in_order(

@@ -26,7 +26,7 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from servedrill import proc
+from servedrill.host import processes
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -213,7 +213,7 @@ class Supervisor:
 
     def end(self) -> None:
         """SIGKILL to everything below; what escaped its process group was adopted, and is below."""
-        for pid in proc.family(os.getpid())[1:]:
+        for pid in processes.family(os.getpid())[1:]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for kept in self.kept.values():

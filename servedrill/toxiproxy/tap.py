@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from servedrill.clock import now_ns
+from servedrill.host.clock import now_ns
 from servedrill.toxiproxy.exchanges import Exchange, ExchangeLog
 from servedrill.toxiproxy.http1 import Framer, Head, Part, starts_request
 

@@ -16,11 +16,12 @@ import plants_swap
 import plants_validity
 import pytest
 
-from servedrill.checkers import catalogue, validity
+from servedrill.checkers import validity
 from servedrill.checkers.checker import Checker
 from servedrill.checkers.finding import EVIDENCE_MAX, Answer
-from servedrill.checkers.verdict import judge
 from servedrill.history.history import History
+from servedrill.judging import catalogue
+from servedrill.judging.verdict import judge
 
 MODULES = (
     plants_answered,

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_checkers_catch import PLANTS
 
-from servedrill.checkers.verdict import judge
 from servedrill.history import events as e
 from servedrill.history.history import History
+from servedrill.judging.verdict import judge
 from servedrill.stats.percentiles import median, percentile
 from servedrill.stats.requests import duration_s, max_stall_s, tokens_received, tpot_s, ttft_s, ttft_service_s
 

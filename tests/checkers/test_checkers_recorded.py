@@ -12,9 +12,9 @@ from servedrill.checkers.conservation import NothingLeft
 from servedrill.checkers.finding import Answer
 from servedrill.checkers.integrity import GoldenAnswersRight, TokenExact
 from servedrill.checkers.validity import SignalsHadData
-from servedrill.checkers.verdict import judge
 from servedrill.history import events as e
 from servedrill.history.history import History
+from servedrill.judging.verdict import judge
 
 PROMISES = {"oracle": "recorded", "max_tokens_cap": 128, "max_model_len": 512}
 SAID = " once upon a time there was an engine"

@@ -29,18 +29,18 @@ from made_up import (
 )
 
 from servedrill.checkers.answered import ErrorsFast, NoFailures, StallBounded
-from servedrill.checkers.catalogue import ALWAYS
 from servedrill.checkers.checker import Checker, read_checker
 from servedrill.checkers.finding import EVIDENCE_MAX, Answer, Finding
 from servedrill.checkers.integrity import TokenExact
 from servedrill.checkers.replicas import AlertFired
 from servedrill.checkers.swap import ProbeSaid
-from servedrill.checkers.timeline import Times, timeline
-from servedrill.checkers.verdict import FILE, HISTORY, Verdict, interrupted, judge, judge_folder
 from servedrill.errors import UsageError
 from servedrill.history import events as e
 from servedrill.history.history import History
 from servedrill.history.journal import write_events
+from servedrill.judging.catalogue import ALWAYS
+from servedrill.judging.timeline import Times, timeline
+from servedrill.judging.verdict import FILE, HISTORY, Verdict, interrupted, judge, judge_folder
 
 HELD = ProbeSaid(name="held", at_least=1, what="It held.").expected(at(END_S))
 REFUTED = ProbeSaid(name="held", at_most=0, what="It did not hold.").expected(at(END_S))

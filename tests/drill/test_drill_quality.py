@@ -13,10 +13,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "refstack"))
 from ref_engine import Server, engine
 
-from servedrill.clock import now_ns
 from servedrill.drill.quality import Said, drift_nats, quality_observed
 from servedrill.history.events import AnyEvent, DrillStarted, Observed, RequestRecord
 from servedrill.history.history import History
+from servedrill.host.clock import now_ns
 from servedrill.slo.openslo import read_slos
 from servedrill.slo.spending import spending
 from servedrill.stacks.protocols import Promises, Replica

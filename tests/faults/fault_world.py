@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from servedrill.clock import wait_for
 from servedrill.faults.fault import Evidence
-from servedrill.faults.undo import Undo, WriteFile
-from servedrill.proc import ProcessId, identify, read_status
+from servedrill.host.clock import wait_for
+from servedrill.host.processes import ProcessId, identify, read_status
+from servedrill.leases.undo import Undo, WriteFile
 
 
 class Sleeper:
@@ -180,9 +180,9 @@ PARENT = """
 import sys
 from pathlib import Path
 import msgspec
-from servedrill.clock import now_ns
-from servedrill.faults.guard import Guard
-from servedrill.faults.undo import Undo
+from servedrill.host.clock import now_ns
+from servedrill.leases.guard import Guard
+from servedrill.leases.undo import Undo
 
 guard = Guard(Path(sys.argv[1]))
 for number, undo in enumerate(msgspec.json.decode(sys.argv[2], type=list[Undo])):

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 import httpx
 
-from servedrill.clock import wait_for
-from servedrill.stacks.ports import free_ports
+from servedrill.host.clock import wait_for
+from servedrill.host.ports import free_ports
 
 ORIGINAL = shutil.which(os.environ.get("SERVEDRILL_TOXIPROXY_SERVER", "toxiproxy-server"))
 WHY_NOT = "no toxiproxy-server on PATH or in SERVEDRILL_TOXIPROXY_SERVER"

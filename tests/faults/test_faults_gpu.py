@@ -12,8 +12,8 @@ import pytest
 
 from servedrill.errors import FaultError
 from servedrill.faults.gpu import GpuBallast
-from servedrill.metrics.nvml import Gpu, NoGpu, read_gpus
-from servedrill.proc import ProcessId, identify
+from servedrill.host.gpu import Gpu, NoGpu, read_gpus
+from servedrill.host.processes import ProcessId, identify
 
 GIB = 1 << 30
 

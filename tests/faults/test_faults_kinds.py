@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from fault_world import RememberingServer, Sleeper, sleeper
 
-from servedrill.clock import wait_for
 from servedrill.errors import FaultError
 from servedrill.faults.dns import DnsChange
 from servedrill.faults.fault import Fault
 from servedrill.faults.process import ProcessKill, ProcessPause, ProcessRestart
 from servedrill.faults.rollout import ModelRollout
-from servedrill.faults.undo import ResumeProcess
-from servedrill.proc import ProcessId
+from servedrill.host.clock import wait_for
+from servedrill.host.processes import ProcessId
+from servedrill.leases.undo import ResumeProcess
 from servedrill.stacks.protocols import Promises, Replica
 
 

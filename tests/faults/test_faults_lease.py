@@ -13,16 +13,16 @@ import pytest
 from fault_world import Lamp, LampThatBreaks, LampThatStaysOn
 from toxiproxy.exceptions import NotFound
 
-from servedrill.clock import now_ns
 from servedrill.errors import FaultError, NotInTime
-from servedrill.faults.guard import Guard
 from servedrill.faults.lease import leased
-from servedrill.faults.ledger import Ledger, open_leases
-from servedrill.faults.shield import shielded
-from servedrill.faults.undo import WriteFile
 from servedrill.history import events as e
 from servedrill.history.history import History
 from servedrill.history.journal import Journal, read_events
+from servedrill.host.clock import now_ns
+from servedrill.leases.guard import Guard
+from servedrill.leases.ledger import Ledger, open_leases
+from servedrill.leases.shield import shielded
+from servedrill.leases.undo import WriteFile
 
 
 class LedgerAlone:
@@ -77,7 +77,7 @@ def test_the_undo_is_on_disk_before_the_fault(tmp_path: Path, guard: Guard, jour
 def test_the_record_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line in the page cache would go with the machine."""
     synced: list[int] = []
-    monkeypatch.setattr("servedrill.faults.ledger.os.fsync", synced.append)
+    monkeypatch.setattr("servedrill.leases.ledger.os.fsync", synced.append)
     ledger = Ledger(tmp_path / "leases.jsonl")
     ledger.open("a", [])
     ledger.close_lease("a")
@@ -229,7 +229,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from fault_world import Lamp
-from servedrill.faults.guard import Guard
+from servedrill.leases.guard import Guard
 from servedrill.faults.lease import leased
 from servedrill.history.journal import Journal
 
@@ -356,8 +356,8 @@ def test_a_record_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
 CRAMPED = """
 import resource, sys
 from pathlib import Path
-from servedrill.faults.ledger import Ledger
-from servedrill.faults.undo import WriteFile
+from servedrill.leases.ledger import Ledger
+from servedrill.leases.undo import WriteFile
 
 ledger = Ledger(Path(sys.argv[1]))
 ledger.open("fits", [WriteFile(path="a", text="off")])

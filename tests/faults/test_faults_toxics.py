@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from hop_world import EVENTS, Hop, hop_of_ours
 
-from servedrill.clock import wait_for
 from servedrill.errors import FaultError, UsageError
 from servedrill.faults import network, streams
 from servedrill.faults.toxic import EFFECTS, Toxic, server_at
-from servedrill.faults.undo import HttpCall
+from servedrill.host.clock import wait_for
+from servedrill.leases.undo import HttpCall
 
 Make = Callable[[Any], Toxic]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from fault_world import Parent, RememberingServer, sleeper
 
-from servedrill.clock import now_ns, wait_for
-from servedrill.faults.guard import Guard
-from servedrill.faults.keeper import StackKeeper
-from servedrill.faults.ledger import open_leases
-from servedrill.faults.undo import EndProcess, HttpCall, RemoveTree, ResumeProcess, Undo, WriteFile
-from servedrill.proc import identify
-from servedrill.stacks.ports import free_ports
+from servedrill.host.clock import now_ns, wait_for
+from servedrill.host.ports import free_ports
+from servedrill.host.processes import identify
+from servedrill.leases.guard import Guard
+from servedrill.leases.keeper import StackKeeper
+from servedrill.leases.ledger import open_leases
+from servedrill.leases.undo import EndProcess, HttpCall, RemoveTree, ResumeProcess, Undo, WriteFile
 
 S = 1_000_000_000
 

@@ -17,8 +17,8 @@ from typing import Any, Self
 
 import uvloop
 
-from servedrill.clock import now_ns, wait_for
 from servedrill.history.events import RequestRecord
+from servedrill.host.clock import now_ns, wait_for
 from servedrill.load.arrivals import Burst
 from servedrill.load.client import Client
 from servedrill.load.dispatch import Dispatcher

@@ -24,7 +24,7 @@ from load_servers import (
     whole_answer,
 )
 
-from servedrill.clock import wait_for
+from servedrill.host.clock import wait_for
 from servedrill.load.arrivals import Burst, Constant
 from servedrill.load.protocol import Connection
 

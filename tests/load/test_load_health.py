@@ -8,7 +8,7 @@ import time
 import pytest
 import uvloop
 
-from servedrill.clock import now_ns
+from servedrill.host.clock import now_ns
 from servedrill.load.alarm import Alarm
 from servedrill.load.calibrate import measure_error_bound
 from servedrill.load.health import CpuMeter, LagMeter, p99_s

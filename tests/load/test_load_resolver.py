@@ -18,9 +18,9 @@ import dns.rrset
 import pytest
 from load_servers import AnsweringServer, one_class, plan_for, run_client
 
-from servedrill.clock import wait_for
 from servedrill.history.events import Observed
 from servedrill.history.journal import read_events
+from servedrill.host.clock import wait_for
 from servedrill.load.arrivals import Constant
 from servedrill.load.generator import Load
 from servedrill.load.resolver import DnsName

@@ -15,10 +15,10 @@ import msgspec
 import pytest
 from load_servers import AnsweringServer, Server, StallingServer, one_class, plan_for, processes_gone
 
-from servedrill.clock import wait_for
 from servedrill.errors import NotInTime, ServedrillError, UsageError
 from servedrill.history.events import LoadHealth, RequestRecord
 from servedrill.history.journal import read_events
+from servedrill.host.clock import wait_for
 from servedrill.load.arrivals import Burst, Constant, Poisson, Users
 from servedrill.load.generator import Load, package_environment
 from servedrill.load.messages import Job, Status

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from servedrill.checkers.finding import Answer, Finding
-from servedrill.checkers.verdict import Verdict
 from servedrill.drill.progress import Progress, Silent
+from servedrill.judging.verdict import Verdict
 from servedrill.load.messages import Status
 from servedrill.reporting.console import ConsoleProgress, console_for, print_summary
 

@@ -87,7 +87,7 @@ def test_a_proven_drill_passes_and_leaves_everything_that_it_takes_to_judge_it_a
     (verdict,) = json.loads((tmp_path / "runs/latest/verdicts.json").read_text())
     assert (verdict["answer"], verdict["hypothesis"]) == ("pass", "A little latency hurts nobody.")
     judged = subprocess.run(
-        [sys.executable, "-m", "servedrill.cli", "judge", str(tmp_path / "runs/latest")],
+        [sys.executable, "-m", "servedrill.commands.main", "judge", str(tmp_path / "runs/latest")],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

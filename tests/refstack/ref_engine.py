@@ -14,13 +14,13 @@ from typing import Any
 import httpx
 import msgspec
 
-from servedrill.clock import wait_for
-from servedrill.metrics.scrape import read_page
-from servedrill.metrics.vocabulary import vendor_of
+from servedrill.dialect.scrape import read_page
+from servedrill.dialect.vendors import vendor_of
+from servedrill.host.clock import wait_for
+from servedrill.host.ports import free_ports
+from servedrill.host.processes import ProcessId, children, identify
 from servedrill.oracle.tokens import expected_tokens
-from servedrill.proc import ProcessId, children, identify
 from servedrill.refstack.config import Costs, Engine, EngineLimits, Gateway, GatewayLimits, ModelVersion, Stack
-from servedrill.stacks.ports import free_ports
 
 FAST = Costs(overhead_s=0.0005, prefill_s_per_token=0, decode_s_per_sequence=0, warmup_steps=1)
 STEADY = Costs(overhead_s=0.02, prefill_s_per_token=0, decode_s_per_sequence=0, warmup_steps=1)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ref_core import small_stack
 
-from servedrill.clock import wait_for
+from servedrill.host.clock import wait_for
 from servedrill.refstack.control.alert_rules import AlertRules, Fact
 from servedrill.refstack.control.canary import Canary
 from servedrill.refstack.control.dns_health import DnsHealth

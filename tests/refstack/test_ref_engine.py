@@ -16,10 +16,10 @@ import httpx
 import pytest
 from ref_engine import STEADY, Server, engine, oracle_text, read_answer, request_body
 
-from servedrill.clock import wait_for
+from servedrill.host.clock import wait_for
+from servedrill.host.processes import read_status
 from servedrill.oracle.prompts import expand, golden_prompt, words_prompt
 from servedrill.oracle.tokens import VOCABULARY, golden_answer, hash64, mix
-from servedrill.proc import read_status
 
 
 @pytest.fixture(scope="module")

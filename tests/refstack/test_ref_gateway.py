@@ -15,9 +15,9 @@ import httpx
 import pytest
 from ref_engine import STEADY, Server, gateway_and_engine, oracle_text, request_body, stack_of, started
 
-from servedrill.clock import wait_for
-from servedrill.metrics.scrape import read_page
-from servedrill.metrics.vocabulary import vendor_of
+from servedrill.dialect.scrape import read_page
+from servedrill.dialect.vendors import vendor_of
+from servedrill.host.clock import wait_for
 
 ASK = {"model": "chat-model", "prompt": "hello", "max_tokens": 20, "temperature": 0, "ignore_eos": True}
 SAID = oracle_text(chat=True, prompt="hello", max_tokens=20, temperature=0, ignore_eos=True)[0]

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from servedrill.checkers.finding import Answer, Finding
-from servedrill.checkers.verdict import Verdict
 from servedrill.history import events as e
 from servedrill.history.journal import write_events
-from servedrill.reporting.runs import StoredRun, read_run
+from servedrill.judging.verdict import Verdict
+from servedrill.runs.stored import StoredRun, read_run
 
 S = 1_000_000_000
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'><b>&lt;`{{7*7}}`\u2028"

@@ -13,8 +13,8 @@ from chromium_page import CHROMIUM, Page, axe_script, chromium
 from report_world import EVIL, history, hostile, hostile_verdict, stored, verdict
 
 from servedrill.checkers.finding import Answer
-from servedrill.checkers.verdict import judge
 from servedrill.history.history import History
+from servedrill.judging.verdict import judge
 from servedrill.reporting.page import drill_page, write_page
 from servedrill.reporting.pictures import write_pictures
 

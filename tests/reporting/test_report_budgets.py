@@ -10,19 +10,19 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from report_world import history, run_folder
 
-from servedrill.checkers.verdict import judge
-from servedrill.cli import main
+from servedrill.commands.main import main
 from servedrill.history import events as e
 from servedrill.history.history import History
+from servedrill.judging.verdict import judge
 from servedrill.reporting.attainment import attainment
 from servedrill.reporting.budgets import run_budgets
-from servedrill.reporting.digest import Digest
-from servedrill.reporting.index import FILE, Wanted, open_index
 from servedrill.reporting.junit import properties
 from servedrill.reporting.markdown import summary
 from servedrill.reporting.openmetrics import openmetrics
 from servedrill.reporting.page import drill_page, render
-from servedrill.reporting.runs import StoredRun, read_run
+from servedrill.runs.digest import Digest
+from servedrill.runs.index import FILE, Wanted, open_index
+from servedrill.runs.stored import StoredRun, read_run
 from servedrill.slo.slo import Sli, Slo, event_of
 
 SLO = Slo(name="answers<b>", sli=Sli(measure="availability_ratio"), target=0.99999)

@@ -11,14 +11,14 @@ import msgspec
 import pytest
 from report_world import history, run_folder, verdict
 
-from servedrill import cli
 from servedrill.checkers.finding import Answer
-from servedrill.checkers.verdict import Verdict
-from servedrill.reporting.baseline import compare_runs
-from servedrill.reporting.compare import compare
-from servedrill.reporting.index import FILE, Index, Wanted, open_index
-from servedrill.reporting.measured import Measured, measure
-from servedrill.reporting.runs import read_run
+from servedrill.commands import main as cli
+from servedrill.judging.verdict import Verdict
+from servedrill.runs.baseline import compare_runs
+from servedrill.runs.compare import compare
+from servedrill.runs.index import FILE, Index, Wanted, open_index
+from servedrill.runs.measured import Measured, measure
+from servedrill.runs.stored import read_run
 
 
 def night(

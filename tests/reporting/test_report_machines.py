@@ -14,17 +14,17 @@ from markdown_it import MarkdownIt
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from report_world import EVIL, history, hostile, hostile_verdict, run_folder, stored, verdict
 
-from servedrill import cli
 from servedrill.checkers.finding import Answer
+from servedrill.commands import main as cli
 from servedrill.history.journal import iter_events
 from servedrill.reporting.chaostoolkit import journal
-from servedrill.reporting.digest import Digest
 from servedrill.reporting.junit import properties
 from servedrill.reporting.leavings import leave
 from servedrill.reporting.markdown import code, plain, summary
 from servedrill.reporting.masks import masked
 from servedrill.reporting.openmetrics import openmetrics
 from servedrill.reporting.schema import FILES, schemas
+from servedrill.runs.digest import Digest
 
 ROOT = Path(__file__).parents[2]
 

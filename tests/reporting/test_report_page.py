@@ -19,11 +19,11 @@ from report_world import EVIL, S, history, hostile, hostile_verdict, request, ru
 from servedrill.checkers.finding import Answer
 from servedrill.errors import UsageError
 from servedrill.history import events as e
-from servedrill.reporting.digest import Digest, Gaps
 from servedrill.reporting.leavings import leave
 from servedrill.reporting.page import drill_page, json_in_script, render, write_page
 from servedrill.reporting.plots import POINTS_MAX, plots
-from servedrill.reporting.runs import StoredRun, read_run
+from servedrill.runs.digest import Digest, Gaps
+from servedrill.runs.stored import StoredRun, read_run
 
 
 class Reader(html.parser.HTMLParser):

@@ -22,18 +22,18 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from servedrill.checkers.finding import Answer
 from servedrill.checkers.replicas import AlertFired
-from servedrill.cli import main
-from servedrill.clock import now_ns, wait_for
+from servedrill.commands.main import main
 from servedrill.drill.observer import Observer
 from servedrill.errors import UsageError
 from servedrill.history import events as e
 from servedrill.history.history import History
 from servedrill.history.journal import Journal, read_events
+from servedrill.host.clock import now_ns, wait_for
+from servedrill.host.ports import free_ports
 from servedrill.slo import llm_rules
 from servedrill.slo.openslo import read_slos
 from servedrill.slo.prometheus import Prometheus
 from servedrill.slo.rules import rules_of
-from servedrill.stacks.ports import free_ports
 
 SLOS = Path(__file__).parents[2] / "fixtures" / "data" / "slos"
 SHIPPED = sorted(SLOS.iterdir())

@@ -20,19 +20,19 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parents[1] / "checkers"))
 from made_up import answered, at, cancelled, changed, history, many, observed, refused
 
-from servedrill.cli import main
+from servedrill.commands.main import main
 from servedrill.errors import UsageError
 from servedrill.history.events import AnyEvent, DrillStarted
 from servedrill.history.history import History
 from servedrill.history.journal import read_events, write_events
+from servedrill.runs.gate import objectives_for, refuse_if_spent
+from servedrill.runs.spent import budget_left
 from servedrill.slo.budget import budget_of, burn, spend
 from servedrill.slo.evaluate import Tally
-from servedrill.slo.gate import objectives_for, refuse_if_spent
 from servedrill.slo.openslo import SloFile, read_slos
 from servedrill.slo.replay import replay
 from servedrill.slo.slo import BurnCondition, Sli, Slo, event_of, slos_in
 from servedrill.slo.spending import drill_replay, spending, spendings
-from servedrill.slo.stored import budget_left
 from servedrill.slo.windows import burn_alerts, period_s_min
 
 D = 86400.0

@@ -29,8 +29,8 @@ from made_up import (
 
 from servedrill.checkers.finding import Answer
 from servedrill.checkers.recovery import GoodputRecovers, SloMet
-from servedrill.checkers.timeline import timeline
 from servedrill.history import events as e
+from servedrill.judging.timeline import timeline
 from servedrill.slo.evaluate import attained, events, goodput_per_s, missed, percentiles, series
 from servedrill.slo.measures import COUNTS, MEASURES, RATES, VALUES, token_deadlines
 from servedrill.slo.objectives import Objective

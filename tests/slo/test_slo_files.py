@@ -14,12 +14,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from servedrill.cli import main
+from servedrill.commands.main import main
 from servedrill.errors import UsageError
-from servedrill.slo.documents import read_documents
+from servedrill.files.documents import read_documents
+from servedrill.files.toml_positions import positions
 from servedrill.slo.openslo import check, read_slos
 from servedrill.slo.slo import Slo, objectives_of
-from servedrill.slo.toml_positions import positions
 
 SHIPPED = sorted((Path(__file__).parents[2] / "fixtures" / "data" / "slos").iterdir())
 

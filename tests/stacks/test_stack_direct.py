@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from servedrill.direct import reach_directly
+from servedrill.control.direct import reach_directly
 
 
 @pytest.mark.parametrize(

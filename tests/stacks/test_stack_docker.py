@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 import pytest
 
-from servedrill.clock import wait_for
 from servedrill.errors import StackError, UsageError
 from servedrill.faults.container import ContainerPause, NetworkCut
 from servedrill.faults.fault import Fault
-from servedrill.faults.undo import RemoveContainers
-from servedrill.proc import ProcessId
+from servedrill.host.clock import wait_for
+from servedrill.host.processes import ProcessId
+from servedrill.leases.undo import RemoveContainers
 from servedrill.stacks.file import read_stack_file
 from servedrill.stacks.lifecycle import stack_up
 from servedrill.stacks.protocols import Containerised

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from servedrill.clock import wait_for
 from servedrill.errors import StackError
-from servedrill.proc import ProcessId, children, identify
+from servedrill.host.clock import wait_for
+from servedrill.host.processes import ProcessId, children, identify
 from servedrill.stacks import protocols
 from servedrill.stacks.embedded import EmbeddedStack
 from servedrill.stacks.file import Embedded, StackFile

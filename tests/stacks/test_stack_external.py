@@ -15,12 +15,12 @@ import httpx
 import pytest
 from test_stack_process import Remembering
 
-from servedrill.clock import wait_for
 from servedrill.errors import StackError, UsageError
 from servedrill.faults.process import ProcessKill
+from servedrill.host.clock import wait_for
+from servedrill.host.ports import free_ports
 from servedrill.stacks.file import StackFile, read_stack_file
 from servedrill.stacks.lifecycle import stack_up
-from servedrill.stacks.ports import free_ports
 from servedrill.stacks.protocols import lacking
 
 

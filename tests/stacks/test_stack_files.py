@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from servedrill.checkers.catalogue import ALWAYS, require_declarable
 from servedrill.errors import StackError, UsageError
+from servedrill.host.ports import free_ports, is_free, require_free
+from servedrill.judging.catalogue import ALWAYS, require_declarable
 from servedrill.refstack.config import Stack
 from servedrill.stacks.embedded import promised_by
 from servedrill.stacks.file import StackFile, read_stack_file
-from servedrill.stacks.ports import free_ports, is_free, require_free
 
 
 def test_without_a_file_the_embedded_stack_has_its_defaults() -> None:

@@ -20,9 +20,9 @@ from typing import Any
 import httpx
 import pytest
 
-from servedrill.clock import wait_for
 from servedrill.errors import StackError, UsageError
-from servedrill.proc import ProcessId, children, identify
+from servedrill.host.clock import wait_for
+from servedrill.host.processes import ProcessId, children, identify
 from servedrill.stacks.file import read_stack_file
 from servedrill.stacks.lifecycle import stack_up
 from servedrill.stacks.process import ProcessStack

@@ -18,14 +18,14 @@ from typing import Any
 import httpx
 import pytest
 
-from servedrill.clock import wait_for
 from servedrill.errors import StackError, UsageError
 from servedrill.faults.toxic import Toxic
-from servedrill.proc import ProcessId, identify
+from servedrill.host.clock import wait_for
+from servedrill.host.ports import free_ports
+from servedrill.host.processes import ProcessId, identify
 from servedrill.stacks.embedded import EmbeddedStack
 from servedrill.stacks.file import Embedded, StackFile, read_stack_file
 from servedrill.stacks.lifecycle import stack_up
-from servedrill.stacks.ports import free_ports
 from servedrill.stacks.protocols import Replica, lacking
 from servedrill.stacks.proxies import ExtraHop, Hop, Proxies, ProxyTable
 
@@ -314,8 +314,8 @@ def test_a_server_that_went_away_has_nothing_left_of_ours(tmp_path: Path, web: s
 PARENT = """
 import sys
 from pathlib import Path
-from servedrill.faults.guard import Guard
-from servedrill.faults.keeper import StackKeeper
+from servedrill.leases.guard import Guard
+from servedrill.leases.keeper import StackKeeper
 from servedrill.stacks.proxies import Hop, Proxies, ProxyTable
 
 folder, url, listen, upstream = sys.argv[1:]

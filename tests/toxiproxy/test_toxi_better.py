@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from toxi_world import Peer, Server, Stopwatch, dead_address, sending, swallowing, upstream
 
-from servedrill.clock import wait_for
+from servedrill.host.clock import wait_for
 
 
 def test_a_half_close_keeps_the_answer(server: Server, late_answer: str) -> None:

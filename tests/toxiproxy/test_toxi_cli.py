@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from toxi_world import Server, Stopwatch, sending, upstream
 
-from servedrill.clock import wait_for
+from servedrill.host.clock import wait_for
 
 COMMAND = [sys.executable, "-m", "servedrill.toxiproxy"]
 

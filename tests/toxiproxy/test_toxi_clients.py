@@ -10,7 +10,7 @@ from toxiproxy import Toxiproxy
 from toxiproxy.api import APIConsumer
 from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
 
-from servedrill.clock import wait_for
+from servedrill.host.clock import wait_for
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from toxi_world import Peer, Server, Stopwatch, dead_address, upstream
 
-from servedrill.clock import wait_for
+from servedrill.host.clock import wait_for
 
 PROGRAM = shutil.which(os.environ.get("SERVEDRILL_TOXIPROXY_SERVER", "toxiproxy-server"))
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no toxiproxy-server on PATH or in SERVEDRILL_TOXIPROXY_SERVER")

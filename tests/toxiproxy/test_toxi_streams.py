@@ -26,7 +26,7 @@ from toxi_world import (
     upstream,
 )
 
-from servedrill.clock import wait_for
+from servedrill.host.clock import wait_for
 
 FRAMINGS = ["/chunked", "/ragged", "/fixed", "/close"]
 LATE_S = 0.25

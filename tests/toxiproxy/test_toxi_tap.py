@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from toxi_world import EVENTS, STREAM, Engine, Peer, Proxy, Server, echoing, get, post, upstream
 
-from servedrill.clock import wait_for
+from servedrill.host.clock import wait_for
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from toxi_world import Proxy, Server, Stopwatch, sending, swallowing, upstream
 
-from servedrill.clock import wait_for
+from servedrill.host.clock import wait_for
 
 LATE_S = 0.25
 

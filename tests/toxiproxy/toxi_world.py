@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-from servedrill.clock import wait_for
+from servedrill.host.clock import wait_for
 
 TIMEOUT_S = 10.0
 

@@ -1,0 +1,1 @@
+"""``servedrill ...``: one file a command."""

@@ -1,0 +1,112 @@
+"""``servedrill budget``: what is left of each error budget, what spent it, what follows; exit status 1 when one is spent."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from servedrill.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from servedrill.runs.spent import Spent
+    from servedrill.slo.budget import Budget
+    from servedrill.slo.slo import Slo
+
+DRILLS_MAX = 5
+"""That are named, the most expensive first."""
+
+
+def register(commands: Any) -> None:
+    """Add ``budget`` to the commands."""
+    budget = commands.add_parser("budget", help="what is left of the error budgets; exit status 1 when one is spent")
+    budget.add_argument(
+        "--slo",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="SLO file; repeatable (default: the built-in objectives)",
+    )
+    source = budget.add_mutually_exclusive_group()
+    source.add_argument(
+        "--runs", type=Path, metavar="DIR", help="what drills spent, by their stored runs (default: .servedrill/runs)"
+    )
+    source.add_argument(
+        "--prometheus",
+        metavar="URL",
+        help="what was spent at all, by a Prometheus (default: the SLO file's data source, if it has one)",
+    )
+    budget.add_argument(
+        "--stack-name", default="", metavar="NAME", help="of stored runs only those on the stack of this name"
+    )
+    budget.set_defaults(run=_budget)
+
+
+def _budget(given: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from servedrill.runs.gate import budgets_of
+    from servedrill.runs.spent import budget_left
+    from servedrill.slo.openslo import SloFile, read_slos
+    from servedrill.slo.policy import ACTIONS, follows
+    from servedrill.slo.slo import defaults
+
+    file = read_slos(*given.slo) if given.slo else SloFile(slos=defaults())
+    url = given.prometheus or ("" if given.runs else file.prometheus_url)
+    runs = given.runs or Path(".servedrill/runs")
+    if given.runs and not runs.is_dir():
+        raise UsageError("no such folder", where=str(runs), expected="a folder of runs")
+    now = datetime.now(UTC)
+    spent: dict[str, list[Spent]] = {}
+    if url:
+        budgets = budgets_of(file.slos, prometheus_url=url, runs=runs, stack=given.stack_name, now=now)
+    else:
+        by_slo = budget_left(file.slos, runs, now=now, stack=given.stack_name)
+        budgets = [budget for budget, _ in by_slo.values()]
+        spent = {name: drills for name, (_, drills) in by_slo.items()}
+    by_name: dict[str, Slo] = {slo.name: slo for slo in file.slos}
+
+    console = Console(highlight=False)
+    table = Table(title="error budgets", title_justify="left")
+    for column in ("SLO", "target", "over", "spent", "left", "read from"):
+        table.add_column(column, overflow="fold")
+    for budget in budgets:
+        table.add_row(*_row(budget, by_name[budget.slo]))
+    console.print(table)
+    for name, drills in spent.items():
+        for drill in sorted(drills, key=lambda one: -one.spending.spend)[:DRILLS_MAX]:
+            if drill.spending.spend:
+                console.print(f"{name}: {_said(drill)}", markup=False, soft_wrap=True)
+    for budget in budgets:
+        if budget.known and budget.is_spent:
+            slo = by_name[budget.slo]
+            if slo.agreement == "sla":
+                console.print(f"{slo.name}: the agreement is broken", style="bold red", markup=False, soft_wrap=True)
+                continue
+            words = "; ".join(ACTIONS[word] for word in follows(slo.when_spent))
+            console.print(f"{slo.name}: the budget is spent: {words}", style="bold red", markup=False, soft_wrap=True)
+    if any(budget.known and budget.is_spent for budget in budgets):
+        return ExitCode.FAILED
+    return ExitCode.INCONCLUSIVE if any(not budget.known for budget in budgets) else ExitCode.PASSED
+
+
+def _row(budget: Budget, slo: Slo) -> tuple[str, ...]:
+    from servedrill.files.durations import short
+    from servedrill.slo.words import percent
+
+    name = slo.name + (" (SLA)" if slo.agreement == "sla" else "")
+    over = slo.calendar_unit or short(slo.period_s)
+    if not budget.known:
+        return name, percent(slo.target), over, "unknown", "unknown", budget.of
+    return name, percent(slo.target), over, f"{budget.spent:.2%}", f"{budget.left:.2%}", budget.of
+
+
+def _said(drill: Spent) -> str:
+    from servedrill.slo.words import alert_said
+
+    spent = drill.spending
+    alerts = [f"{alert_said(one.alert)} after {one.fired_s:.0f} s" for one in spent.alerts]
+    would = f"would raise: {', '.join(alerts)}" if alerts else "would raise no alert"
+    return f"{drill.drill} spent {spent.spend:.4%} ({spent.bad_ratio:.2%} bad for {spent.seconds:.0f} s); {would}; {drill.folder}"

@@ -1,0 +1,1 @@
+"""How control calls reach what is drilled."""

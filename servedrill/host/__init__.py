@@ -1,0 +1,1 @@
+"""This machine: its clock, its processes, their memory limits, ports, sockets, GPUs."""

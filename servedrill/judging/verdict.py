@@ -1,0 +1,149 @@
+"""The verdict: every expectation of a history judged, and what follows from that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from servedrill.checkers.checker import Checker, read_checker
+from servedrill.checkers.finding import Answer, Finding
+from servedrill.errors import UsageError
+from servedrill.history.events import DeclaredWeakness, DrillEnded, Expected, ObjectivesGiven, PartSkipped
+from servedrill.history.history import History
+from servedrill.history.journal import read_events
+from servedrill.judging.catalogue import ALWAYS
+from servedrill.judging.timeline import Restored, timeline
+from servedrill.slo.spending import Spending, spendings
+
+FILE = "verdict.json"
+HISTORY = "history.jsonl"
+
+
+class Skipped(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the drill that this stack cannot be held to, and why."""
+
+    part: str
+    reason: str
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a drill came to; times in seconds, absent where there was nothing to time."""
+
+    drill: str
+    answer: Answer
+    hypothesis: str
+    seed: int
+    control: bool
+    defects: list[str]
+    findings: list[Finding]
+    detect_s: float | None = None
+    failover_s: float | None = None
+    recover_s: float | None = None
+    mttr_s: float | None = None
+    """Mean time to restore over all faults; absent where one of them was never restored or cannot be timed, see ``restored``."""
+    restored: list[Restored] = []
+    spending: list[Spending] = []
+    """What the drill spent of each SLO's error budget."""
+    skipped: list[Skipped] = []
+
+    def of(self, answer: Answer) -> list[Finding]:
+        """Findings of that answer which count, declared weaknesses left out."""
+        return [finding for finding in self.findings if finding.answer is answer and not finding.declared]
+
+    @property
+    def never_restored(self) -> int:
+        """Faults after which users were not served well again."""
+        return sum(one.outcome == "never" for one in self.restored)
+
+    @property
+    def weaknesses(self) -> list[Finding]:
+        """Claims that were refuted and that the stack's file says it does not make."""
+        return [finding for finding in self.findings if finding.declared]
+
+
+def judge(history: History) -> Verdict:
+    """Judge a history by what it expects and by what is always expected. Pure: the same history gives the same verdict.
+
+    FAIL when a claim is refuted, INCONCLUSIVE when one could not be judged, PASS only when every one was proven. Where the load generator
+    could not keep its schedule, claims about time are not judged: a late client looks just like a slow server.
+    """
+    drill = history.drill
+    if drill is None:
+        raise UsageError("no drill in it", where="history", expected="a history that a drill wrote")
+    findings = [
+        _judged(checker, history)
+        for checker in (*ALWAYS, *(read_checker(expected) for expected in history.of(Expected)))
+    ]
+    late = any(finding.checker == "LoadKeptSchedule" and finding.answer is not Answer.PASS for finding in findings)
+    if late:
+        findings = [_doubted(finding) for finding in findings]
+    findings = [_declared(finding, drill.weaknesses) for finding in findings]
+    counted = [finding for finding in findings if not finding.declared]
+    if any(finding.answer is Answer.FAIL for finding in counted):
+        answer = Answer.FAIL
+    elif any(finding.answer is Answer.INCONCLUSIVE for finding in counted):
+        answer = Answer.INCONCLUSIVE
+    else:
+        answer = Answer.PASS
+    times = timeline(history)
+    return Verdict(
+        drill=drill.drill,
+        answer=answer,
+        hypothesis=drill.hypothesis,
+        seed=drill.seed,
+        control=drill.control,
+        defects=drill.defects,
+        findings=findings,
+        detect_s=times.detect_s,
+        failover_s=times.failover_s,
+        recover_s=times.recover_s,
+        mttr_s=times.mttr_s,
+        restored=list(times.restored),
+        spending=spendings(history),
+        skipped=[Skipped(part=event.part, reason=event.reason) for event in history.of(PartSkipped)],
+    )
+
+
+def judge_folder(folder: Path, *objectives: ObjectivesGiven) -> Verdict:
+    """Judge the history in a drill's folder, by other objectives than it was given if there are any, and write the verdict beside it."""
+    events = read_events(folder / HISTORY, compact=True)
+    if objectives and events:
+        kept = [event for event in events if not isinstance(event, ObjectivesGiven)]
+        events = [kept[0], *(msgspec.structs.replace(one, t_ns=kept[0].t_ns) for one in objectives), *kept[1:]]
+    verdict = judge(History(events))
+    (folder / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1) + b"\n")
+    return verdict
+
+
+def _judged(checker: Checker, history: History) -> Finding:
+    """A checker that crashes has no opinion."""
+    try:
+        return checker.judge(history)
+    except Exception as error:
+        return checker.cannot_say(f"the checker broke: {type(error).__name__}: {error}")
+
+
+def _doubted(finding: Finding) -> Finding:
+    if finding.timing and finding.answer is Answer.FAIL:
+        return msgspec.structs.replace(
+            finding,
+            answer=Answer.INCONCLUSIVE,
+            observed=f"{finding.observed} (not judged: the load generator was late)",
+        )
+    return finding
+
+
+def _declared(finding: Finding, weaknesses: list[DeclaredWeakness]) -> Finding:
+    """A refutation that the stack's file foretells is shown with its sentence. What could not be judged stays a doubt: nobody has seen it."""
+    for weakness in weaknesses:
+        named = {finding.checker, f"{finding.checker}:{finding.window}"} & set(weakness.checks)
+        if named and finding.answer is Answer.FAIL:
+            return msgspec.structs.replace(finding, declared=weakness.because)
+    return finding
+
+
+def interrupted(history: History) -> str | None:
+    """Why the drill did not get to its end; None when it did."""
+    ended = history.of(DrillEnded)
+    return ended[-1].interrupted if ended else "the history has no end"

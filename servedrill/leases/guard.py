@@ -1,0 +1,62 @@
+"""This side of the watchdog: starts it, keeps its heart beating, says goodbye."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from servedrill.errors import FaultError
+from servedrill.leases.ledger import Ledger, open_leases
+from servedrill.leases.watchdog import BEAT_EVERY_S
+
+
+class Guard:
+    """A ledger and the watchdog over it; no fault may be injected without one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ledger = Ledger(folder / "leases.jsonl")
+        with (folder / "watchdog.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "servedrill.leases.watchdog", str(self.ledger.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        if self._process.stdout.readline() != b"ready\n":
+            raise FaultError(f"the watchdog did not start; see {folder / 'watchdog.log'}")
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def close(self) -> None:
+        """Let the watchdog go; what is still open in the ledger it heals before it ends."""
+        self._over.set()
+        self._thread.join()
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            if not open_leases(self.ledger.path):
+                self._process.stdin.write(b"bye\n")
+                self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.wait(timeout=30)
+        self._process.stdout.close()
+        self.ledger.close()
+
+    def _beat(self) -> None:
+        assert self._process.stdin is not None
+        while not self._over.wait(BEAT_EVERY_S):
+            try:
+                self._process.stdin.write(b".")
+                self._process.stdin.flush()
+            except (BrokenPipeError, ValueError):
+                return

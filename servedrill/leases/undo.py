@@ -1,0 +1,170 @@
+"""How a fault is undone: plain records that any process can carry out, after the one that broke things is gone.
+
+Carrying one out twice does no harm, and one whose target is gone has nothing to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import urllib.parse
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+
+from servedrill.errors import NotInTime
+from servedrill.host.clock import wait_for
+from servedrill.host.processes import ProcessId, family
+
+
+class _Undo(msgspec.Struct, frozen=True, kw_only=True, tag_field="undo"):
+    pass
+
+
+class ResumeProcess(_Undo, frozen=True, kw_only=True, tag="resume_process"):
+    """SIGCONT, if the very process is still there."""
+
+    pid: int
+    start_ticks: int
+
+    def carry_out(self) -> None:
+        if ProcessId(self.pid, self.start_ticks).alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGCONT)
+
+
+class EndProcess(_Undo, frozen=True, kw_only=True, tag="end_process"):
+    """SIGKILL to a process that we started, and to all below it."""
+
+    pid: int
+    start_ticks: int
+
+    def carry_out(self) -> None:
+        if not ProcessId(self.pid, self.start_ticks).alive:
+            return
+        for pid in family(self.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+class HttpCall(_Undo, frozen=True, kw_only=True, tag="http_call"):
+    """One request to a control API on loopback; an error status or no listener means that there is nothing to undo."""
+
+    address: str
+    method: str
+    path: str
+    body: str = ""
+
+    def carry_out(self) -> None:
+        host, _, port = self.address.rpartition(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=2)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request(
+                self.method, self.path, body=self.body or None, headers={"content-type": "application/json"}
+            )
+            connection.getresponse().read()
+        connection.close()
+
+
+class DockerCall(_Undo, frozen=True, kw_only=True, tag="docker_call"):
+    """One request to the Docker Engine on this machine; an error status means that there is nothing to undo."""
+
+    socket: str
+    method: str
+    path: str
+    body: str = ""
+
+    def carry_out(self) -> None:
+        connection = _UnixConnection(self.socket)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request(self.method, self.path, body=self.body, headers={"content-type": "application/json"})
+            connection.getresponse().read()
+        connection.close()
+
+
+class RemoveContainers(_Undo, frozen=True, kw_only=True, tag="remove_containers"):
+    """Remove every container and network of the Docker Engine on this machine that carries a label."""
+
+    socket: str
+    label: str
+
+    def carry_out(self) -> None:
+        filters = urllib.parse.quote(json.dumps({"label": [self.label]}))
+        for kind, remove in (("containers", "?force=1&v=1"), ("networks", "")):
+            for one in self._get(f"/{kind}{'/json?all=1&' if kind == 'containers' else '?'}filters={filters}"):
+                DockerCall(socket=self.socket, method="DELETE", path=f"/{kind}/{one['Id']}{remove}").carry_out()
+
+    def _get(self, path: str) -> list[dict[str, Any]]:
+        connection = _UnixConnection(self.socket)
+        try:
+            connection.request("GET", path)
+            return list(json.loads(connection.getresponse().read()))
+        except (OSError, http.client.HTTPException, ValueError):
+            return []
+        finally:
+            connection.close()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket: the watchdog needs nothing but the standard library."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=20)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class WriteFile(_Undo, frozen=True, kw_only=True, tag="write_file"):
+    """Put a kernel setting back."""
+
+    path: str
+    text: str
+
+    def carry_out(self) -> None:
+        with contextlib.suppress(OSError):
+            Path(self.path).write_text(self.text)
+
+
+class RemoveMemoryGroup(_Undo, frozen=True, kw_only=True, tag="remove_memory_group"):
+    """Remove a memory cgroup that we made; its processes go to the group above, those that are dying are waited for."""
+
+    path: str
+
+    def carry_out(self) -> None:
+        with contextlib.suppress(NotInTime):
+            wait_for(self._removed, what=f"{self.path} to be removed", within_s=3)
+
+    def _removed(self) -> bool:
+        group = Path(self.path)
+        with contextlib.suppress(OSError):
+            for pid in (group / "cgroup.procs").read_text().split():
+                with contextlib.suppress(OSError):
+                    (group.parent / "cgroup.procs").write_text(pid)
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        return not group.exists()
+
+
+class RemoveTree(_Undo, frozen=True, kw_only=True, tag="remove_tree"):
+    """Remove a folder of temporary files that we made."""
+
+    path: str
+
+    def carry_out(self) -> None:
+        import shutil
+
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+Undo: TypeAlias = (
+    ResumeProcess | EndProcess | HttpCall | DockerCall | RemoveContainers | WriteFile | RemoveMemoryGroup | RemoveTree
+)

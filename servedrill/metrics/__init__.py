@@ -1,1 +1,0 @@
-"""Reading metrics: one vocabulary for every vendor's names."""
