@@ -5,28 +5,31 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 from aiohttp import web
 
 from servedrill.refstack.config import Stack
 from servedrill.refstack.control.rollout import Rollouts, own_connections
-from servedrill.refstack.control.supervisor import Supervisor
+from servedrill.refstack.control.supervised import Supervised
 from servedrill.refstack.policies import Policies
 
 
 @contextlib.asynccontextmanager
-async def control_api(stack: Stack, supervisor: Supervisor, policies: Policies) -> AsyncIterator[None]:
-    """Served inside the block: GET /stack, GET /processes, POST /processes/NAME/restart, POST and GET /rollouts, GET /aliases."""
+async def control_api(stack: Stack, processes: Mapping[str, Supervised], policies: Policies) -> AsyncIterator[None]:
+    """Served inside the block.
+
+    GET /stack, GET /processes, POST /processes/NAME/restart, POST and GET /rollouts, GET /aliases. ``processes`` by name.
+    """
     async with own_connections() as session:
-        processes = _Processes(stack, supervisor)
+        control = _Processes(stack, processes)
         app = web.Application()
         app.add_routes(
             [
-                web.get("/stack", processes.describe),
-                web.get("/processes", processes.view),
-                web.post("/processes/{name}/restart", processes.restart),
+                web.get("/stack", control.describe),
+                web.get("/processes", control.view),
+                web.post("/processes/{name}/restart", control.restart),
                 *Rollouts(stack, policies.make("canary", stack), session).routes(),
             ]
         )
@@ -39,8 +42,8 @@ async def control_api(stack: Stack, supervisor: Supervisor, policies: Policies) 
 
 
 class _Processes:
-    def __init__(self, stack: Stack, supervisor: Supervisor) -> None:
-        self.stack, self.processes = stack, supervisor.processes
+    def __init__(self, stack: Stack, processes: Mapping[str, Supervised]) -> None:
+        self.stack, self.processes = stack, processes
 
     async def describe(self, http: web.Request) -> web.Response:
         """The file that this stack runs by, defaults filled in: what it promises."""

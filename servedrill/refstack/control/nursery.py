@@ -22,7 +22,9 @@ from pathlib import Path
 
 from servedrill.refstack.process import die_with_parent, set_name
 
-_IMPORTED = [f"servedrill.refstack.{name}" for name in ("control.alerts", "control.dns", "engine.api", "gateway.main")]
+_IMPORTED = [
+    f"servedrill.refstack.{name}" for name in ("control.alerts", "control.dns", "engine.server", "gateway.main")
+]
 _ADOPTED_WITHIN_S = 2.0
 
 

@@ -73,7 +73,7 @@ async def _serve(stack: Stack, nursery: Nursery) -> int:
 
     from servedrill.refstack.control.api import control_api
 
-    async with control_api(stack, supervisor, policies):
+    async with control_api(stack, supervisor.processes, policies):
         await supervisor.start("alerts", "gateway", "dns")
         await stopped.wait()
         supervisor.end()

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from servedrill.refstack.engine import messages as m
-
-if TYPE_CHECKING:
-    from servedrill.refstack.engine.api import EngineAPI
+from servedrill.refstack.engine.api import EngineAPI
 
 
 class EngineAdmin:

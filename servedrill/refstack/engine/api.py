@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
-import socket
 import time
 import uuid
-from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -17,7 +14,6 @@ from aiohttp import web
 from servedrill.refstack import wire
 from servedrill.refstack.config import Stack
 from servedrill.refstack.engine import messages as m
-from servedrill.refstack.engine.admin import EngineAdmin
 from servedrill.refstack.engine.core_link import CoreLink
 from servedrill.refstack.engine.frames import Frames
 from servedrill.refstack.engine.logprobs import in_frame, in_whole
@@ -328,23 +324,19 @@ class EngineAPI:
     async def version(self, http: web.Request) -> web.Response:
         return web.json_response({"version": "0.33.0+refstack"})
 
-    def app(self) -> web.Application:
-        app = web.Application(client_max_size=4 << 20)
-        app.add_routes(
-            [
-                web.post("/v1/chat/completions", self.generate),
-                web.post("/v1/completions", self.generate),
-                web.get("/v1/models", self.models),
-                web.get("/health", self.health),
-                web.get("/ping", self.health),
-                web.get("/metrics", self.get_metrics),
-                web.get("/version", self.version),
-                web.get("/load", self.load),
-                web.get("/server_info", self.server_info),
-                *EngineAdmin(self).routes(),
-            ]
-        )
-        return app
+    def routes(self) -> list[web.RouteDef]:
+        """Completions, and what is asked of an engine beside them."""
+        return [
+            web.post("/v1/chat/completions", self.generate),
+            web.post("/v1/completions", self.generate),
+            web.get("/v1/models", self.models),
+            web.get("/health", self.health),
+            web.get("/ping", self.health),
+            web.get("/metrics", self.get_metrics),
+            web.get("/version", self.version),
+            web.get("/load", self.load),
+            web.get("/server_info", self.server_info),
+        ]
 
     async def terminate(self) -> None:
         """SIGTERM: drain, then end."""
@@ -358,27 +350,3 @@ class EngineAPI:
 
 def _decode(data: bytes, *, chat: bool) -> ChatRequest | CompletionRequest:
     return msgspec.json.decode(data, type=ChatRequest) if chat else msgspec.json.decode(data, type=CompletionRequest)
-
-
-async def serve(stack: Stack, name: str, policies: Policies, core: socket.socket) -> int:
-    """Run the API server until it is told to end or its core dies; the exit status of the process."""
-    api = EngineAPI(stack, name, policies)
-    engine = stack.engine(name)
-    api.link = await CoreLink.connect(core, on_step=api.on_step, on_ready=api.on_ready, on_death=api.on_death)
-    runner = web.AppRunner(
-        api.app(),
-        handle_signals=False,
-        handler_cancellation=True,
-        access_log=None,
-        keepalive_timeout=stack.engine_keep_alive_s,
-    )
-    await runner.setup()
-    site = web.TCPSite(runner, engine.host, engine.port, backlog=1024, reuse_address=True, shutdown_timeout=0.2)
-    await site.start()
-    log.info("listening on %s:%d", engine.host, engine.port)
-    loop = asyncio.get_running_loop()
-    tasks: set[asyncio.Task[Any]] = set()
-    loop.add_signal_handler(signal.SIGTERM, lambda: tasks.add(loop.create_task(api.terminate())))
-    loop.add_signal_handler(signal.SIGINT, lambda: None)
-    await api.stopped.wait()
-    os._exit(api.exit_code)  # sockets are closed by the kernel; the supervisor clears the core away

@@ -28,7 +28,7 @@ def main(stack: Stack, name: str) -> int:
     set_name(f"API:{name}")
     import uvloop
 
-    from servedrill.refstack.engine.api import serve
+    from servedrill.refstack.engine.server import serve
 
     log_to_stderr(name)
     return uvloop.run(serve(stack, name, policies, ours))

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -21,10 +21,8 @@ from servedrill.refstack import wire
 from servedrill.refstack.gateway.admission import Overloaded
 from servedrill.refstack.gateway.client_stream import ClientStream
 from servedrill.refstack.gateway.events import parse
+from servedrill.refstack.gateway.gateway import Gateway
 from servedrill.refstack.gateway.outcome import Outcome
-
-if TYPE_CHECKING:
-    from servedrill.refstack.gateway.app import GatewayApp
 
 log = logging.getLogger("refstack")
 _AFTER_DONE_S = 0.5
@@ -35,7 +33,7 @@ class Call:
     """Everything about one request; ``run`` answers it."""
 
     def __init__(
-        self, gateway: GatewayApp, http: web.Request, body: dict[str, Any], *, request_id: str, route: str
+        self, gateway: Gateway, http: web.Request, body: dict[str, Any], *, request_id: str, route: str
     ) -> None:
         self.gateway, self.http, self.body = gateway, http, body
         self.request_id, self.route = request_id, route

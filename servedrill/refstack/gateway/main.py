@@ -13,6 +13,7 @@ from aiohttp import web
 
 from servedrill.refstack.config import Stack
 from servedrill.refstack.gateway.app import GatewayApp
+from servedrill.refstack.gateway.gateway import Gateway
 from servedrill.refstack.policies import Policies
 from servedrill.refstack.process import log_to_stderr, set_name
 
@@ -27,30 +28,30 @@ def main(stack: Stack, name: str) -> int:
 
 
 async def _serve(stack: Stack, name: str) -> int:
-    app, gateway = GatewayApp(stack, name, Policies(stack.defects)), stack.gateway(name)
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=app.keep_alive.pool_s())
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=app.timeouts.connect_s())
+    gateway, address = Gateway(stack, name, Policies(stack.defects)), stack.gateway(name)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=gateway.keep_alive.pool_s())
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=gateway.timeouts.connect_s())
     stopped = asyncio.Event()
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as app.session:
-        await app.learn_aliases()
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as gateway.session:
+        await gateway.learn_aliases()
         runner = web.AppRunner(
-            app.app(),
+            GatewayApp(gateway).app(),
             handle_signals=False,
             handler_cancellation=True,
             access_log=None,
-            keepalive_timeout=app.keep_alive.server_s(),
+            keepalive_timeout=gateway.keep_alive.server_s(),
         )
         await runner.setup()
         await web.TCPSite(
-            runner, gateway.host, gateway.port, backlog=1024, reuse_address=True, shutdown_timeout=0.2
+            runner, address.host, address.port, backlog=1024, reuse_address=True, shutdown_timeout=0.2
         ).start()
-        log.info("listening on %s:%d", gateway.host, gateway.port)
+        log.info("listening on %s:%d", address.host, address.port)
         loop = asyncio.get_running_loop()
-        tasks = {loop.create_task(app.upstreams.watch(app.loop_watch))}
+        tasks = {loop.create_task(gateway.upstreams.watch(gateway.loop_watch))}
 
         async def terminate() -> None:
-            app.draining = True
-            await app.drain.wait(lambda: len(app.work))
+            gateway.draining = True
+            await gateway.drain.wait(lambda: len(gateway.work))
             stopped.set()
 
         loop.add_signal_handler(signal.SIGTERM, lambda: tasks.add(loop.create_task(terminate())))
