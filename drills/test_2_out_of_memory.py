@@ -13,9 +13,9 @@ from servedrill.checkers.replicas import BreakersClosed, HealthTellsTheTruth, Kv
 from servedrill.drill.context import Drill
 from servedrill.drill.traffic import SAMPLED, burst, chat, code
 from servedrill.faults.memory import MemoryBallast
+from servedrill.history.promises import Promises
 from servedrill.load.lengths import Uniform
 from servedrill.load.plan import RequestClass
-from servedrill.stacks.protocols import Promises
 
 TOO_MUCH = ["long-prompt", "long-output", "long-output-code", "many-choices"]
 ENDLESS = ["endless-chat", "endless-code"]

@@ -66,7 +66,7 @@ class BrokenStreamsSaidSo(Checker, frozen=True, kw_only=True):
     """None: as promised."""
 
     def __call__(self, history: History) -> Finding:
-        resumes = history.promised("resumes_streams") if self.resumes is None else self.resumes
+        resumes = history.promises.resumes_streams if self.resumes is None else self.resumes
         requests = history.requests(self.window)
         broken = [r for r in requests if r.failure is not None and r.t_first_ns is not None]
         silent = broken if resumes else [r for r in broken if r.failure != "error_event"]
@@ -139,8 +139,8 @@ class ErrorsFast(Checker, frozen=True, kw_only=True):
     errors_min: int = 5
 
     def __call__(self, history: History) -> Finding:
-        median_s = limit(self.median_s, history, "first_token_timeout_s")
-        worst_s = limit(self.worst_s, history, "first_token_timeout_s", times=2.0, plus=0.5)
+        median_s = limit(self.median_s, history, lambda p: p.first_token_timeout_s)
+        worst_s = limit(self.worst_s, history, lambda p: p.first_token_timeout_s * 2.0 + 0.5)
         failed = [r for r in history.requests(self.window) if r.failure is not None]
         if len(failed) < self.errors_min:
             return self.cannot_say(f"{len(failed)} errors in {self.window!r}, at least {self.errors_min} needed")
@@ -194,7 +194,7 @@ class OverloadRefused(Checker, frozen=True, kw_only=True):
         requests = history.requests(self.window, classes=self.classes)
         if not requests:
             return self.cannot_say(f"no requests in {self.window!r}")
-        ttft_s_max = limit(self.ttft_s_max, history, "overload_ttft_s")
+        ttft_s_max = limit(self.ttft_s_max, history, lambda p: p.overload_ttft_s)
         refused = [r for r in requests if r.status in (429, 503)]
         lost = [r for r in requests if not whole(r) and r.status not in (429, 503)]
         worst = percentile([ttft_s(r) for r in requests if whole(r) and r.stream], 99)
@@ -220,7 +220,7 @@ class FirstTokenBounded(Checker, frozen=True, kw_only=True):
     classes: list[str] | None = None
 
     def __call__(self, history: History) -> Finding:
-        ttft_s_max = limit(self.ttft_s_max, history, "first_token_timeout_s", plus=0.7)
+        ttft_s_max = limit(self.ttft_s_max, history, lambda p: p.first_token_timeout_s + 0.7)
         answered = history.requests(self.window, classes=self.classes)
         if not any(r.t_first_ns is not None for r in answered):
             return self.cannot_say(f"no answers in {self.window!r}")
@@ -249,8 +249,8 @@ class AdmissionBounded(Checker, frozen=True, kw_only=True):
     """None: as promised."""
 
     def __call__(self, history: History) -> Finding:
-        engine_max = limit(self.engine_max, history, "engine_admits")
-        gateway_max = limit(self.gateway_max, history, "gateway_admits")
+        engine_max = limit(self.engine_max, history, lambda p: p.engine_admits)
+        gateway_max = limit(self.gateway_max, history, lambda p: p.gateway_admits)
         peaks: dict[str, float] = {}
         absent = [
             history.absent(source, word)
@@ -286,7 +286,7 @@ class StallBounded(Checker, frozen=True, kw_only=True):
     classes: list[str] | None = None
 
     def __call__(self, history: History) -> Finding:
-        stall_s_max = limit(self.stall_s_max, history, "idle_timeout_s", plus=0.6)
+        stall_s_max = limit(self.stall_s_max, history, lambda p: p.idle_timeout_s + 0.6)
         streams = [
             r for r in history.requests(self.window, classes=self.classes) if r.stream and r.t_first_ns is not None
         ]

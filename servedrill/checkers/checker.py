@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -12,6 +12,7 @@ from servedrill.checkers.finding import EVIDENCE_MAX, Answer, Finding
 from servedrill.errors import UsageError
 from servedrill.history.events import Expected, RequestRecord
 from servedrill.history.history import History
+from servedrill.history.promises import Promises
 
 REGISTRY: dict[str, type[Checker]] = {}
 
@@ -79,9 +80,9 @@ class Checker(msgspec.Struct, frozen=True, kw_only=True):
         return self.says(Answer.INCONCLUSIVE, why, **figures)
 
 
-def limit(given: float | None, history: History, promise: str, *, times: float = 1.0, plus: float = 0.0) -> float:
-    """What a drill asked for or, where it named nothing, what the stack promises."""
-    return given if given is not None else float(history.promised(promise)) * times + plus
+def limit(given: float | None, history: History, promise: Callable[[Promises], float]) -> float:
+    """What a drill asked for or, where it named nothing, what the stack promises: ``lambda p: p.detect_s + 0.5``."""
+    return given if given is not None else float(promise(history.promises))
 
 
 def read_checker(expected: Expected) -> Checker:

@@ -304,7 +304,7 @@ class CapacityKept(Checker, frozen=True, kw_only=True):
     """None: as promised."""
 
     def __call__(self, history: History) -> Finding:
-        ratio_min = limit(self.ratio_min, history, "capacity_ratio_min")
+        ratio_min = limit(self.ratio_min, history, lambda p: p.capacity_ratio_min)
         rates = []
         for cls in (self.before, self.after):
             requests = [r for r in history.requests(classes=[cls]) if whole(r)]

@@ -10,7 +10,7 @@ from servedrill.history.history import History
 
 def _failover_s(given: float | None, history: History) -> float:
     """Until clients have noticed: the checks of the DNS name, its TTL, and a little."""
-    return history.promised("dns_detect_s") + history.promised("dns_ttl_s") + 0.4 if given is None else given
+    return history.promises.dns_detect_s + history.promises.dns_ttl_s + 0.4 if given is None else given
 
 
 class TrafficShifts(Checker, frozen=True, kw_only=True):
@@ -66,7 +66,7 @@ class OpenStreamsEnd(Checker, frozen=True, kw_only=True):
     open_min: int = 1
 
     def __call__(self, history: History) -> Finding:
-        within_s = limit(self.within_s, history, "idle_timeout_s")
+        within_s = limit(self.within_s, history, lambda p: p.idle_timeout_s)
         span = history.fault(self.fault, self.gateway)
         if span is None:
             return self.cannot_say(f"no {self.fault} on {self.gateway}")
@@ -136,7 +136,7 @@ class AddressShareRestored(Checker, frozen=True, kw_only=True):
     fair_ratio_min: float = 0.5
 
     def __call__(self, history: History) -> Finding:
-        last_s = limit(self.last_s, history, "pace", times=2.0)
+        last_s = limit(self.last_s, history, lambda p: p.pace * 2.0)
         within = history.windows[self.window]
         from_ns = within.end_ns - int(last_s * 1e9)
         attempts = [

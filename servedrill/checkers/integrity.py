@@ -22,17 +22,23 @@ class Defaults:
     max_tokens: int
 
 
+def oracle_of(history: History) -> str:
+    """How right answers are known, see `servedrill.history.promises.Promises.oracle`."""
+    return history.promised(lambda p: p.oracle, otherwise="formula")
+
+
 class TokenExact(Checker, frozen=True, kw_only=True):
     """Every answer is, token for token, what the version that it names says, once and from one version only; what was cut short is a beginning of it."""
 
     def __call__(self, history: History) -> Finding:
-        promises = history.drill.promises if history.drill else {}
+        oracle = oracle_of(history)
         defaults = Defaults(
-            temperature=promises.get("default_temperature", 1.0), max_tokens=promises.get("default_max_tokens", 256)
+            temperature=history.promised(lambda p: p.default_temperature, otherwise=1.0),
+            max_tokens=history.promised(lambda p: p.default_max_tokens, otherwise=256),
         )
-        if promises.get("oracle") == "recorded":
+        if oracle == "recorded":
             return self.against_references(history)
-        if promises.get("oracle") == "frames":
+        if oracle == "frames":
             return self.frames_alone(history)
         wrong: list[tuple[RequestRecord, str]] = []
         checked = 0
@@ -177,8 +183,7 @@ class GoldenAnswersRight(Checker, frozen=True, kw_only=True):
         asked = [request for request in history.requests(self.window, classes=[self.cls]) if whole(request)]
         if len(asked) < self.requests_min:
             return self.cannot_say(f"{len(asked)} golden questions answered, at least {self.requests_min} needed")
-        promises = history.drill.promises if history.drill else {}
-        if promises.get("oracle") == "recorded":
+        if oracle_of(history) == "recorded":
             references, limits = References.of(history), Limits.of(history)
             wrong = [r for r in asked if references.problem(r, complete=True, limits=limits) != ""]
         else:
@@ -207,7 +212,7 @@ class OutputBounded(Checker, frozen=True, kw_only=True):
     """None: as promised."""
 
     def __call__(self, history: History) -> Finding:
-        cap = limit(self.cap, history, "max_tokens_cap")
+        cap = limit(self.cap, history, lambda p: p.max_tokens_cap)
         requests = history.requests(self.window, classes=self.classes)
         ended = [request for request in requests if whole(request)]
         if not ended:

@@ -20,8 +20,10 @@ class Limits:
 
     @classmethod
     def of(cls, history: History) -> Limits:
-        promises = history.drill.promises if history.drill else {}
-        return cls(promises.get("max_tokens_cap", 1 << 30), promises.get("max_model_len", 1 << 30))
+        return cls(
+            history.promised(lambda p: p.max_tokens_cap, otherwise=1 << 30),
+            history.promised(lambda p: p.max_model_len, otherwise=1 << 30),
+        )
 
     def tokens_of(self, request: RequestRecord) -> int:
         """How long the answer is when nothing else ends it."""

@@ -28,7 +28,7 @@ class NewTrafficStops(Checker, frozen=True, kw_only=True):
     probes_per_s: float = 3.0
 
     def __call__(self, history: History) -> Finding:
-        within_s = limit(self.within_s, history, "detect_s", plus=0.5)
+        within_s = limit(self.within_s, history, lambda p: p.detect_s + 0.5)
         within = history.windows[self.window]
         from_ns = within.start_ns + int(within_s * 1e9)
         if (within.end_ns - from_ns) / 1e9 < 0.5:
@@ -73,7 +73,7 @@ class ShareRestored(Checker, frozen=True, kw_only=True):
     """For each engine, on average."""
 
     def __call__(self, history: History) -> Finding:
-        last_s = limit(self.last_s, history, "pace", times=2.5)
+        last_s = limit(self.last_s, history, lambda p: p.pace * 2.5)
         within = history.windows[self.window]
         from_ns = within.end_ns - int(last_s * 1e9)
         sent = [x.hop for x in history.exchanges if from_ns <= x.t_request_ns <= within.end_ns]
@@ -108,8 +108,8 @@ class GoodputRecovers(Checker, frozen=True, kw_only=True):
     """Stretches of time in which goodput is looked at; None: half a second at the stack's pace."""
 
     def __call__(self, history: History) -> Finding:
-        within_s = limit(self.within_s, history, "recovers_within_s")
-        bucket_s = limit(self.bucket_s, history, "pace", times=0.5)
+        within_s = limit(self.within_s, history, lambda p: p.recovers_within_s)
+        bucket_s = limit(self.bucket_s, history, lambda p: p.pace * 0.5)
         healed_ns = history.windows[self.after].end_ns
         end_ns = history.windows[self.window].end_ns
         buckets: dict[int, list[bool]] = {}

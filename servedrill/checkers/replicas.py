@@ -101,7 +101,7 @@ class HealthTellsTheTruth(Checker, frozen=True, kw_only=True):
     """None: as promised."""
 
     def __call__(self, history: History) -> Finding:
-        within_s = limit(self.within_s, history, "health_within_s")
+        within_s = limit(self.within_s, history, lambda p: p.health_within_s)
         span = history.fault(self.fault, self.replica)
         if span is None:
             return self.cannot_say(f"no {self.fault} on {self.replica}")
@@ -137,7 +137,7 @@ class ReadyMeansFast(Checker, frozen=True, kw_only=True):
     """None: as promised."""
 
     def __call__(self, history: History) -> Finding:
-        longest_s = limit(self.first_token_s_max, history, "ready_first_token_s")
+        longest_s = limit(self.first_token_s_max, history, lambda p: p.ready_first_token_s)
         pids = list(dict.fromkeys(p.pid for p in history.processes(self.replica) if p.pid is not None))
         if len(pids) < 2:
             return self.cannot_say(f"{self.replica} was not restarted")
@@ -244,9 +244,9 @@ class AlertFired(Checker, frozen=True, kw_only=True):
     """None: as promised; it resolves when the replica is back."""
 
     def __call__(self, history: History) -> Finding:
-        alert = self.alert or history.promised("down_alert")
-        within_s = limit(self.within_s, history, "alert_within_s")
-        resolves_within_s = limit(self.resolves_within_s, history, "restart_within_s")
+        alert = self.alert or history.promises.down_alert
+        within_s = limit(self.within_s, history, lambda p: p.alert_within_s)
+        resolves_within_s = limit(self.resolves_within_s, history, lambda p: p.restart_within_s)
         within = history.windows[self.window]
         if not any(span.injected.target == self.replica for span in history.faults):
             return self.cannot_say(f"no fault on {self.replica}")

@@ -24,7 +24,7 @@ class TriesBounded(Checker, frozen=True, kw_only=True):
     """Only calls of this request class; empty: all."""
 
     def __call__(self, history: History) -> Finding:
-        tries_max = limit(self.tries_max, history, "tries_max")
+        tries_max = limit(self.tries_max, history, lambda p: p.tries_max)
         calls = tries_of_each_call(history, self.window)
         if self.calls:
             mine = {a.request_id for r in history.requests(classes=[self.calls]) for a in r.attempts}
@@ -69,9 +69,9 @@ class RetriesWithinBudget(Checker, frozen=True, kw_only=True):
     """None: all that were scraped."""
 
     def __call__(self, history: History) -> Finding:
-        ratio = limit(self.ratio, history, "retry_budget_ratio")
-        min_per_s = limit(self.min_per_s, history, "retry_budget_min_per_s")
-        burst = limit(self.burst, history, "retry_budget_burst")
+        ratio = limit(self.ratio, history, lambda p: p.retry_budget_ratio)
+        min_per_s = limit(self.min_per_s, history, lambda p: p.retry_budget_min_per_s)
+        burst = limit(self.burst, history, lambda p: p.retry_budget_burst)
         gateways = self.gateways or len(history.sources("gateway"))
         calls = tries_of_each_call(history, self.window)
         if not calls:

@@ -42,12 +42,13 @@ from servedrill.history.events import (
     WindowOpened,
 )
 from servedrill.history.journal import Journal
+from servedrill.history.promises import Promises
 from servedrill.host.clock import NS, now_ns
 from servedrill.leases.guard import Guard
 from servedrill.load.generator import SpareWorker
 from servedrill.load.lengths import Uniform
 from servedrill.load.plan import RequestClass
-from servedrill.stacks.protocols import Entry, Promises, Stack, lacking
+from servedrill.stacks.protocols import Entry, Stack, lacking
 
 _TICK_S = 0.1
 

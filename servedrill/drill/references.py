@@ -16,6 +16,7 @@ import msgspec
 from servedrill.control.direct import direct
 from servedrill.history.events import Reference
 from servedrill.history.journal import Journal
+from servedrill.history.promises import Promises
 from servedrill.host.clock import now_ns
 from servedrill.load.arrivals import Burst
 from servedrill.load.lengths import Length, draw
@@ -23,7 +24,7 @@ from servedrill.load.plan import RequestClass
 from servedrill.load.record import short_prompt
 from servedrill.oracle.prompts import expand, words_prompt
 from servedrill.oracle.tokens import hash64
-from servedrill.stacks.protocols import Promises, Stack
+from servedrill.stacks.protocols import Stack
 
 POOL = 8
 _TOKENS_MAX, _CANCELLED_TOKENS_MAX = 160, 32

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
 from servedrill.history import events as e
+from servedrill.history.promises import Promises, as_made
 
 E = TypeVar("E", bound=e.Event)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,17 @@ class History:
         """Whether nothing was broken on purpose."""
         return self.drill is not None and self.drill.control
 
-    def promised(self, name: str) -> Any:
-        """What the stack said of itself. Raises `LookupError` where it said nothing of that."""
-        promises = self.drill.promises if self.drill else {}
-        if name not in promises:
-            raise LookupError(f"the stack promised nothing called {name!r}")
-        return promises[name]
+    @cached_property
+    def promises(self) -> Promises:
+        """What the stack said of itself. One of them raises `LookupError` where it said nothing of that."""
+        return as_made(self.drill.promises if self.drill else {})
+
+    def promised(self, promise: Callable[[Promises], T], *, otherwise: T) -> T:
+        """A promise that a history may lack: ``history.promised(lambda p: p.pace, otherwise=1.0)``."""
+        try:
+            return promise(self.promises)
+        except LookupError:
+            return otherwise
 
     @cached_property
     def start_ns(self) -> int:

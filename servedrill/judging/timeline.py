@@ -81,7 +81,7 @@ def timeline(history: History) -> Times:
         r.t_int_ns for r in history.requests() if r.failure is not None and start_ns <= r.t_int_ns <= first_end_ns
     ]
     objective_of = objective_in(history)
-    half_ns = int(_HALF_S * 1e9 * (history.drill.promises.get("pace", 1.0) if history.drill else 1.0))
+    half_ns = int(_HALF_S * 1e9 * history.promised(lambda p: p.pace, otherwise=1.0))
     recover_s = None
     if healed:
         last_ns = max(healed)

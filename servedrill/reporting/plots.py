@@ -10,11 +10,12 @@ import math
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from servedrill.checkers.tries import calls
+from servedrill.history.promises import Promises
 from servedrill.judging.words import duration
 from servedrill.runs.digest import CANCELLED, Digest
 from servedrill.stats.percentiles import percentile
@@ -317,7 +318,7 @@ def _in_flight(digest: Digest) -> Plot | None:
         lines,
         title="In flight",
         about="Requests under way: as clients see it, at each gateway, and running in each engine.",
-        limits=[("gateway_admits", "a gateway admits")],
+        limits=[(_promised(digest, lambda p: p.gateway_admits), "a gateway admits")],
     )
 
 
@@ -335,7 +336,7 @@ def _queue(digest: Digest) -> Plot | None:
 
 
 def _gauges(
-    digest: Digest, buckets: Buckets, lines: list[Line], *, title: str, about: str, limits: list[tuple[str, str]]
+    digest: Digest, buckets: Buckets, lines: list[Line], *, title: str, about: str, limits: list[tuple[float, str]]
 ) -> Plot | None:
     if not lines:
         return None
@@ -347,18 +348,13 @@ def _gauges(
         summary=_highest(x, lines, lambda value: f"{value:.0f}"),
         x=x,
         lines=lines,
-        limits=[
-            Limit(y=level, label=f"{says}: {level:g}")
-            for name, says in limits
-            if (level := _promised(digest, name)) and level <= 2 * most
-        ],
+        limits=[Limit(y=level, label=f"{says}: {level:g}") for level, says in limits if level and level <= 2 * most],
     )
 
 
-def _promised(digest: Digest, name: str) -> float:
-    drill = digest.rest.drill
-    value: Any = drill.promises.get(name) if drill is not None else None
-    return float(value) if isinstance(value, int | float) else 0.0
+def _promised(digest: Digest, promise: Callable[[Promises], float]) -> float:
+    """0 where the stack promised nothing of that."""
+    return digest.rest.promised(promise, otherwise=0.0)
 
 
 def _kv_usage(digest: Digest) -> Plot | None:
@@ -392,7 +388,7 @@ def _attempts(digest: Digest) -> Plot | None:
         return None
     values = buckets.collect(seen)
     most = _summarised(values, 100)
-    limit = _promised(digest, "tries_max")
+    limit = _promised(digest, lambda p: p.tries_max)
     return Plot(
         title="Attempts per request",
         unit="tries",

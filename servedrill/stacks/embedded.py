@@ -20,12 +20,13 @@ import httpx
 
 from servedrill.control.direct import direct
 from servedrill.errors import NotInTime, StackError
+from servedrill.history.promises import Promises
 from servedrill.host import memory_groups
 from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports, require_free
 from servedrill.host.processes import ProcessId, children, family, identify
 from servedrill.stacks.file import StackFile
-from servedrill.stacks.protocols import Entry, Part, Promises, Replica
+from servedrill.stacks.protocols import Entry, Part, Replica
 from servedrill.stacks.proxies import Hop, Proxies
 from servedrill.stacks.rollouts import RolloutApi
 
@@ -316,15 +317,11 @@ def promised_by(stack: dict[str, Any]) -> Promises:
         retry_budget_min_per_s=gateway["retry_budget_min_per_s"],
         first_token_timeout_s=gateway["first_token_timeout_s"],
         idle_timeout_s=gateway["idle_timeout_s"],
-        request_timeout_s=gateway["request_timeout_s"],
         detect_s=health_s,
-        eject_failures=gateway["breaker_failures"],
-        drain_grace_s=stack["drain_grace_s"],
         engine_keep_alive_s=stack["engine_keep_alive_s"],
         dns_ttl_s=stack["dns_ttl_s"],
         dns_detect_s=stack["dns_check_failures"] * (stack["dns_check_interval_s"] + stack["dns_check_timeout_s"]),
         slots=engine["max_num_seqs"] * engines,
-        queue_slots=engine["max_num_queued_reqs"] * engines,
         engine_admits=engine["max_num_seqs"] + engine["max_num_queued_reqs"],
         gateway_admits=gateway["max_in_flight"] + gateway["max_queue"],
         max_model_len=next(m["max_model_len"] for m in stack["models"] if m["version"] == stack["serves"]),
@@ -332,8 +329,6 @@ def promised_by(stack: dict[str, Any]) -> Promises:
         max_n=engine["max_n"],
         default_max_tokens=engine["default_max_tokens"],
         default_temperature=next(m["temperature"] for m in stack["models"] if m["version"] == stack["serves"]),
-        kv_blocks=engine["blocks"],
-        block_tokens=engine["block_tokens"],
         candidates=[m["version"] for m in stack["models"] if m["version"] != stack["serves"]],
     )
 

@@ -17,12 +17,13 @@ import msgspec
 
 from servedrill.control.direct import direct
 from servedrill.errors import StackError
+from servedrill.history.promises import Promises
 from servedrill.host.ports import free_ports
 from servedrill.stacks.embedded import OnUndo
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.first_answer import require_answer
 from servedrill.stacks.hooks import Life, run_hook
-from servedrill.stacks.protocols import Entry, Part, Promises, Replica
+from servedrill.stacks.protocols import Entry, Part, Replica
 from servedrill.stacks.proxies import Hop, Proxies
 
 _IDENTITY_EVERY_S = 1.0

@@ -26,9 +26,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from servedrill.errors import UsageError
+from servedrill.history.promises import Promises
 from servedrill.stacks.commands import Command, ConfigFile, Container, Name, check_commands, expanded
 from servedrill.stacks.hooks import Hooks
-from servedrill.stacks.protocols import Promises
 from servedrill.stacks.proxies import ExtraHop, ProxyTable
 
 

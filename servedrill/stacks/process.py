@@ -24,6 +24,7 @@ import msgspec
 from servedrill.control.direct import direct
 from servedrill.errors import NotInTime, StackError
 from servedrill.files.logs import tail
+from servedrill.history.promises import Promises
 from servedrill.host import memory_groups
 from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports, require_free
@@ -34,7 +35,7 @@ from servedrill.stacks.embedded import OnUndo
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.first_answer import require_answer
 from servedrill.stacks.keeper import Keeper, package_path
-from servedrill.stacks.protocols import Entry, Part, Promises, Replica
+from servedrill.stacks.protocols import Entry, Part, Replica
 from servedrill.stacks.proxies import Hop, Proxies
 from servedrill.stacks.rolling import Replaceable, RollingReplacement
 from servedrill.stacks.rollouts import RolloutApi

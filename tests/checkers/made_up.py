@@ -15,9 +15,9 @@ from servedrill.checkers.checker import Checker
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.history import events as e
 from servedrill.history.history import History
+from servedrill.history.promises import Promises
 from servedrill.oracle.prompts import expand, golden_prompt, words_prompt
 from servedrill.oracle.tokens import expected_tokens, golden_answer
-from servedrill.stacks.protocols import Promises
 
 Events = list[e.AnyEvent]
 T0_NS = 1_000_000_000_000

@@ -16,10 +16,11 @@ from ref_engine import Server, engine
 from servedrill.drill.quality import Said, drift_nats, quality_observed
 from servedrill.history.events import AnyEvent, DrillStarted, Observed, RequestRecord
 from servedrill.history.history import History
+from servedrill.history.promises import Promises
 from servedrill.host.clock import now_ns
 from servedrill.slo.openslo import read_slos
 from servedrill.slo.spending import spending
-from servedrill.stacks.protocols import Promises, Replica
+from servedrill.stacks.protocols import Replica
 
 SLOS = Path(__file__).parents[2] / "fixtures/data/slos/model-quality.json"
 

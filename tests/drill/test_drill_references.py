@@ -15,10 +15,11 @@ from servedrill.drill.references import POOL, Recorder
 from servedrill.drill.traffic import SAMPLED, at_pace, burst, cancel_storm, chat, code, golden, idle_sweep
 from servedrill.history.events import Reference
 from servedrill.history.journal import Journal, read_events
+from servedrill.history.promises import Promises
 from servedrill.load.arrivals import Burst, Constant, Poisson
 from servedrill.load.lengths import Uniform
 from servedrill.oracle.prompts import expand
-from servedrill.stacks.protocols import Entry, Promises, Replica
+from servedrill.stacks.protocols import Entry, Replica
 
 
 class Parrot:

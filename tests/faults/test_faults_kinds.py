@@ -17,10 +17,11 @@ from servedrill.faults.dns import DnsChange
 from servedrill.faults.fault import Fault
 from servedrill.faults.process import ProcessKill, ProcessPause, ProcessRestart
 from servedrill.faults.rollout import ModelRollout
+from servedrill.history.promises import Promises
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import ProcessId
 from servedrill.leases.undo import ResumeProcess
-from servedrill.stacks.protocols import Promises, Replica
+from servedrill.stacks.protocols import Replica
 
 
 class StackOfSleepers:

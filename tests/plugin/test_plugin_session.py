@@ -25,7 +25,8 @@ import servedrill.stacks.lifecycle as lifecycle
 from fixtures.drill import drill
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.errors import StackError
-from servedrill.stacks.protocols import Entry, Promises, Replica
+from servedrill.history.promises import Promises
+from servedrill.stacks.protocols import Entry, Replica
 
 
 class PaperStack:

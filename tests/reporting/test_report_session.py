@@ -13,7 +13,8 @@ CONFTEST = '''
 import contextlib
 import servedrill.stacks.lifecycle as lifecycle
 from fixtures.drill import drill
-from servedrill.stacks.protocols import Entry, Promises, Replica
+from servedrill.history.promises import Promises
+from servedrill.stacks.protocols import Entry, Replica
 
 
 class PaperStack:

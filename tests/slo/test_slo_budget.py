@@ -302,7 +302,8 @@ PAPER = """
 import contextlib
 import servedrill.stacks.lifecycle as lifecycle
 from fixtures.drill import drill
-from servedrill.stacks.protocols import Entry, Promises, Replica
+from servedrill.history.promises import Promises
+from servedrill.stacks.protocols import Entry, Replica
 
 class PaperStack:
     name, shared, promises = "prod", True, Promises(model="m")

@@ -97,7 +97,7 @@ def test_it_has_every_power_that_drills_ask_for(stack: EmbeddedStack) -> None:
 def test_it_promises_what_it_was_started_with(stack: EmbeddedStack) -> None:
     """Limits are read from the stack itself and not from its file."""
     promises = stack.promises
-    assert (promises.model, promises.version, promises.kv_blocks, promises.slots) == ("chat-model", "v1", 64, 16)
+    assert (promises.model, promises.version, promises.slots) == ("chat-model", "v1", 16)
     assert "v2" in promises.candidates
     assert promises.version not in promises.candidates
 
