@@ -27,8 +27,8 @@ KILLED = "An engine killed by the kernel for its memory."
 @pytest.mark.memory_limit
 @pytest.mark.catches("O1", "O2", "O3", "O4", "O5", "O8", "O11", "R12", "B1", "B6", "T11", "T12")
 def test_out_of_memory(drill: Drill) -> None:
-    """Too much is refused or preempted and hurts nobody else; when the kernel does kill an engine for its memory, traffic goes
-    elsewhere, somebody is told, and the memory is back before the engine starts again."""
+    """Too much is refused or preempted and hurts nobody else; when the kernel does kill an engine for its memory,
+    traffic goes elsewhere, somebody is told, and the memory is back before the engine starts again."""
     drill.load(chat(rate=14), code(rate=4))
     drill.baseline(1.6)
     drill.send(*at_and_above_the_caps(drill.promises), window="caps")

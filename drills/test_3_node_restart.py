@@ -1,4 +1,5 @@
-"""Restarts: an engine killed, one told to end, one whose core dies, with over a thousand requests under way meanwhile."""
+"""Restarts: an engine killed, one told to end, one whose core dies, with over a thousand requests under way
+meanwhile."""
 
 from __future__ import annotations
 
@@ -22,8 +23,8 @@ CORE = "An engine whose core dies behind its living server."
 @pytest.mark.needs("Signallable", "Supervised", "Proxied")
 @pytest.mark.catches("R3", "R4", "R5", "R6", "R7", "R8", "R9", "R10", "R12", "G1", "T7", "T8", "T9")
 def test_node_restart(drill: Drill) -> None:
-    """Engines come and go and users do not notice: broken streams go on token by token, a drain loses nothing, a dead core is seen,
-    who says ready is fast, and every one of a thousand requests is resolved by its deadline."""
+    """Engines come and go and users do not notice: broken streams go on token by token, a drain loses nothing, a dead
+    core is seen, who says ready is fast, and every one of a thousand requests is resolved by its deadline."""
     stack, engines = drill.stack, drill.engines
     first, second, third = engines[0], engines[1], engines[-1]
     short: dict[str, Any] = {"prompt_words": Uniform(10, 30), "output_tokens": Uniform(4, 8), "prefix_words": 0}

@@ -1,4 +1,5 @@
-"""The front door: a gateway killed, one frozen, one that the name leaves out, and idle connections that are older than their peer allows."""
+"""The front door: a gateway killed, one frozen, one that the name leaves out, and idle connections that are older than
+their peer allows."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ from servedrill.load.lengths import Uniform
 @pytest.mark.needs("Signallable", "Named", "Proxied")
 @pytest.mark.catches("G5", "G6", "G7", "G8", "G9", "G10")
 def test_gateway_failover(drill: Drill) -> None:
-    """When a gateway dies or freezes, its name leads elsewhere within TTL and check interval, open streams end, and it gets its share back;
-    a name that changes is followed; idle connections never outlive their peer's patience."""
+    """When a gateway dies or freezes, its name leads elsewhere within TTL and check interval, open streams end, and it
+    gets its share back; a name that changes is followed; idle connections never outlive their peer's patience."""
     stack, p = drill.stack, drill.promises
     (first, first_at), (second, second_at), *_ = stack.addresses().items()
     patience: dict[str, Any] = {"first_token_timeout_s": 2.0, "idle_timeout_s": 2.0, "keep_alive": False}

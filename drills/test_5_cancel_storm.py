@@ -25,8 +25,9 @@ from servedrill.load.arrivals import Poisson
     "C1", "C2", "C3", "C5", "C6", "C7", "C8", "C9", "C10", "C11", "C12", "C13", "C14", "S1", "B2", "B5"
 )
 def test_cancel_storm(drill: Drill) -> None:
-    """Hundreds of clients wait in vain or hang up, queued, in prefill or in mid-answer: within a second nothing is generated for them, all
-    they held is free again while the stack idles, nobody else noticed, and the full capacity is there."""
+    """Hundreds of clients wait in vain or hang up, queued, in prefill or in mid-answer: within a second nothing is
+    generated for them, all they held is free again while the stack idles, nobody else noticed, and the full capacity is
+    there."""
     more_than_all = drill.promises.slots + drill.promises.slots // 2
     fill: dict[str, Any] = {"over_s": 0.05, "output_tokens": 32, "prompt_words": 40}
     drill.send(burst(more_than_all, name="probe-before", **fill))

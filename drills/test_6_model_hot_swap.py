@@ -29,8 +29,9 @@ ADAPTERS = "A new revision of an adapter answers from the moment it is loaded."
 @pytest.mark.needs("Swappable", "Signallable", "Proxied")
 @pytest.mark.catches("M1", "M2", "M3", "M4", "M5", "M6", "M7", "M15", "M16", "M17", "M18", "M19", "R7")
 def test_model_hot_swap(drill: Drill) -> None:
-    """A candidate that is slower, worse, other in its parameters or damaged goes back by itself; a good one takes over without a failed
-    request, a mixed answer or a stale cache; sleep, wake and a new adapter change nothing for anybody else."""
+    """A candidate that is slower, worse, other in its parameters or damaged goes back by itself; a good one takes over
+    without a failed request, a mixed answer or a stale cache; sleep, wake and a new adapter change nothing for anybody
+    else."""
     short: dict[str, Any] = {"prompts": REPEATED, "output_tokens": Uniform(8, 20)}
     as_they_come = chat(rate=5, name="defaults", n=[1, 2], params={"temperature": None}, **short)
     drill.load(chat(rate=32, **short), as_they_come, golden(rate=5))

@@ -14,8 +14,8 @@ from servedrill.faults.container import ContainerPause, NetworkCut
 @pytest.mark.needs("Containerised", "Proxied")
 @pytest.mark.catches("T6", "T14", "G3", "G6", "G9", "R10", "S2")
 def test_lost_node(drill: Drill) -> None:
-    """A node that drops off the network, or freezes whole, costs nobody an answer: its streams go on elsewhere, new requests avoid it, and
-    it has its share again when it is back."""
+    """A node that drops off the network, or freezes whole, costs nobody an answer: its streams go on elsewhere, new
+    requests avoid it, and it has its share again when it is back."""
     stack, (first, second, *_) = drill.stack, drill.engines
     drill.load(chat(rate=20, stream=0.8, retries=1), code(rate=6, retries=1))
     drill.baseline(2.0)

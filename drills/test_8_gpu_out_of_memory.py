@@ -21,8 +21,8 @@ BACK = "What a dead engine held on its GPU is free before it starts again: no mo
 @pytest.mark.needs("Signallable", "Supervised")
 @pytest.mark.catches("O1", "O8", "R12", "M13")
 def test_gpu_out_of_memory(drill: Drill) -> None:
-    """A full GPU costs a running engine nothing; one that dies on it comes back by itself when there is memory again, and holds no more than
-    it did before."""
+    """A full GPU costs a running engine nothing; one that dies on it comes back by itself when there is memory again,
+    and holds no more than it did before."""
     stack, (first, *_) = drill.stack, drill.engines
     drill.load(chat(rate=10))
     drill.baseline(3.0)

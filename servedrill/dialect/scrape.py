@@ -20,7 +20,8 @@ class Page:
 def read_page(text: str, vendor: Vendor) -> Page:
     """Word (or ``word/label value``) -> value; a word without any of its sources on the page is absent.
 
-    Only lines that some term needs are parsed: a vLLM page is mostly histogram buckets. Raises `ValueError` on a page that is no exposition format.
+    Only lines that some term needs are parsed: a vLLM page is mostly histogram buckets. Raises `ValueError` on a page
+    that is no exposition format.
     """
     wanted = {source for term in vendor.terms for source in term.sources}
     kept = [line for line in text.splitlines() if line.split("{", 1)[0].split(" ", 1)[0] in wanted]

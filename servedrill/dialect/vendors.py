@@ -1,7 +1,7 @@
 """One word for each thing measured, and what each vendor calls it; METRICS.md shows the table.
 
-A page belongs to the vendor whose names are on it. What a vendor publishes and a page of its own lacks has been renamed or is gone: that is told by name, so that a
-check which needs it is INCONCLUSIVE and never passes for want of data.
+A page belongs to the vendor whose names are on it. What a vendor publishes and a page of its own lacks has been renamed
+or is gone: that is told by name, so that a check which needs it is INCONCLUSIVE and never passes for want of data.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ UNITS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """A word of ours in one vendor's language; ``sources`` are sample names as they stand on /metrics, the first that is there counts: older names come later.
+    """A word of ours in one vendor's language; ``sources`` are sample names as they stand on /metrics, the first that
+    is there counts: older names come later.
 
-    Samples that differ only in labels are added up (or the `largest` is taken); ``label`` keeps those apart that differ in it, as ``word/value``.
+    Samples that differ only in labels are added up (or the `largest` is taken); ``label`` keeps those apart that differ
+    in it, as ``word/value``.
     """
 
     word: str

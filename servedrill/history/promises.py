@@ -1,7 +1,7 @@
 """What a stack promises: the limits that checkers hold it to where a drill names none.
 
-A drill's history carries them as its stack stated them. Checkers read them through `as_made`: typed, so that the type checker
-finds a promise that does not exist, and without defaults, so that one that was not made has no value.
+A drill's history carries them as its stack stated them. Checkers read them through `as_made`: typed, so that the type
+checker finds a promise that does not exist, and without defaults, so that one that was not made has no value.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ class Promises(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     engine_model: str = ""
     """What engines call the model when they are asked directly; empty: ``version``, as on the embedded stack."""
     oracle: Literal["formula", "recorded", "frames"] = "formula"
-    """How right answers are known. ``formula``: by the embedded model's formula. ``recorded``: from the stack itself, while nothing
-    is broken. ``frames``: not at all; only the frame around the words is checked. That is for stacks that do not always answer
-    the same greedy request in the same words."""
+    """How right answers are known. ``formula``: by the embedded model's formula. ``recorded``: from the stack itself,
+    while nothing is broken. ``frames``: not at all; only the frame around the words is checked. That is for stacks that
+    do not always answer the same greedy request in the same words."""
     pace: float = 1.0
-    """How much slower drills go about it: traffic comes at 1/pace of its rate, undisturbed phases last pace times as long.
-    So every count is the same."""
+    """How much slower drills go about it: traffic comes at 1/pace of its rate, undisturbed phases last pace times as
+    long. So every count is the same."""
     resumes_streams: bool = True
     tries_max: int = 3
     retry_budget_ratio: float = 0.2

@@ -1,8 +1,8 @@
 """Prompts in a short form that expands to the same words everywhere.
 
-``w:7.40+1234.60`` is a prompt of 100 words: a prefix of 40 words drawn with seed 7, shared by every
-prompt that names it, then 60 words drawn with seed 1234. ``golden:17`` is question 17 of the golden set. Anything else
-is the prompt itself. A history keeps the short form, so a million requests stay small and can still be checked word by word.
+``w:7.40+1234.60`` is a prompt of 100 words: a prefix of 40 words drawn with seed 7, shared by every prompt that names
+it, then 60 words drawn with seed 1234. ``golden:17`` is question 17 of the golden set. Anything else is the prompt
+itself. A history keeps the short form, so a million requests stay small and can still be checked word by word.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def words_prompt(*, seed: int, words: int, prefix_seed: int = 0, prefix_words: i
 
 
 def golden_prompt(question: int) -> str:
-    """The short form of question ``question`` of the golden set, whose right answer does not depend on the model version."""
+    """The short form of question ``question`` of the golden set, whose right answer does not depend on the model
+    version."""
     return f"golden:{question}"
 
 

@@ -1,8 +1,8 @@
 """A drill as a Chaos Toolkit journal, for what reads those: `chaos report`, dashboards, archives.
 
-The names are those of chaostoolkit-lib's run.py and hypothesis.py. A claim is a probe of the steady-state hypothesis, a fault an action of the
-method, its healing a rollback. Their statuses have no word for INCONCLUSIVE: such a drill is ``aborted``, and deviated is what a
-refuted claim makes it.
+The names are those of chaostoolkit-lib's run.py and hypothesis.py. A claim is a probe of the steady-state hypothesis, a
+fault an action of the method, its healing a rollback. Their statuses have no word for INCONCLUSIVE: such a drill is
+``aborted``, and deviated is what a refuted claim makes it.
 """
 
 from __future__ import annotations

@@ -119,7 +119,8 @@ def print_summary(console: Console, verdicts: list[Verdict], folder: str) -> Non
 
 
 def _unclaimed(verdict: Verdict) -> list[Text]:
-    """What the stack does not claim: weaknesses that its file declares and this drill saw, and parts that it has nothing for."""
+    """What the stack does not claim: weaknesses that its file declares and this drill saw, and parts that it has
+    nothing for."""
     lines = []
     for finding in verdict.weaknesses:
         text = Text("  ")

@@ -25,7 +25,8 @@ def incident(run: StoredRun, page: DrillPage) -> str:
     lines = [
         f"# {plain(drill.name)} failed",
         "",
-        f"- When: {plain(page.started.wall_time if page.started else run.about.began) or 'unknown'}, for {duration(page.seconds)}",
+        f"- When: {plain(page.started.wall_time if page.started else run.about.began) or 'unknown'}, for "
+        f"{duration(page.seconds)}",
         f"- Stack: {plain(page.started.stack if page.started else 'unknown')}"
         + (f", {file.environment}" if file else "")
         + (f", started with {', '.join(code(defect) for defect in verdict.defects)}" if verdict.defects else ""),
@@ -54,7 +55,8 @@ def incident(run: StoredRun, page: DrillPage) -> str:
             lines += finding_lines(finding)
     lines += [
         "",
-        f"Detected after {seconds(verdict.detect_s)}, failed over after {seconds(verdict.failover_s)}, recovered after {seconds(verdict.recover_s)}; mean time to restore {mttr(verdict)}.",
+        f"Detected after {seconds(verdict.detect_s)}, failed over after {seconds(verdict.failover_s)}, "
+        f"recovered after {seconds(verdict.recover_s)}; mean time to restore {mttr(verdict)}.",
         "",
         "## What users saw",
         "",
@@ -66,7 +68,8 @@ def incident(run: StoredRun, page: DrillPage) -> str:
         kept = f"{everything.good} of {everything.asked} good" if everything.asked else "none that counts"
         promise = f", promised {plain(cls.promise)}" if cls.promise else ""
         lines.append(
-            f"- {plain(cls.name)}: {kept}{promise}; first token p50 {duration(cls.ttft_s['p50'])}, p95 {duration(cls.ttft_s['p95'])}; "
+            f"- {plain(cls.name)}: {kept}{promise}; first token p50 {duration(cls.ttft_s['p50'])}, p95 "
+            f"{duration(cls.ttft_s['p95'])}; "
             f"longest stall {duration(cls.stall_s)}; {cls.failed} failed"
         )
     if page.stories:
@@ -89,7 +92,8 @@ def incident(run: StoredRun, page: DrillPage) -> str:
         "## Again",
         "",
         "```sh",
-        f"{' '.join(drill.replay.split()).replace('```', '') or '# the command was not written down'}    # the same schedule",
+        f"{' '.join(drill.replay.split()).replace('```', '') or '# the command was not written down'}    "
+        "# the same schedule",
         f"servedrill judge {drill.folder}    # the same history, with this version's checks",
         "```",
     ]

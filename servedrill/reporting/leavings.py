@@ -1,5 +1,5 @@
-"""What a run leaves for people when it ends, however it ends: the page, an incident file for each drill that failed, a summary
-on a CI job's page.
+"""What a run leaves for people when it ends, however it ends: the page, an incident file for each drill that failed, a
+summary on a CI job's page.
 
 What cannot be written is said and never hides a verdict.
 """

@@ -118,7 +118,8 @@ def conclusions(comparisons: Sequence[DrillComparison]) -> list[str]:
             lines.append(f"{comparison.drill}: {comparison.before.value} became {comparison.after.value}.")
         for one in comparison.worse:
             lines.append(
-                f"{comparison.drill}: {one.figure.name} got worse, {said(one.figure, one.before)} to {said(one.figure, one.after)} "
+                f"{comparison.drill}: {one.figure.name} got worse, {said(one.figure, one.before)} to "
+                f"{said(one.figure, one.after)} "
                 f"(by {said_change(one.figure, one.low)} to {said_change(one.figure, one.high)})."
             )
     late = [comparison.drill for comparison in comparisons if not comparison.on_time]
@@ -128,7 +129,8 @@ def conclusions(comparisons: Sequence[DrillComparison]) -> list[str]:
         lines.append(f"The load generator was late in {', '.join(late)}: latencies there may be the client's own.")
     if not all(comparison.siblings for comparison in comparisons):
         lines.append(
-            "Intervals hold the noise within the two runs; with three more runs in the folder they would hold that between runs too."
+            "Intervals hold the noise within the two runs; with three more runs in the folder they would "
+            "hold that between runs too."
         )
     return lines
 

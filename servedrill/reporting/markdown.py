@@ -20,7 +20,8 @@ _NUMBERED = re.compile(r"^(\d+)([.)])")
 
 
 def plain(text: object, longest: int = _LONGEST) -> str:
-    """Text that a stack or a file gave, so that it shows as it is: no markup, no links, no mention of anyone, one line."""
+    """Text that a stack or a file gave, so that it shows as it is: no markup, no links, no mention of anyone, one
+    line."""
     words = masked_text(" ".join(str(text).split()))
     if len(words) > longest:
         words = words[:longest] + " …"
@@ -90,8 +91,10 @@ def _budgets(budgets: list[RunBudget]) -> list[str]:
             for severity, drills in one.raising.items()
         )
         lines.append(
-            f"| {plain(one.slo)}, {percent(one.target)} over {short(one.period_s)} | {share(one.spend)} | {one.worst_burn:.3g} in "
-            f"{plain(one.worst_drill)} | {raised or 'nothing'} | {share(one.left)} after {count(one.drills_before, 'earlier drill')} |"
+            f"| {plain(one.slo)}, {percent(one.target)} over {short(one.period_s)} | {share(one.spend)} | "
+            f"{one.worst_burn:.3g} in "
+            f"{plain(one.worst_drill)} | {raised or 'nothing'} | {share(one.left)} after "
+            f"{count(one.drills_before, 'earlier drill')} |"
         )
     return lines
 

@@ -1,4 +1,5 @@
-"""A run as an OpenMetrics text file: for node_exporter's textfile collector, a push gateway, or a dashboard of nightly runs."""
+"""A run as an OpenMetrics text file: for node_exporter's textfile collector, a push gateway, or a dashboard of nightly
+runs."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ def openmetrics(run: StoredRun) -> bytes:
 
 
 def push(run: StoredRun, url: str) -> None:
-    """The same to a Pushgateway, in the place of what this job pushed before. Raises `UsageError` where that cannot be."""
+    """The same to a Pushgateway, in the place of what this job pushed before. Raises `UsageError` where that cannot
+    be."""
     try:
         push_to_gateway(url, job=JOB, registry=_registry(run), timeout=_PUSH_TIMEOUT_S)
     except (OSError, ValueError) as error:

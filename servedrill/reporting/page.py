@@ -1,8 +1,8 @@
 """The report: one HTML page a run, which opens anywhere and asks nobody for anything.
 
-The page says in its own policy what may run: the two scripts and the style sheet that are in it, by their hashes. Text is
-escaped where it enters (jinja2, autoescape), figures travel as JSON that cannot end its script element, and the script
-writes text as text. So what a stack says of itself stays text, whatever it says.
+The page says in its own policy what may run: the two scripts and the style sheet that are in it, by their hashes. Text
+is escaped where it enters (jinja2, autoescape), figures travel as JSON that cannot end its script element, and the
+script writes text as text. So what a stack says of itself stays text, whatever it says.
 """
 
 from __future__ import annotations
@@ -169,7 +169,8 @@ def page_of(drill: StoredDrill, digest: Digest, *, trouble: str = "") -> DrillPa
 
 
 def _restored(broken: list[Fault], verdict: Verdict) -> list[str]:
-    """Faults of the page are groups of leases in the order of the verdict's; one that was judged before it timed them says nothing."""
+    """Faults of the page are groups of leases in the order of the verdict's; one that was judged before it timed them
+    says nothing."""
     told = iter(verdict.restored)
     return [words.restored(islice(told, len(fault.targets))) for fault in broken]
 

@@ -63,7 +63,9 @@ def _page_pictures(run: StoredRun, folder: Path) -> list[Path]:
         for scheme, number in _SCHEMES.items():
             picture = folder / f"report-{scheme}.png"
             command = [
-                browser, *_FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else []), f"--user-data-dir={temporary}/{scheme}", f"--blink-settings=preferredColorScheme={number}",
+                browser, *_FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else []),
+                f"--user-data-dir={temporary}/{scheme}",
+                f"--blink-settings=preferredColorScheme={number}",
                 f"--window-size=1280,{_HEIGHT}", "--virtual-time-budget=2000", f"--screenshot={picture}", page.as_uri(),
             ]  # fmt: skip
             try:

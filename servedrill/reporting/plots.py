@@ -1,7 +1,8 @@
-"""The plots of a drill, as figures: what is drawn, in which unit, against which limits. Nothing here knows how it is drawn.
+"""The plots of a drill, as figures: what is drawn, in which unit, against which limits. Nothing here knows how it is
+drawn.
 
-A line has a point for each bucket of time: half a second, or more where a drill is so long that there would be more than
-`BUCKETS_MAX`. Gauges show the largest value of a bucket, so that a peak is never averaged away; None is no data.
+A line has a point for each bucket of time: half a second, or more where a drill is so long that there would be more
+than `BUCKETS_MAX`. Gauges show the largest value of a bucket, so that a peak is never averaged away; None is no data.
 """
 
 from __future__ import annotations
@@ -176,8 +177,14 @@ def _ttft(digest: Digest) -> Plot | None:
     return Plot(
         title="Time to first token",
         unit="ms",
-        about=f"From the instant a request was due to its first token, streamed requests, by when they were due; each {buckets.every}.",
-        summary=f"The 95th percentile was highest at {_peak(x, high):.0f} s: {_milliseconds(_most(high))}. {len(failed):,} requests failed."
+        about=(
+            "From the instant a request was due to its first token, streamed requests, by when they were "
+            f"due; each {buckets.every}."
+        ),
+        summary=(
+            f"The 95th percentile was highest at {_peak(x, high):.0f} s: {_milliseconds(_most(high))}. "
+            f"{len(failed):,} requests failed."
+        )
         if answered
         else f"No request got a token; {len(failed):,} failed.",
         x=x,
@@ -215,7 +222,10 @@ def _itl(digest: Digest) -> Plot | None:
     return Plot(
         title="Between tokens",
         unit="ms",
-        about=f"Time between two pieces of content of a stream, by when the second arrived; each {buckets.every}{thinned}.",
+        about=(
+            "Time between two pieces of content of a stream, by when the second arrived; each "
+            f"{buckets.every}{thinned}."
+        ),
         summary=f"The longest gap was {_milliseconds(_most(longest))}, at {_peak(x, longest):.0f} s.",
         x=x,
         lines=[
@@ -393,7 +403,10 @@ def _attempts(digest: Digest) -> Plot | None:
         title="Attempts per request",
         unit="tries",
         about=f"{what}, by when the first was made; each {buckets.every}.",
-        summary=f"{len(seen):,} requests, {sum(tries for _, tries in seen) / len(seen):.2f} tries each; at most {_most(most):.0f}.",
+        summary=(
+            f"{len(seen):,} requests, {sum(tries for _, tries in seen) / len(seen):.2f} tries each; at most "
+            f"{_most(most):.0f}."
+        ),
         x=buckets.middles,
         lines=[
             Line(

@@ -1,4 +1,5 @@
-"""One request told from the instant it was due to its end: its tries, its first token, its stalls, as rows of a timeline."""
+"""One request told from the instant it was due to its end: its tries, its first token, its stalls, as rows of a
+timeline."""
 
 from __future__ import annotations
 
@@ -90,7 +91,10 @@ def _story(digest: Digest, faults: list[Fault], r: RequestRecord, why: str) -> S
         rows.append(
             Row(
                 label=f"try {number}",
-                detail=f"{said}{f' by {through}' if through else ''}, {attempt.address}, {span(attempt.t_send_ns, attempt.t_end_ns)}",
+                detail=(
+                    f"{said}{f' by {through}' if through else ''}, {attempt.address}, "
+                    f"{span(attempt.t_send_ns, attempt.t_end_ns)}"
+                ),
                 segments=[segment(attempt.t_send_ns, attempt.t_end_ns, "good" if attempt.error is None else "bad")],
             )
         )
@@ -102,7 +106,10 @@ def _story(digest: Digest, faults: list[Fault], r: RequestRecord, why: str) -> S
         rows.append(
             Row(
                 label=exchange.hop,
-                detail=f"{exchange.status or 'no answer'}{f', {exchange.end}' if exchange.end else ''}, {span(exchange.t_request_ns, end_ns)}",
+                detail=(
+                    f"{exchange.status or 'no answer'}{f', {exchange.end}' if exchange.end else ''}, "
+                    f"{span(exchange.t_request_ns, end_ns)}"
+                ),
                 segments=[segment(exchange.t_request_ns, end_ns or r.t_end_ns, "plain" if fine else "bad")],
             )
         )
@@ -143,11 +150,19 @@ def _what_user_saw(r: RequestRecord) -> str:
 
 def _facts(r: RequestRecord, faults: list[Fault]) -> list[tuple[str, str]]:
     facts = [
-        ("asked", f"{r.prompt_tokens} tokens in, at most {r.max_tokens or 'any'} out, {'streamed' if r.stream else 'not streamed'}{f', {r.n} choices' if r.n > 1 else ''}"),
-        ("got", f"{r.completion_tokens if r.completion_tokens is not None else len(r.gaps_ns) + (r.t_first_ns is not None)} tokens"),
+        ("asked", f"{r.prompt_tokens} tokens in, at most {r.max_tokens or 'any'} out, "
+                  f"{'streamed' if r.stream else 'not streamed'}{f', {r.n} choices' if r.n > 1 else ''}"),
+        ("got", f"{_tokens(r)} tokens"),
     ]  # fmt: skip
     if r.error_message or r.error_type:
         facts.append(("error", " ".join(str(part) for part in (r.error_status, r.error_type, r.error_message) if part)))
     if faults:
         facts.append(("meanwhile", "; ".join(f"{fault.letter} {fault.label}" for fault in faults)))
     return facts
+
+
+def _tokens(request: RequestRecord) -> int:
+    """As accounted for by the stack, else as pieces of content came."""
+    if request.completion_tokens is not None:
+        return request.completion_tokens
+    return len(request.gaps_ns) + (request.t_first_ns is not None)

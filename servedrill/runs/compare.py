@@ -1,8 +1,10 @@
 """Two runs held against each other: what got worse, what got better, and what is only noise.
 
-The interval of a difference is a bootstrap: short blocks of each run's time are drawn again and again, with replacement, each in the place of
-one of the same phase of the drill, and the figure is taken of each drawing. That is the noise within a run. Where the folder has other runs of the same drill on the same stack, how far they lie from
-each other is the noise between runs, and is added. A difference counts when 0 is outside of its interval and it is large enough to matter.
+The interval of a difference is a bootstrap: short blocks of each run's time are drawn again and again, with
+replacement, each in the place of one of the same phase of the drill, and the figure is taken of each drawing. That is
+the noise within a run. Where the folder has other runs of the same drill on the same stack, how far they lie from each
+other is the noise between runs, and is added. A difference counts when 0 is outside of its interval and it is large
+enough to matter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""One pass over a history that keeps what pictures need: of requests a row of numbers each, of everything else the event.
+"""One pass over a history that keeps what pictures need: of requests a row of numbers each, of everything else the
+event.
 
 A million requests are a million rows of 60 bytes, not a million records of 2,000: that is what lets a page be
 drawn of a run that is larger than memory.

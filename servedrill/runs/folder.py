@@ -103,7 +103,8 @@ class Run:
         return shlex.join(["pytest", nodeid, *self.options.arguments()])
 
     def drill_folder(self, name: str, nodeid: str) -> Path:
-        """A new folder for one drill; its name is the drill's, in characters that a file may have, numbered where it is taken."""
+        """A new folder for one drill; its name is the drill's, in characters that a file may have, numbered where it is
+        taken."""
         folder = _new_folder(self.folder, re.sub(r"[^\w.+-]+", "-", name).strip("-") or "drill")
         self._commands[folder.name] = self.replay_command(nodeid)
         self._write()

@@ -24,14 +24,16 @@ def given_objectives(path: Path) -> list[ObjectivesGiven]:
 
 
 def objectives_for(slo_file: str | None, *, environment: str, stack: str, runs: Path) -> list[ObjectivesGiven]:
-    """What a drill's history begins with. Raises `UsageError` for a drill on production whose budget is spent, or cannot be known."""
+    """What a drill's history begins with. Raises `UsageError` for a drill on production whose budget is spent, or
+    cannot be known."""
     if environment == "production":
         refuse_if_spent(read_slos(Path(slo_file)) if slo_file else SloFile(slos=defaults()), stack=stack, runs=runs)
     return given_objectives(Path(slo_file)) if slo_file else []
 
 
 def refuse_if_spent(file: SloFile, *, stack: str, runs: Path) -> None:
-    """Raise `UsageError` when any SLO of the file has no budget left: by its Prometheus where it names one, else by the stored drills of the stack."""
+    """Raise `UsageError` when any SLO of the file has no budget left: by its Prometheus where it names one, else by the
+    stored drills of the stack."""
     watched = [slo for slo in file.slos if slo.agreement == "slo"]
     budgets = budgets_of(watched, prometheus_url=file.prometheus_url, runs=runs, stack=stack, now=datetime.now(UTC))
     unknown = [budget for budget in budgets if not budget.known]
@@ -55,7 +57,8 @@ def refuse_if_spent(file: SloFile, *, stack: str, runs: Path) -> None:
 
 
 def budgets_of(slos: list[Slo], *, prometheus_url: str, runs: Path, stack: str, now: datetime) -> list[Budget]:
-    """Each SLO's budget: from Prometheus where there is one that can tell it, else from stored drills; unknown where neither can."""
+    """Each SLO's budget: from Prometheus where there is one that can tell it, else from stored drills; unknown where
+    neither can."""
     if not prometheus_url:
         return [budget for budget, _ in budget_left(slos, runs, now=now, stack=stack).values()]
     server = Prometheus(prometheus_url)

@@ -1,7 +1,8 @@
 """All runs of a folder at a glance: an SQLite file beside them that can be thrown away at any time.
 
-The folders are the truth. The index has a row for each run with the times and sizes of the files that it was made from; a run whose files changed is read again,
-one that is gone is forgotten, and an index that cannot be read or written is made in memory.
+The folders are the truth. The index has a row for each run with the times and sizes of the files that it was made from;
+a run whose files changed is read again, one that is gone is forgotten, and an index that cannot be read or written is
+made in memory.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ FILE = "index.sqlite"
 _VERSION = 2
 _TABLES = """
 CREATE TABLE runs (
-    name TEXT PRIMARY KEY, stamp TEXT NOT NULL, began TEXT NOT NULL, seconds REAL, seed INTEGER NOT NULL, control INTEGER NOT NULL,
+    name TEXT PRIMARY KEY, stamp TEXT NOT NULL, began TEXT NOT NULL, seconds REAL, seed INTEGER NOT NULL,
+    control INTEGER NOT NULL,
     defects TEXT NOT NULL, answer TEXT NOT NULL, trouble TEXT NOT NULL);
 CREATE INDEX runs_began ON runs (began);
 CREATE TABLE drills (
-    run TEXT NOT NULL REFERENCES runs (name) ON DELETE CASCADE, drill TEXT NOT NULL, answer TEXT NOT NULL, stack TEXT NOT NULL,
-    detect_s REAL, failover_s REAL, recover_s REAL, mttr_s REAL, never_restored INTEGER NOT NULL, spending BLOB NOT NULL, measured BLOB,
+    run TEXT NOT NULL REFERENCES runs (name) ON DELETE CASCADE, drill TEXT NOT NULL, answer TEXT NOT NULL,
+    stack TEXT NOT NULL,
+    detect_s REAL, failover_s REAL, recover_s REAL, mttr_s REAL, never_restored INTEGER NOT NULL,
+    spending BLOB NOT NULL, measured BLOB,
     PRIMARY KEY (run, drill));
 CREATE INDEX drills_drill ON drills (drill);
 """
@@ -131,7 +135,8 @@ class Index:
             "INSERT INTO drills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
             [
                 (
-                    name, d.name, d.verdict.answer.value, _stack_of(d.history), d.verdict.detect_s, d.verdict.failover_s, d.verdict.recover_s,
+                    name, d.name, d.verdict.answer.value, _stack_of(d.history), d.verdict.detect_s,
+                    d.verdict.failover_s, d.verdict.recover_s,
                     d.verdict.mttr_s, d.verdict.never_restored, msgspec.msgpack.encode(d.verdict.spending),
                 )
                 for d in run.drills
@@ -163,7 +168,8 @@ class Index:
         ).fetchall()
         return [
             RunRow(
-                name=name, began=began, seconds=seconds, seed=seed, control=bool(control), defects=msgspec.json.decode(defects),
+                name=name, began=began, seconds=seconds, seed=seed, control=bool(control),
+                defects=msgspec.json.decode(defects),
                 answer=Answer(answer), trouble=trouble, drills=self._drills(name),
             )
             for name, began, seconds, seed, control, defects, answer, trouble in rows
@@ -171,12 +177,14 @@ class Index:
 
     def _drills(self, run: str) -> list[DrillRow]:
         rows = self._db.execute(
-            "SELECT drill, answer, stack, detect_s, failover_s, recover_s, mttr_s, never_restored FROM drills WHERE run = ? ORDER BY rowid",
+            "SELECT drill, answer, stack, detect_s, failover_s, recover_s, mttr_s, never_restored FROM "
+            "drills WHERE run = ? ORDER BY rowid",
             (run,),
         )
         return [
             DrillRow(
-                drill=drill, answer=Answer(answer), stack=stack, detect_s=detect, failover_s=failover, recover_s=recover, mttr_s=mttr,
+                drill=drill, answer=Answer(answer), stack=stack, detect_s=detect, failover_s=failover,
+                recover_s=recover, mttr_s=mttr,
                 never_restored=never,
             )
             for drill, answer, stack, detect, failover, recover, mttr, never in rows
@@ -186,7 +194,8 @@ class Index:
         """What the drills of runs that began before this one spent on its stacks."""
         stacks = {_stack_of(drill.history) for drill in run.drills}
         rows = self._db.execute(
-            "SELECT r.began, d.stack, d.spending FROM drills d JOIN runs r ON r.name = d.run WHERE r.began < ? AND r.name != ?",
+            "SELECT r.began, d.stack, d.spending FROM drills d JOIN runs r ON r.name = d.run WHERE "
+            "r.began < ? AND r.name != ?",
             (run.about.began, run.folder.name),
         )
         return [
@@ -196,11 +205,13 @@ class Index:
         ]
 
     def siblings(self, like: StoredRun, drill: str, *, without: set[Path], limit: int = 10) -> list[Measured]:
-        """Figures of the runs before ``like`` of a drill on the same stack with the same options; made once, then kept."""
+        """Figures of the runs before ``like`` of a drill on the same stack with the same options; made once, then
+        kept."""
         stack = next((_stack_of(d.history) for d in like.drills if d.name == drill), "")
         defects = msgspec.json.encode(sorted(like.about.options.defects)).decode()
         rows = self._db.execute(
-            "SELECT d.run, d.measured FROM drills d JOIN runs r ON r.name = d.run WHERE d.drill = ? AND d.stack = ? AND r.defects = ? "
+            "SELECT d.run, d.measured FROM drills d JOIN runs r ON r.name = d.run WHERE d.drill = ? AND "
+            "d.stack = ? AND r.defects = ? "
             "AND r.control = ? AND r.began <= ? ORDER BY r.began DESC",
             (drill, stack, defects, like.about.options.control, like.about.began),
         ).fetchall()  # fmt: skip

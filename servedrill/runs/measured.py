@@ -1,7 +1,9 @@
-"""The figures by which two runs of a drill are compared, in short blocks of time, so that their noise can be told from a change.
+"""The figures by which two runs of a drill are compared, in short blocks of time, so that their noise can be told from
+a change.
 
-Requests of one moment share their fate, so they are no independent observations; blocks nearly are, within one phase of a drill. Phases
-are part of the drill and not chance: a block knows which windows it lay in, and is only ever exchanged for others of the same.
+Requests of one moment share their fate, so they are no independent observations; blocks nearly are, within one phase of
+a drill. Phases are part of the drill and not chance: a block knows which windows it lay in, and is only ever exchanged
+for others of the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""A run's folder, read back: what was asked for, and each drill with its verdict, whether or not the run got to its end."""
+"""A run's folder, read back: what was asked for, and each drill with its verdict, whether or not the run got to its
+end."""
 
 from __future__ import annotations
 
@@ -85,7 +86,8 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
 def read_run(folder: Path, *, judging: bool = True) -> StoredRun:
     """A run as its folder has it. Raises `UsageError` for a folder that is none.
 
-    A drill that was killed before it was judged is judged now, by what it had written until then; without ``judging`` it is INCONCLUSIVE.
+    A drill that was killed before it was judged is judged now, by what it had written until then; without ``judging``
+    it is INCONCLUSIVE.
     """
     about = read_about(folder)
     names = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{HISTORY}"))}

@@ -1,4 +1,5 @@
-"""The token formula is stated twice, for the checkers and for the engine: the two have to agree, and nothing else has to."""
+"""The token formula is stated twice, for the checkers and for the engine: the two have to agree, and nothing else has
+to."""
 
 from __future__ import annotations
 
@@ -67,7 +68,8 @@ def test_two_statements_of_one_formula_agree(
 ) -> None:
     """Whatever the prompt, route, version and sampling: the same words and the same reason to end."""
     words, finish = oracle.expected_tokens(
-        version=version, prompt=prompt, chat=chat, max_tokens=max_tokens, temperature=temperature, seed=seed, choice=choice, ignore_eos=ignore_eos
+        version=version, prompt=prompt, chat=chat, max_tokens=max_tokens, temperature=temperature, seed=seed,
+        choice=choice, ignore_eos=ignore_eos
     )  # fmt: skip
     request = asked(prompt, chat=chat, temperature=temperature, seed=seed, ignore_eos=ignore_eos)
     assert engine_says(request, version=version, choice=choice, max_tokens=max_tokens) == (list(words), finish)
@@ -106,9 +108,11 @@ def test_a_continuation_goes_on_with_the_same_words(
     max_tokens: int,
     data: st.DataObject,
 ) -> None:
-    """An answer that broke after any of its words and is continued from its own text has the rest that it would have had."""
+    """An answer that broke after any of its words and is continued from its own text has the rest that it would have
+    had."""
     words, finish = oracle.expected_tokens(
-        version=version, prompt=prompt, chat=chat, max_tokens=max_tokens, temperature=temperature, seed=seed, ignore_eos=ignore_eos
+        version=version, prompt=prompt, chat=chat, max_tokens=max_tokens, temperature=temperature, seed=seed,
+        ignore_eos=ignore_eos
     )  # fmt: skip
     kept = data.draw(st.integers(1, len(words)))
     body: dict[str, Any] = {
