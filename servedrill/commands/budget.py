@@ -93,7 +93,7 @@ def _budget(given: argparse.Namespace) -> int:
 
 
 def _row(budget: Budget, slo: Slo) -> tuple[str, ...]:
-    from servedrill.files.durations import short
+    from servedrill.slo.durations import short
     from servedrill.slo.words import percent
 
     name = slo.name + (" (SLA)" if slo.agreement == "sla" else "")

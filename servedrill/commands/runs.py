@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from servedrill.errors import ExitCode, UsageError
+from servedrill.errors import ExitCode
+from servedrill.files.whole import write_whole
 
 RUNS = Path(".servedrill/runs")
 LATEST = RUNS / "latest"
@@ -95,7 +96,7 @@ def _report(given: argparse.Namespace) -> int:
     if given.openmetrics:
         from servedrill.reporting.openmetrics import openmetrics
 
-        _write(given.openmetrics, openmetrics(run))
+        write_whole(given.openmetrics, openmetrics(run))
     if given.push:
         from servedrill.reporting.openmetrics import push
 
@@ -125,20 +126,8 @@ def _write_journals(drills: list[Any], path: Path) -> None:
     for drill in drills:
         target = path if len(drills) == 1 else path.with_name(f"{path.stem}-{drill.name}{path.suffix or '.json'}")
         made = journal(drill, Digest(iter_events(drill.history)))
-        _write(target, msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n")
+        write_whole(target, msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n")
         print(target)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """All of it or nothing: a collector may read at any moment."""
-    beside = path.with_name(path.name + ".part")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        raise UsageError(
-            f"cannot be written: {error.strerror}", where=str(path), expected="a place for a file"
-        ) from error
 
 
 def _runs(given: argparse.Namespace) -> int:

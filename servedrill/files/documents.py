@@ -17,14 +17,13 @@ from typing import Any
 
 import yaml
 
-from servedrill.files.mistakes import Key, Mistake, Position, dotted
+from servedrill.files.places import START, Key, Mistake, Position, dotted
 from servedrill.files.toml_positions import positions as toml_positions
 
 SIZE_BYTES_MAX = 1 << 20
 NODES_MAX = 50_000
 """Aliases of YAML can grow a small file beyond any memory."""
 SUFFIXES = {".yaml": "YAML", ".yml": "YAML", ".json": "JSON", ".toml": "TOML"}
-START = Position(1, 1)
 
 
 @dataclass(slots=True)
@@ -60,8 +59,11 @@ class Document:
         return Document(self.file, value, inside(self.keys), {**inside(self.values), (): self.value_at(key)})
 
 
-def read_documents(path: Path) -> tuple[list[Document], list[Mistake]]:
-    """Every object of a file, and what is wrong with the file as such. Without a mistake there is at least one object."""
+def read_documents(path: Path, *, file: str, object_: str) -> tuple[list[Document], list[Mistake]]:
+    """Every object of a file, and what is wrong with the file as such. Without a mistake there is at least one object.
+
+    ``file`` and ``object_`` say what is expected where there is none: ``a file of SLOs``, ``apiVersion, kind, metadata, spec``.
+    """
     form = SUFFIXES.get(path.suffix.lower())
     if form is None:
         return [], [
@@ -78,7 +80,7 @@ def read_documents(path: Path) -> tuple[list[Document], list[Mistake]]:
             return [], [Mistake(str(path), START, "", "too large", expected=f"at most {SIZE_BYTES_MAX} bytes")]
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        return [], [Mistake(str(path), START, "", f"cannot be read: {error.strerror}", expected="a file of SLOs")]
+        return [], [Mistake(str(path), START, "", f"cannot be read: {error.strerror}", expected=file)]
     except UnicodeDecodeError as error:
         return [], [Mistake(str(path), START, "", f"is no UTF-8 at byte {error.start}", expected="UTF-8")]
     reader: dict[str, Callable[[str, str], tuple[list[Document], list[Mistake]]]] = {
@@ -92,7 +94,7 @@ def read_documents(path: Path) -> tuple[list[Document], list[Mistake]]:
         return [], [Mistake(str(path), START, "", "is nested too deeply")]
     spread = [one for document in documents for one in _spread(document)]
     if not spread and not mistakes:
-        mistakes = [Mistake(str(path), START, "", "no object in it", expected="apiVersion, kind, metadata, spec")]
+        mistakes = [Mistake(str(path), START, "", "no object in it", expected=object_)]
     return spread, mistakes
 
 

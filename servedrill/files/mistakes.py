@@ -6,78 +6,33 @@ msgspec stops at the first mistake; somebody who writes a file wants to hear of 
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 from msgspec import inspect as types
 
-from servedrill.files.durations import FORM
+from servedrill.files.documents import Document
+from servedrill.files.meant import meant
+from servedrill.files.places import Key, Mistake, Position, dotted
 
-if TYPE_CHECKING:
-    from servedrill.files.documents import Document
-
-_DURATIONS = ("duration", "lookbackWindow", "alertAfter")
-"""Keys of texts that a bare number is easily written for."""
 NUMBER_MAX = 1e15
 """Beyond it are infinities, what is no number at all, and slips of the hand."""
-Key = tuple[str | int, ...]
-"""A path from the top of an object: keys of mappings, indexes of lists."""
+Advice = Callable[[Key, Any], tuple[str, str] | None]
+"""Key and value of a wrong type -> what was expected there and what was probably meant, where a kind of file knows better."""
 
 
-def dotted(key: Key) -> str:
-    """``spec.objectives[0].target``."""
-    text = ""
-    for step in key:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
-    return text
+def _no_advice(key: Key, value: Any) -> tuple[str, str] | None:
+    return None
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
-    """Counted from 1."""
-
-    line: int
-    column: int
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Mistake:
-    """One line for a person: where, what, what was expected, what was probably meant."""
-
-    file: str
-    position: Position
-    path: str
-    what: str
-    expected: str = ""
-    hint: str = ""
-
-    def __str__(self) -> str:
-        where = f"{self.file}:{self.position.line}:{self.position.column}"
-        text = f"{where}: {self.path}: {self.what}" if self.path else f"{where}: {self.what}"
-        if self.expected:
-            text += f"; expected {self.expected}"
-        if self.hint:
-            text += f"; {self.hint}"
-        return text
-
-
-def meant(word: str, known: Iterable[str]) -> str:
-    """``did you mean 'target'?``, or nothing where no known word is near."""
-    plain = {name.lower().replace("_", "").replace("-", ""): name for name in known}
-    close = difflib.get_close_matches(word.lower().replace("_", "").replace("-", ""), sorted(plain), n=1, cutoff=0.6)
-    return f"did you mean {plain[close[0]]!r}?" if close else ""
-
-
-def mistakes_of(document: Document, type_: Any, key: Key = ()) -> list[Mistake]:
+def mistakes_of(document: Document, type_: Any, key: Key = (), *, advice: Advice = _no_advice) -> list[Mistake]:
     """What keeps the object below ``key`` from being a ``type_``: unknown and missing keys, and values of another type."""
     found: list[Mistake] = []
     value = document.value
     for step in key:
         value = value[step]
-    _Walk(document, found).value(value, types.type_info(type_), key)
+    _Walk(document, found, advice).value(value, types.type_info(type_), key)
     return found
 
 
@@ -149,8 +104,8 @@ def _meant_value(value: Any, type_: types.Type, key: Key, old: Key, keys: dict[K
 
 
 class _Walk:
-    def __init__(self, document: Document, found: list[Mistake]) -> None:
-        self.document, self.found = document, found
+    def __init__(self, document: Document, found: list[Mistake], advice: Advice) -> None:
+        self.document, self.found, self.advice = document, found, advice
 
     def value(self, value: Any, type_: types.Type, key: Key) -> None:
         if isinstance(type_, types.UnionType):
@@ -192,9 +147,7 @@ class _Walk:
                 self._add(self.document.at(key), key, f"{name!r} is missing", expected=_named(field.type))
 
     def _wrong(self, value: Any, type_: types.Type, key: Key) -> None:
-        bare = bool(key) and key[-1] in _DURATIONS and isinstance(value, int) and not isinstance(value, bool)
-        hint = f"did you mean '{value}d'?" if bare else ""
-        expected = FORM if bare else _named(type_)
+        expected, hint = self.advice(key, value) or (_named(type_), "")
         self._add(self.document.value_at(key), key, f"is {_said(value)}", expected=expected, hint=hint)
 
     def _add(self, position: Position, key: Key, what: str, *, expected: str = "", hint: str = "") -> None:

@@ -9,7 +9,7 @@ import bisect
 import re
 import tomllib
 
-from servedrill.files.mistakes import Key, Position
+from servedrill.files.places import Key, Position
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")

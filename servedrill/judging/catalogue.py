@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-
 from servedrill.checkers import answered, conservation, failover, integrity, recovery, replicas, retries, swap, validity
 from servedrill.checkers.checker import REGISTRY, Checker
 from servedrill.errors import UsageError
+from servedrill.files.meant import meant
 
 MODULES = (answered, conservation, failover, integrity, recovery, replicas, retries, swap, validity)
 
@@ -31,10 +30,9 @@ def require_declarable(name: str, *, where: str) -> None:
     if any(type(checker).__name__ == name for checker in ALWAYS):
         raise UsageError(f"{name} is always judged", where=where, expected="a checker that a drill asks for")
     if name not in REGISTRY:
-        close = difflib.get_close_matches(name, names(), n=1)
         raise UsageError(
             f"no checker {name!r}",
             where=where,
             expected="a name from docs/drills.md",
-            hint=f"did you mean {close[0]}?" if close else "",
+            hint=meant(name, names()),
         )

@@ -6,11 +6,11 @@ import html
 import re
 
 from servedrill.checkers.finding import Answer, Finding
-from servedrill.files.durations import short
 from servedrill.judging.words import count, decisive, headline, share, times
 from servedrill.reporting.budgets import RunBudget, run_budgets
 from servedrill.reporting.masks import masked_text
 from servedrill.runs.stored import StoredDrill, StoredRun
+from servedrill.slo.durations import short
 from servedrill.slo.words import percent
 
 SIGNS = {Answer.PASS: "✅ PASS", Answer.FAIL: "❌ FAIL", Answer.INCONCLUSIVE: "⚠️ INCONCLUSIVE"}

@@ -20,7 +20,7 @@ import msgspec
 
 from servedrill.checkers.finding import Answer
 from servedrill.errors import UsageError
-from servedrill.files.durations import short
+from servedrill.files.whole import write_whole
 from servedrill.history.events import DrillStarted
 from servedrill.history.journal import iter_events
 from servedrill.judging import words
@@ -33,6 +33,7 @@ from servedrill.reporting.plots import Plot, plots
 from servedrill.reporting.stories import Story, stories
 from servedrill.runs.digest import Digest
 from servedrill.runs.stored import StoredDrill, StoredRun
+from servedrill.slo.durations import short
 from servedrill.slo.words import alert_said, percent
 
 FILE = "report.html"
@@ -83,15 +84,7 @@ class DrillPage(msgspec.Struct, frozen=True, kw_only=True):
 def write_page(run: StoredRun, target: Path, drills: list[DrillPage], *, more_style: str = "") -> None:
     """The report of a run, as one file; complete or not there at all."""
     page = render(run, drills, more_style=more_style)
-    beside = target.with_name(target.name + ".part")
-    try:
-        beside.write_bytes(page.encode(errors="replace"))
-        beside.replace(target)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise UsageError(
-            f"cannot be written: {error.strerror}", where=str(target), expected="a place for a file"
-        ) from error
+    write_whole(target, page.encode(errors="replace"))
 
 
 def render(run: StoredRun, drills: list[DrillPage], *, more_style: str = "") -> str:

@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 
 from servedrill.errors import UsageError
-from servedrill.files.durations import period_start
 from servedrill.history.events import DrillStarted
 from servedrill.history.history import History
 from servedrill.history.journal import read_events
 from servedrill.slo.budget import Budget
+from servedrill.slo.durations import period_start
 from servedrill.slo.slo import Slo
 from servedrill.slo.spending import Spending, spending
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from servedrill.files import durations
 from servedrill.files.documents import Document
-from servedrill.files.mistakes import Key
-from servedrill.slo import schema
+from servedrill.files.places import Key
+from servedrill.slo import durations, schema
 from servedrill.slo.objects import Objects
 from servedrill.slo.slo import BurnCondition
 

@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from servedrill.files.documents import Document
-from servedrill.files.mistakes import Key, meant, mistakes_of, repaired
+from servedrill.files.meant import meant
+from servedrill.files.mistakes import mistakes_of, repaired
+from servedrill.files.places import Key
 from servedrill.slo import schema
 from servedrill.slo.measures import COUNTS, MEASURES, OBSERVED, RATES, VALUES
 from servedrill.slo.objectives import Objective

@@ -9,18 +9,30 @@ from typing import Any
 import msgspec
 
 from servedrill.files.documents import Document
-from servedrill.files.mistakes import Key, Mistake, Position, dotted, meant, mistakes_of, repaired
-from servedrill.slo import schema
+from servedrill.files.meant import meant
+from servedrill.files.mistakes import mistakes_of, repaired
+from servedrill.files.places import Key, Mistake, Position, dotted
+from servedrill.slo import durations, schema
 
+FIELDS = "apiVersion, kind, metadata, spec"
 AGREEMENT = "agreement"
 """The label that tells an SLA from an SLO."""
 WHEN_SPENT = "servedrill/when-spent"
 ALERT_WINDOWS = "servedrill/alert-windows"
 ANNOTATIONS = (WHEN_SPENT, ALERT_WINDOWS)
 DESCRIPTION_MAX = 1050
+_DURATIONS = ("duration", "lookbackWindow", "alertAfter")
+"""Keys of texts that a bare number is easily written for."""
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _PREFIX = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+
+
+def advice(key: Key, value: Any) -> tuple[str, str] | None:
+    """What a value of a wrong type in an SLO file was probably meant to be; see `servedrill.files.mistakes.Advice`."""
+    if key and key[-1] in _DURATIONS and isinstance(value, int) and not isinstance(value, bool):
+        return durations.FORM, f"did you mean '{value}d'?"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +55,7 @@ class Objects:
     def take(self, document: Document) -> None:
         """Look at the shape, the name and the labels of one object, and keep it."""
         if not isinstance(document.value, dict):
-            self.wrong(document, (), "is no object", expected="apiVersion, kind, metadata, spec")
+            self.wrong(document, (), "is no object", expected=FIELDS)
             return
         kind = document.value.get("kind")
         if kind not in schema.KINDS:
@@ -59,7 +71,7 @@ class Objects:
                     hint=meant(str(kind), schema.KINDS),
                 )
             return
-        mistakes = mistakes_of(document, schema.KINDS[kind])
+        mistakes = mistakes_of(document, schema.KINDS[kind], advice=advice)
         if mistakes:
             self.mistakes += mistakes
             self.doubtful |= {(document.file, document.at(()), mistake.path) for mistake in mistakes}

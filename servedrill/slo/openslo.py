@@ -13,14 +13,14 @@ from pathlib import Path
 import msgspec
 
 from servedrill.errors import UsageError
-from servedrill.files import durations
 from servedrill.files.documents import Document, read_documents
-from servedrill.files.mistakes import Mistake, meant
-from servedrill.slo import schema
+from servedrill.files.meant import meant
+from servedrill.files.places import Mistake
+from servedrill.slo import durations, schema
 from servedrill.slo.burn_conditions import conditions_of, policy_of
 from servedrill.slo.indicators import indicator, sli_of
 from servedrill.slo.measures import OBSERVED, RATES, VALUES
-from servedrill.slo.objects import AGREEMENT, ALERT_WINDOWS, WHEN_SPENT, Known, Objects
+from servedrill.slo.objects import AGREEMENT, ALERT_WINDOWS, FIELDS, WHEN_SPENT, Known, Objects
 from servedrill.slo.policy import ACTIONS
 from servedrill.slo.slo import Slo
 from servedrill.slo.targets import period_of, read_objective
@@ -50,7 +50,7 @@ def check(paths: Sequence[Path]) -> tuple[SloFile, list[Mistake]]:
     """The SLOs that could be understood, and every mistake, in the order of the files. References reach over all of the files."""
     objects = Objects()
     for path in paths:
-        documents, mistakes = read_documents(path)
+        documents, mistakes = read_documents(path, file="a file of SLOs", object_=FIELDS)
         objects.mistakes += mistakes
         for document in documents:
             objects.take(document)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from servedrill.files.durations import short
+from servedrill.slo.durations import short
 from servedrill.slo.slo import SIGNS, WINDOW, Slo
 
 _LATENCY = (

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from servedrill.files.durations import short
+from servedrill.slo.durations import short
 from servedrill.slo.llm_rules import TTFT_S, llm_alerts
 from servedrill.slo.promql import Query, query_of
 from servedrill.slo.slo import SIGNS, Slo

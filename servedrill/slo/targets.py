@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from servedrill.files import durations
 from servedrill.files.documents import Document
-from servedrill.files.mistakes import Key
-from servedrill.slo import schema
+from servedrill.files.places import Key
+from servedrill.slo import durations, schema
 from servedrill.slo.measures import VALUES
 from servedrill.slo.objects import Objects
 from servedrill.slo.slo import PERIOD_S, Sli

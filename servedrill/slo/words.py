@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from servedrill.files.durations import short
+from servedrill.slo.durations import short
 from servedrill.slo.measures import COUNTS, OBSERVED, RATES, VALUES
 from servedrill.slo.objectives import Objective
 from servedrill.slo.policy import ACTIONS, follows

@@ -15,7 +15,6 @@ crash, by the watchdog; its other proxies are never touched.
 
 from __future__ import annotations
 
-import difflib
 import http.client
 import json
 import os
@@ -32,6 +31,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from servedrill.errors import NotInTime, StackError, UsageError
+from servedrill.files.meant import meant
 from servedrill.host.clock import wait_for
 
 EMBEDDED = "embedded"
@@ -61,16 +61,13 @@ class ProxyTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         chosen: set[str] = set()
         for name in self.hops:
             if name not in known:
-                close = difflib.get_close_matches(name, sorted(known), n=1)
                 raise UsageError(
                     f"proxy.hops has {name!r}",
                     where=where,
                     expected=f"some of {', '.join([*members, *sorted(known - set(members))])}",
                     hint="DNS questions are UDP, which Toxiproxy does not carry; `DnsChange` changes what the name answers"
                     if name == "dns"
-                    else f"did you mean {close[0]!r}?"
-                    if close
-                    else "a `proxy.hop` table makes a hop of your own",
+                    else meant(name, known) or "a `proxy.hop` table makes a hop of your own",
                 )
             chosen.update(members.get(name, [name]))
         return chosen

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from aiohttp import web
 
 import servedrill.toxiproxy.toxics  # noqa: F401  # registers every toxic
 from servedrill.errors import UsageError
+from servedrill.files.whole import write_whole
 from servedrill.toxiproxy import addresses, decode
 from servedrill.toxiproxy.api import VERSION, Api
 from servedrill.toxiproxy.collection import Collection
@@ -62,9 +62,7 @@ def _announce(address: addresses.Address, settings: Settings) -> None:
     reach = "this machine only" if address.is_loopback else "EVERY MACHINE that reaches this port can inject faults"
     print(f"toxiproxy: control API on {address} ({reach}), seed {settings.seed}", file=sys.stderr, flush=True)
     if settings.port_file is not None:
-        part = settings.port_file.with_name(f"{settings.port_file.name}.{os.getpid()}.part")
-        part.write_text(f"{address.port}\n")
-        part.replace(settings.port_file)
+        write_whole(settings.port_file, f"{address.port}\n".encode())
 
 
 def _read(config: Path) -> list[decode.ProxyInput]:

@@ -411,4 +411,4 @@ def test_positions_of_headers_and_dotted_keys(tmp_path: Path) -> None:
     assert (keys[("x", "y", 1, "z")].line, keys[("x", "y", 1, "z")].column) == (6, 3)
     assert (values[("x", "y", 0, "z", 1, "w")].line, values[("x", "y", 0, "z", 1, "w")].column) == (4, 8)
     assert keys[("x", "y", 1, "v", "t")].line == 11
-    assert read_documents(written(tmp_path, text, "x.toml"))[1] == []
+    assert read_documents(written(tmp_path, text, "x.toml"), file="a file", object_="keys")[1] == []

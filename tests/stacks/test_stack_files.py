@@ -102,5 +102,5 @@ def test_nobody_declares_away_what_makes_a_verdict_a_verdict() -> None:
     for checker in ALWAYS:
         with pytest.raises(UsageError, match="is always judged"):
             require_declarable(type(checker).__name__, where="stack.toml")
-    with pytest.raises(UsageError, match=r"no checker 'NoFailure'.*did you mean NoFailures"):
+    with pytest.raises(UsageError, match=r"no checker 'NoFailure'.*did you mean 'NoFailures'"):
         require_declarable("NoFailure", where="stack.toml")

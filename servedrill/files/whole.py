@@ -1,0 +1,26 @@
+"""Files that are there whole or not at all: whoever reads one at any moment never sees half of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from servedrill.errors import UsageError
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write beside the path and put it in place; what stood there before stays until then.
+
+    Raises `UsageError` where it cannot be written, and leaves nothing behind then.
+    """
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise UsageError(
+            f"cannot be written: {error.strerror}", where=str(path), expected="a place for a file"
+        ) from error
