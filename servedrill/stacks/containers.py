@@ -22,7 +22,7 @@ import msgspec
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
-from servedrill.stacks.supervisor import Kept, Planned, Supervisor, first_line, serve, step_back
+from servedrill.stacks.supervisor import Kept, Planned, Supervisor, first_line, serve
 
 LABEL = "servedrill.run"
 
@@ -153,7 +153,6 @@ def clean(client: docker.DockerClient, run: str) -> None:
 
 
 def main() -> int:
-    step_back()
     try:
         plan = msgspec.json.decode(first_line(), type=ContainerPlan)
         client = docker.from_env(timeout=600)  # waiting for a container's end is one long answer

@@ -25,7 +25,7 @@ from servedrill.stacks.commands import Command, Container
 from servedrill.stacks.containers import LABEL, ContainerPlan, PlannedContainer, clean
 from servedrill.stacks.image import REPOSITORY, ensure_image
 from servedrill.stacks.process import ProcessStack
-from servedrill.stacks.supervisor import Plan, Planned
+from servedrill.stacks.supervisor import Planned
 
 _SOCKET = "/var/run/docker.sock"
 _API_VERSION = "1.41"
@@ -172,7 +172,7 @@ class DockerStack(ProcessStack):
         if others:
             keeper = self._keeper("servedrill.stacks.supervisor", log="supervisor")
             self._keepers |= dict.fromkeys([one.name for one in others], keeper)
-            keeper.plan(Plan(control_port=self._port("supervisor"), processes=others))
+            keeper.plan(self._plan(others))
 
     # ---- what can be done to it
 

@@ -104,6 +104,8 @@ class StackFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     replica: list[ExternalReplica] = []
     file: list[ConfigFile] = []
     """Written for commands and containers before they start."""
+    nice: int = 0
+    """Of processes and what they start against the rest of the machine, 0 to 19: above 0 the load and the proxies come first where cores are few."""
     dns: Name | None = None
     alerts: str = ""
     """Base URL of an endpoint that speaks Alertmanager's v2 API."""
@@ -145,6 +147,7 @@ def read_stack_file(path: Path | None) -> StackFile:
     for name, value, lowest, highest in (
         ("embedded.engines", file.embedded.engines, 1, 16),
         ("embedded.gateways", file.embedded.gateways, 1, 8),
+        ("nice", file.nice, 0, 19),
         *(
             (f"embedded.{port}", getattr(file.embedded, port), 0, 65535)
             for port in ("control_port", "alerts_port", "dns_port", "name_port")
@@ -162,6 +165,8 @@ def read_stack_file(path: Path | None) -> StackFile:
         raise UsageError(
             "rollouts", where=str(path), expected='kind = "process" or "docker": others have nothing for it'
         )
+    if file.nice and file.kind not in ("process", "docker"):
+        raise UsageError("nice", where=str(path), expected='kind = "process" or "docker": others start no commands')
     if file.container and file.kind != "docker":
         raise UsageError("a container", where=str(path), expected='kind = "docker" for stacks of containers')
     if file.kind != "embedded" and file.promises is None:

@@ -276,8 +276,11 @@ class ProcessStack:
 
     def _begin_keepers(self, planned: list[Planned]) -> None:
         keeper = self._keeper("servedrill.stacks.supervisor", log="supervisor")
-        keeper.plan(Plan(control_port=self._port("supervisor"), processes=planned))
+        keeper.plan(self._plan(planned))
         self._keepers = dict.fromkeys([one.name for one in planned], keeper)
+
+    def _plan(self, planned: list[Planned]) -> Plan:
+        return Plan(control_port=self._port("supervisor"), processes=planned, nice=self._file.nice)
 
     def _keeper(self, module: str, *, log: str, ends_within_s: float = 5.0) -> Keeper:
         """On record before it keeps anything."""

@@ -65,6 +65,8 @@ class Plan(msgspec.Struct, kw_only=True):
 
     control_port: int
     processes: list[Planned]
+    nice: int = 0
+    """Of everything here together against the rest of the machine, as `nice(1)` counts."""
 
 
 class Kept:
@@ -236,9 +238,9 @@ async def serve(supervisor: Supervisor, *, control_port: int) -> None:
 
 def main() -> int:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    step_back()
     try:
         plan = msgspec.json.decode(first_line(), type=Plan)
+        step_back(plan.nice)
         asyncio.run(serve(Supervisor(map(Kept, plan.processes)), control_port=plan.control_port))
     except (OSError, msgspec.MsgspecError) as error:
         print(f"supervisor: {error}", file=sys.stderr)
@@ -246,10 +248,16 @@ def main() -> int:
     os._exit(0)
 
 
-def step_back() -> None:
-    """Let the load generator's session go first where there are too few cores for both: its lateness would be read as the stack's."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text("10")
+def step_back(nice: int) -> None:
+    """Give this session, and so everything below, a smaller share of busy cores: nothing to do for 0.
+
+    Where the kernel shares cores out by sessions (sched_autogroup), a session has a niceness; elsewhere every process inherits ours.
+    """
+    if nice:
+        try:
+            Path("/proc/self/autogroup").write_text(str(nice))
+        except OSError:
+            os.nice(nice)
 
 
 def first_line() -> bytes:

@@ -136,6 +136,7 @@ def test_what_is_wrong_is_said_before_any_drill(
     ("old", "new", "says"),
     [
         ('[external]\nurl = "{url}"', "", r"no \[external\]"),
+        ('[external]', "nice = 3\n[external]", "nice; expected kind"),
         ("{url}", "llm.example.com", "url is 'llm.example.com'"),
         ('[promises]\nmodel = "chat-model"\nversion = "v1"\noracle = "frames"\nslots = 40', "", r"no \[promises\]"),
         ("[promises]", '[[replica]]\nname = "e"\nrole = "engine"\nurl = "http://a:1"\nlisten = "there"\n[promises]', "listen is 'there'"),

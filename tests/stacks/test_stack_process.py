@@ -210,6 +210,21 @@ def test_what_a_file_does_not_give_is_lacking_with_a_reason(stack: ProcessStack)
     assert lacking(stack, "Sleepable") == "engine-0 has no /is_sleeping (404)"
 
 
+def session_nice(pid: int) -> int:
+    """How a process's session stands against others, where the kernel shares cores out by sessions; else the process against this one."""
+    try:
+        return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
+    except FileNotFoundError:
+        return os.getpriority(os.PRIO_PROCESS, pid) - os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def test_it_steps_back_behind_others_only_where_its_file_says_so(stack: ProcessStack, tmp_path: Path) -> None:
+    """A stack that does is starved by any neighbour, so that is nobody's default."""
+    with up(written(tmp_path, top="nice = 7"), tmp_path / "run") as modest:
+        engines = stack.process("engine-0"), modest.process("engine")
+        assert [engine and session_nice(engine.pid) for engine in engines] == [0, 7]
+
+
 def test_a_name_leads_to_every_gateway_and_away_from_a_dead_one(tmp_path: Path) -> None:
     """On addresses of their own and one port, each through its proxy."""
     doors = """
@@ -460,12 +475,13 @@ def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
         ({"engine": "retsart = 3"}, "unknown field `retsart`.*did you mean `restart`"),
         ({"engine": 'after = ["gateway"]'}, "after names 'gateway'; expected one of engine"),
         ({"engine": 'after = ["engine"]'}, "engine wait for each other"),
+        ({"top": "nice = 20"}, "nice is 20; expected 0 to 19"),
         ({"engine": "count = 0"}, "count is 0; expected 1 to 64"),
         ({"promises": 'model = "toy"\nresumes = true'}, "unknown field `resumes`.*did you mean `resumes_streams`"),
         ({"command": "[]"}, "no command"),
         ({"engine": '[[process]]\nname = "engine"\ncommand = ["x"]'}, "two processes of that name"),
     ],
-    ids=["key", "after", "circle", "count", "promise", "command", "twice"],
+    ids=["key", "after", "circle", "nice", "count", "promise", "command", "twice"],
 )
 def test_what_is_wrong_with_a_file_is_said_before_anything_starts(
     tmp_path: Path, change: dict[str, str], says: str
