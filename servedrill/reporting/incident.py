@@ -20,84 +20,109 @@ _STEPS_MAX = 60
 
 def incident(run: StoredRun, page: DrillPage) -> str:
     """The file's content."""
-    drill, verdict = page.drill, page.verdict
-    file = _stack_file(run)
-    lines = [
-        f"# {plain(drill.name)} failed",
+    parts = [
+        _head(run, page),
+        _tried(page),
+        _expected_and_seen(page),
+        _users(page),
+        _happened(page),
+        _evidence(run, page),
+    ]
+    return "\n".join(line for part in [*parts, _again(page)] for line in part) + "\n"
+
+
+def _head(run: StoredRun, page: DrillPage) -> list[str]:
+    verdict, started, file = page.verdict, page.started, _stack_file(run)
+    began = plain(started.wall_time if started else run.about.began) or "unknown"
+    defects = ", ".join(code(defect) for defect in verdict.defects)
+    return [
+        f"# {plain(page.drill.name)} failed",
         "",
-        f"- When: {plain(page.started.wall_time if page.started else run.about.began) or 'unknown'}, for "
-        f"{duration(page.seconds)}",
-        f"- Stack: {plain(page.started.stack if page.started else 'unknown')}"
+        f"- When: {began}, for {duration(page.seconds)}",
+        f"- Stack: {plain(started.stack if started else 'unknown')}"
         + (f", {file.environment}" if file else "")
-        + (f", started with {', '.join(code(defect) for defect in verdict.defects)}" if verdict.defects else ""),
+        + (f", started with {defects}" if defects else ""),
         f"- Run: {code(run.folder)}",
         f"- Owner: {_contact(file, 'owner')}",
         f"- Escalation: {_contact(file, 'escalation')}",
         "",
-        "## What was tried",
-        "",
-        plain(verdict.hypothesis, 1000),
-        "",
     ]
+
+
+def _tried(page: DrillPage) -> list[str]:
+    lines = ["## What was tried", "", plain(page.verdict.hypothesis, 1000), ""]
     for fault in page.faults:
         until = "to the end, never healed" if fault.end is None else f"to {fault.end:.1f} s"
         effect = plain("; ".join(fault.evidence)) or "no evidence of an effect"
         lines.append(f"- {fault.letter}: {plain(fault.label)}, from {fault.start:.1f} s {until}: {effect}")
-    if not page.faults:
-        lines.append("Nothing was broken.")
-    lines += ["", "## What was expected, and what was seen", ""]
+    return [*lines, *([] if page.faults else ["Nothing was broken."]), ""]
+
+
+def _expected_and_seen(page: DrillPage) -> list[str]:
+    verdict = page.verdict
+    lines = ["## What was expected, and what was seen", ""]
     for finding in verdict.of(Answer.FAIL):
         lines += finding_lines(finding)
-    doubts = verdict.of(Answer.INCONCLUSIVE)
-    if doubts:
+    if doubts := verdict.of(Answer.INCONCLUSIVE):
         lines += ["", "Could not be judged:", ""]
         for finding in doubts:
             lines += finding_lines(finding)
-    lines += [
+    return [
+        *lines,
         "",
         f"Detected after {seconds(verdict.detect_s)}, failed over after {seconds(verdict.failover_s)}, "
         f"recovered after {seconds(verdict.recover_s)}; mean time to restore {mttr(verdict)}.",
         "",
-        "## What users saw",
-        "",
-        f"{page.failed:,} of {page.requests:,} requests failed.",
-        "",
     ]
+
+
+def _users(page: DrillPage) -> list[str]:
+    lines = ["## What users saw", "", f"{page.failed:,} of {page.requests:,} requests failed.", ""]
     for cls in page.attainment.classes:
         everything = cls.windows[-1]
         kept = f"{everything.good} of {everything.asked} good" if everything.asked else "none that counts"
         promise = f", promised {plain(cls.promise)}" if cls.promise else ""
-        lines.append(
-            f"- {plain(cls.name)}: {kept}{promise}; first token p50 {duration(cls.ttft_s['p50'])}, p95 "
-            f"{duration(cls.ttft_s['p95'])}; "
-            f"longest stall {duration(cls.stall_s)}; {cls.failed} failed"
-        )
+        first = f"first token p50 {duration(cls.ttft_s['p50'])}, p95 {duration(cls.ttft_s['p95'])}"
+        worst = f"longest stall {duration(cls.stall_s)}; {cls.failed} failed"
+        lines.append(f"- {plain(cls.name)}: {kept}{promise}; {first}; {worst}")
     if page.stories:
         lines += ["", "Requests to look at:", ""]
-        for story in page.stories[:_REQUESTS_MAX]:
-            facts = "; ".join(f"{plain(row.label)}: {plain(row.detail, 120)}" for row in story.rows[:4])
-            lines.append(f"- {code(story.id)} ({plain(story.why)}), due at {story.due_s:.2f} s. {facts}")
-    lines += ["", "## What happened", ""]
+    for story in page.stories[:_REQUESTS_MAX]:
+        facts = "; ".join(f"{plain(row.label)}: {plain(row.detail, 120)}" for row in story.rows[:4])
+        lines.append(f"- {code(story.id)} ({plain(story.why)}), due at {story.due_s:.2f} s. {facts}")
+    return [*lines, ""]
+
+
+def _happened(page: DrillPage) -> list[str]:
+    lines = ["## What happened", ""]
     lines += [f"- {mark.at:7.2f} s  {plain(mark.label, 160)}" for mark in page.marks[:_STEPS_MAX]]
     if len(page.marks) > _STEPS_MAX:
         lines.append(f"- … {len(page.marks) - _STEPS_MAX} more in the report")
-    lines += [
-        "",
+    return [*lines, ""]
+
+
+def _evidence(run: StoredRun, page: DrillPage) -> list[str]:
+    logs = sorted((page.drill.folder / "logs").glob("*.log"))
+    return [
         "## Evidence",
         "",
         f"- {code(run.folder / PAGE)}: plots and timelines",
-        f"- {code(drill.history)}: everything that was written down",
-        *(f"- {code(log)}" for log in sorted((drill.folder / "logs").glob("*.log")) if log.stat().st_size),
+        f"- {code(page.drill.history)}: everything that was written down",
+        *(f"- {code(log)}" for log in logs if log.stat().st_size),
         "",
+    ]
+
+
+def _again(page: DrillPage) -> list[str]:
+    replay = " ".join(page.drill.replay.split()).replace("```", "") or "# the command was not written down"
+    return [
         "## Again",
         "",
         "```sh",
-        f"{' '.join(drill.replay.split()).replace('```', '') or '# the command was not written down'}    "
-        "# the same schedule",
-        f"servedrill judge {drill.folder}    # the same history, with this version's checks",
+        f"{replay}    # the same schedule",
+        f"servedrill judge {page.drill.folder}    # the same history, with this version's checks",
         "```",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def write_incident(run: StoredRun, page: DrillPage) -> Path | None:

@@ -27,9 +27,10 @@ from servedrill.judging import words
 from servedrill.judging.verdict import Verdict
 from servedrill.reporting.attainment import Attainment, attainment
 from servedrill.reporting.budgets import judged, run_budgets
+from servedrill.reporting.figure import Plot
 from servedrill.reporting.marks import Band, Fault, Mark, bands, faults, marks
 from servedrill.reporting.masks import masked, masked_text
-from servedrill.reporting.plots import Plot, plots
+from servedrill.reporting.plots import plots
 from servedrill.reporting.stories import Story, stories
 from servedrill.runs.digest import Digest
 from servedrill.runs.stored import StoredDrill, StoredRun

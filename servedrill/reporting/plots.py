@@ -1,15 +1,13 @@
-"""The plots of a drill, as figures: what is drawn, in which unit, against which limits. Nothing here knows how it is
-drawn.
+"""The plots of a drill, as figures (`servedrill.reporting.figure`).
 
-A line has a point for each bucket of time: half a second, or more where a drill is so long that there would be more
-than `BUCKETS_MAX`. Gauges show the largest value of a bucket, so that a peak is never averaged away; None is no data.
+Gauges show the largest value of a bucket, so that a peak is never averaged away; None is no data.
 """
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Literal
 
@@ -18,87 +16,15 @@ import msgspec
 from servedrill.checkers.tries import calls
 from servedrill.history.promises import Promises
 from servedrill.judging.words import duration
+from servedrill.reporting.figure import Buckets, Limit, Line, Plot, Point, brief
 from servedrill.runs.digest import CANCELLED, Digest
 from servedrill.stats.percentiles import percentile
 
-BUCKETS_MAX = 400
 POINTS_MAX = 3_000
-_STEPS_S = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 _FLOOR_MS = 0.01
 """Latencies are drawn on a logarithmic scale, which has no place for 0."""
 _HELD_S = 0.6
 """A gauge holds its last value this long, so that a scrape that came late leaves no hole."""
-
-Point = float | None
-
-
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One series; ``y`` belongs to the plot's ``x``, unless it has its own."""
-
-    label: str
-    y: list[Point]
-    x: list[float] | None = None
-    draw: Literal["line", "points", "crosses", "bars", "area", "steps"] = "line"
-    tone: str = ""
-    """A meaning that has a colour of its own (median, high, most, bad, quiet, whole); else the palette's next."""
-
-
-class Limit(msgspec.Struct, frozen=True, kw_only=True):
-    """A level that something was promised to stay under."""
-
-    y: float
-    label: str
-
-
-class Plot(msgspec.Struct, frozen=True, kw_only=True):
-    """One picture."""
-
-    title: str
-    unit: str
-    about: str
-    """What is shown, in a sentence."""
-    summary: str
-    """What can be seen, in a sentence: for those who cannot see it."""
-    x: list[float]
-    lines: list[Line]
-    limits: list[Limit] = []
-    log: bool = False
-    stacked: bool = False
-    top: float | None = None
-    """The end of the scale, where it is known."""
-
-
-class Buckets:
-    """Equal stretches of time over a drill; an instant's bucket by its index."""
-
-    def __init__(self, digest: Digest, *, least_s: float = 0.5) -> None:
-        wanted = max(least_s, digest.seconds / BUCKETS_MAX)
-        self.width_s = next((step for step in (least_s, *_STEPS_S) if step >= wanted), wanted)
-        self.count = max(1, math.ceil(digest.seconds / self.width_s))
-        self._start_ns, self._width_ns = digest.start_ns, int(self.width_s * 1e9)
-
-    def of(self, t_ns: int) -> int:
-        return min(self.count - 1, max(0, (t_ns - self._start_ns) // self._width_ns))
-
-    @property
-    def middles(self) -> list[float]:
-        return [brief((index + 0.5) * self.width_s) for index in range(self.count)]
-
-    @property
-    def every(self) -> str:
-        return duration(self.width_s)
-
-    def collect(self, values: Iterable[tuple[int, float]]) -> list[array[float]]:
-        """Values by bucket."""
-        found = [array("d") for _ in range(self.count)]
-        for t_ns, value in values:
-            found[self.of(t_ns)].append(value)
-        return found
-
-
-def brief(value: float) -> float:
-    """Four significant digits: more cannot be seen, and costs space."""
-    return float(f"{value:.4g}")
 
 
 def plots(digest: Digest) -> list[Plot]:
@@ -146,29 +72,14 @@ def _ttft(digest: Digest) -> Plot | None:
         Line(label="median", y=_summarised(values, 50), tone="median"),
         Line(label="95th percentile", y=high, tone="high"),
     ]
-    shown = _thinned(answered)
-    if len(shown) == len(answered):
-        points = Line(
-            label="one request",
-            x=[brief(digest.at(r.due[row])) for row in shown],
-            y=[brief(ttft_ms(row)) for row in shown],
-            draw="points",
-            tone="quiet",
-        )
+    if len(answered) <= POINTS_MAX:
+        each = [(r.due[row], ttft_ms(row)) for row in answered]
+        lines.append(_scattered(digest, each, label="one request", draw="points", tone="quiet"))
     else:
-        points = Line(label="longest", y=_summarised(values, 100), tone="most")
-    lines.append(points)
+        lines.append(Line(label="longest", y=_summarised(values, 100), tone="most"))
     if failed:
-        shown = _thinned(failed)
-        lines.append(
-            Line(
-                label="failed, after",
-                x=[brief(digest.at(r.due[row])) for row in shown],
-                y=[brief(max(_FLOOR_MS, (r.end[row] - r.due[row]) / 1e6)) for row in shown],
-                draw="crosses",
-                tone="bad",
-            )
-        )
+        after = [(r.due[row], max(_FLOOR_MS, (r.end[row] - r.due[row]) / 1e6)) for row in _thinned(failed)]
+        lines.append(_scattered(digest, after, label="failed, after", draw="crosses", tone="bad"))
     limits = [
         Limit(y=objective.ttft_s * 1e3, label=f"objective of {name}: {duration(objective.ttft_s)}")
         for name, objective in zip(r.classes.all, r.objectives, strict=True)
@@ -192,6 +103,14 @@ def _ttft(digest: Digest) -> Plot | None:
         limits=_distinct(limits),
         log=True,
     )
+
+
+def _scattered(
+    digest: Digest, at: list[tuple[int, float]], *, label: str, draw: Literal["points", "crosses"], tone: str
+) -> Line:
+    """A point for each request, at its own instant."""
+    x = [brief(digest.at(t_ns)) for t_ns, _ in at]
+    return Line(label=label, x=x, y=[brief(value) for _, value in at], draw=draw, tone=tone)
 
 
 def _distinct(limits: list[Limit]) -> list[Limit]:

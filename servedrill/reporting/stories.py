@@ -3,12 +3,13 @@ timeline."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
-from servedrill.history.events import RequestRecord
+from servedrill.history.events import Exchange, RequestRecord
 from servedrill.judging.words import duration
 from servedrill.reporting.marks import Fault
 from servedrill.runs.digest import Digest
@@ -21,13 +22,15 @@ SPAN = 1000.0
 """Width of a timeline, in units of its own."""
 TRIES_MAX = 12
 
+_Kind: TypeAlias = Literal["wait", "stream", "stall", "bad", "good", "fault", "plain"]
+
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """A piece of a row, in units of `SPAN`."""
 
     x: float
     width: float
-    kind: Literal["wait", "stream", "stall", "bad", "good", "fault", "plain"]
+    kind: _Kind
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,64 +64,15 @@ def stories(digest: Digest, faults: list[Fault]) -> list[Story]:
 
 
 def _story(digest: Digest, faults: list[Fault], r: RequestRecord, why: str) -> Story:
-    start_ns = min([r.t_int_ns, *(attempt.t_send_ns for attempt in r.attempts)])
-    length_ns = max(1, r.t_end_ns - start_ns)
-
-    def segment(
-        from_ns: int, to_ns: int, kind: Literal["wait", "stream", "stall", "bad", "good", "fault", "plain"]
-    ) -> Segment:
-        x = min(SPAN, max(0.0, (from_ns - start_ns) / length_ns * SPAN))
-        until = min(SPAN, max(0.0, (to_ns - start_ns) / length_ns * SPAN))
-        return Segment(x=round(x, 1), width=round(max(3.0, until - x), 1), kind=kind)
-
-    def span(from_ns: int, to_ns: int | None) -> str:
-        until = "no end" if to_ns is None else duration((to_ns - start_ns) / 1e9)
-        return f"{duration(max(0, from_ns - start_ns) / 1e9)} to {until}"
-
-    user: list[Segment] = []
-    if r.t_first_ns is None:
-        user.append(segment(r.t_int_ns, r.t_end_ns, "bad" if not whole(r) else "wait"))
-    else:
-        last_ns = r.t_last_ns or r.t_first_ns
-        user += [segment(r.t_int_ns, r.t_first_ns, "wait"), segment(r.t_first_ns, last_ns, "stream")]
-        user += [segment(at - gap, at, "stall") for at, gap in _stalls(r)]
-        if not whole(r):
-            user.append(segment(last_ns, r.t_end_ns, "bad"))
-    rows = [Row(label="user", detail=_what_user_saw(r), segments=user)]
-    for number, attempt in enumerate(r.attempts[:TRIES_MAX], start=1):
-        said = str(attempt.status) if attempt.status is not None else attempt.error or "no answer"
-        through = " ".join(name for name in (attempt.via, attempt.served_by) if name)
-        rows.append(
-            Row(
-                label=f"try {number}",
-                detail=(
-                    f"{said}{f' by {through}' if through else ''}, {attempt.address}, "
-                    f"{span(attempt.t_send_ns, attempt.t_end_ns)}"
-                ),
-                segments=[segment(attempt.t_send_ns, attempt.t_end_ns, "good" if attempt.error is None else "bad")],
-            )
-        )
+    scale = _Scale(min([r.t_int_ns, *(attempt.t_send_ns for attempt in r.attempts)]), r.t_end_ns)
     names = {r.id, *(attempt.request_id for attempt in r.attempts if attempt.request_id)}
     wire = [exchange for name in sorted(names) for exchange in digest.rest.exchanges_of.get(name, [])]
-    for exchange in wire[:TRIES_MAX]:
-        end_ns = exchange.t_end_ns or exchange.t_response_ns
-        fine = exchange.status is not None and exchange.status < 400
-        rows.append(
-            Row(
-                label=exchange.hop,
-                detail=(
-                    f"{exchange.status or 'no answer'}{f', {exchange.end}' if exchange.end else ''}, "
-                    f"{span(exchange.t_request_ns, end_ns)}"
-                ),
-                segments=[segment(exchange.t_request_ns, end_ns or r.t_end_ns, "plain" if fine else "bad")],
-            )
-        )
-    until_s, from_s = digest.at(r.t_end_ns), digest.at(start_ns)
-    shade = [
-        segment(int(f.start * 1e9) + digest.start_ns, int((f.end or digest.seconds) * 1e9) + digest.start_ns, "fault")
-        for f in faults
-        if f.start < until_s and (f.end is None or f.end > from_s)
-    ]
+    until_s, from_s = digest.at(r.t_end_ns), digest.at(scale.start_ns)
+    meanwhile = [f for f in faults if f.start < until_s and (f.end is None or f.end > from_s)]
+
+    def instant_ns(at_s: float) -> int:
+        return int(at_s * 1e9) + digest.start_ns
+
     return Story(
         id=r.id,
         names=sorted(names),
@@ -126,10 +80,67 @@ def _story(digest: Digest, faults: list[Fault], r: RequestRecord, why: str) -> S
         why=why,
         failure=r.failure or ("cancelled" if r.cancelled_ns is not None else ""),
         due_s=digest.at(r.t_int_ns),
-        length=duration(length_ns / 1e9),
-        facts=_facts(r, [f for f in faults if f.start < until_s and (f.end is None or f.end > from_s)]),
-        shade=shade,
-        rows=rows,
+        length=duration(scale.length_ns / 1e9),
+        facts=_facts(r, meanwhile),
+        shade=[scale.segment(instant_ns(f.start), instant_ns(f.end or digest.seconds), "fault") for f in meanwhile],
+        rows=[_user(r, scale), *_tries(r, scale), *(_exchange(one, r, scale) for one in wire[:TRIES_MAX])],
+    )
+
+
+class _Scale:
+    """From instants to places on the timeline of one request."""
+
+    def __init__(self, start_ns: int, end_ns: int) -> None:
+        self.start_ns, self.length_ns = start_ns, max(1, end_ns - start_ns)
+
+    def segment(self, from_ns: int, to_ns: int, kind: _Kind) -> Segment:
+        x, until = self._place(from_ns), self._place(to_ns)
+        return Segment(x=round(x, 1), width=round(max(3.0, until - x), 1), kind=kind)
+
+    def span(self, from_ns: int, to_ns: int | None) -> str:
+        """``0.2 s to 1.4 s``, since the request began."""
+        until = "no end" if to_ns is None else duration((to_ns - self.start_ns) / 1e9)
+        return f"{duration(max(0, from_ns - self.start_ns) / 1e9)} to {until}"
+
+    def _place(self, t_ns: int) -> float:
+        return min(SPAN, max(0.0, (t_ns - self.start_ns) / self.length_ns * SPAN))
+
+
+def _user(r: RequestRecord, scale: _Scale) -> Row:
+    segments: list[Segment] = []
+    if r.t_first_ns is None:
+        segments.append(scale.segment(r.t_int_ns, r.t_end_ns, "bad" if not whole(r) else "wait"))
+    else:
+        last_ns = r.t_last_ns or r.t_first_ns
+        segments.append(scale.segment(r.t_int_ns, r.t_first_ns, "wait"))
+        segments.append(scale.segment(r.t_first_ns, last_ns, "stream"))
+        segments += [scale.segment(at - gap, at, "stall") for at, gap in _stalls(r)]
+        if not whole(r):
+            segments.append(scale.segment(last_ns, r.t_end_ns, "bad"))
+    return Row(label="user", detail=_what_user_saw(r), segments=segments)
+
+
+def _tries(r: RequestRecord, scale: _Scale) -> Iterator[Row]:
+    for number, attempt in enumerate(r.attempts[:TRIES_MAX], start=1):
+        said = str(attempt.status) if attempt.status is not None else attempt.error or "no answer"
+        through = " ".join(name for name in (attempt.via, attempt.served_by) if name)
+        span = scale.span(attempt.t_send_ns, attempt.t_end_ns)
+        kind: _Kind = "good" if attempt.error is None else "bad"
+        yield Row(
+            label=f"try {number}",
+            detail=f"{said}{f' by {through}' if through else ''}, {attempt.address}, {span}",
+            segments=[scale.segment(attempt.t_send_ns, attempt.t_end_ns, kind)],
+        )
+
+
+def _exchange(exchange: Exchange, r: RequestRecord, scale: _Scale) -> Row:
+    end_ns = exchange.t_end_ns or exchange.t_response_ns
+    said = f"{exchange.status or 'no answer'}{f', {exchange.end}' if exchange.end else ''}"
+    fine = exchange.status is not None and exchange.status < 400
+    return Row(
+        label=exchange.hop,
+        detail=f"{said}, {scale.span(exchange.t_request_ns, end_ns)}",
+        segments=[scale.segment(exchange.t_request_ns, end_ns or r.t_end_ns, "plain" if fine else "bad")],
     )
 
 
