@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 import random
 from enum import Enum, auto
+from typing import Protocol
 
-from servedrill.history.events import Attempt, CancelPlan
+from servedrill.history.events import Attempt, CancelPlan, RequestRecord
 from servedrill.host.clock import NS, now_ns
 from servedrill.load.alarm import Alarm
 from servedrill.load.answer import Answer, Ending
-from servedrill.load.owner import Owner
 from servedrill.load.plan import RequestClass
+from servedrill.load.pool import Pool
 from servedrill.load.protocol import Connection, Sink
 from servedrill.load.record import request_record, text
 from servedrill.load.retry import backoff_s, parse_retry_after, worth_retrying
@@ -27,6 +28,17 @@ from servedrill.load.schedule import PlannedRequest
 _NEVER = 1 << 62
 _SECONDS_PER_TOKEN = 0.02
 """Where a request that does not stream hangs up when its plan counts tokens."""
+
+
+class Owner(Protocol):
+    """Who a call belongs to: it gives what all calls share and takes the record."""
+
+    loop: asyncio.AbstractEventLoop
+    pool: Pool
+    seed: int
+
+    def over(self, call: Call, record: RequestRecord) -> None:
+        """The call has ended."""
 
 
 class _Phase(Enum):
@@ -291,4 +303,16 @@ class Call:
     def _end(self, now: int, failure: str | None, *, cancelled_ns: int | None = None) -> None:
         self._phase, self._connection = _Phase.OVER, None
         self._alarm.close()
-        self._owner.over(self, request_record(self, now=now, failure=failure, cancelled_ns=cancelled_ns))
+        record = request_record(
+            self.planned,
+            self.cls,
+            self.answer,
+            self.attempts,
+            t_int_ns=self.t_int_ns,
+            t_send_ns=self.t_write_ns,
+            t_end_ns=now,
+            failure=failure,
+            cancel=self.cancel,
+            cancelled_ns=cancelled_ns,
+        )
+        self._owner.over(self, record)

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import hashlib
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
-from servedrill.history.events import RequestRecord
-
-if TYPE_CHECKING:
-    from servedrill.load.call import Call
+from servedrill.history.events import Attempt, CancelPlan, RequestRecord
+from servedrill.load.answer import Answer
+from servedrill.load.plan import RequestClass
+from servedrill.load.schedule import PlannedRequest
 
 _PROMPT_LINE = 200
 
 
-def request_record(call: Call, *, now: int, failure: str | None, cancelled_ns: int | None) -> RequestRecord:
-    """The record of a call that ended at ``now``."""
-    planned, cls, answer = call.planned, call.cls, call.answer
+def request_record(
+    planned: PlannedRequest,
+    cls: RequestClass,
+    answer: Answer,
+    attempts: list[Attempt],
+    *,
+    t_int_ns: int,
+    t_send_ns: int | None,
+    t_end_ns: int,
+    failure: str | None,
+    cancel: CancelPlan | None,
+    cancelled_ns: int | None,
+) -> RequestRecord:
+    """The record of a request that ended at ``t_end_ns``; ``answer`` is what its last try brought.
+
+    ``t_send_ns`` is None when it was never written, ``cancelled_ns`` unless the client hung up on purpose.
+    """
     error, stamps_ns = answer.error, answer.stamps_ns
     return RequestRecord(
-        t_ns=now,
+        t_ns=t_end_ns,
         id=planned.id,
         cls=cls.name,
         route=cls.route,
@@ -30,14 +43,14 @@ def request_record(call: Call, *, now: int, failure: str | None, cancelled_ns: i
         prompt_tokens=planned.prompt_tokens,
         max_tokens=planned.max_tokens,
         params=planned.params,
-        t_int_ns=call.t_int_ns,
-        t_send_ns=call.t_write_ns,
+        t_int_ns=t_int_ns,
+        t_send_ns=t_send_ns,
         t_first_ns=stamps_ns[0] if stamps_ns else None,
         t_last_ns=stamps_ns[-1] if stamps_ns else None,
-        t_end_ns=now,
+        t_end_ns=t_end_ns,
         deadline_s=cls.deadline_s,
         gaps_ns=[later - earlier for earlier, later in pairwise(stamps_ns)],
-        attempts=call.attempts,
+        attempts=attempts,
         status=answer.status,
         texts=answer.texts,
         finish_reasons=answer.finish_reasons,
@@ -54,7 +67,7 @@ def request_record(call: Call, *, now: int, failure: str | None, cancelled_ns: i
         error_request_id=error.request_id if error else None,
         error_schema_ok=error.schema_ok if error else None,
         failure=failure,
-        cancel=call.cancel,
+        cancel=cancel,
         cancelled_ns=cancelled_ns,
     )
 

@@ -1,82 +1,20 @@
-"""The toxics of one proxy in their order, and the rolling of each of them over the live links.
-
-A toxic is drawn once per connection: the draw is a fixed number for that connection and that toxic, so a higher
-toxicity only adds links to those that were hit before.
-"""
+"""The toxics of one proxy in their order, and how each of them comes to and leaves the live links."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
-from random import Random
 from typing import Any
 
-from servedrill.toxiproxy import chance
 from servedrill.toxiproxy.connection import Connection
 from servedrill.toxiproxy.decode import ToxicInput, record
+from servedrill.toxiproxy.entry import Entry
 from servedrill.toxiproxy.errors import ApiError
-from servedrill.toxiproxy.evidence import Archive, Evidence, evidence_body
+from servedrill.toxiproxy.evidence import Archive, evidence_body
 from servedrill.toxiproxy.link import Link
-from servedrill.toxiproxy.toxic import REGISTRY, Checked, Directed, HttpAware, Toxic
+from servedrill.toxiproxy.toxic import REGISTRY, Checked, Toxic
 
 DIRECTIONS = ("upstream", "downstream")
-
-
-class Entry:
-    """One toxic of a proxy, as the API shows it."""
-
-    __slots__ = (
-        "_attributes",
-        "_proxy",
-        "_seed",
-        "direction",
-        "evidence",
-        "expiry",
-        "knows_http",
-        "name",
-        "stream",
-        "toxic",
-        "toxicity",
-        "ttl_s",
-        "type",
-    )
-
-    def __init__(self, given: ToxicInput, toxic: Toxic, *, seed: int, proxy: str) -> None:
-        self.name = given.name or f"{given.type}_{given.stream}"
-        self.type = given.type
-        self.stream = given.stream
-        self.direction = toxic.direction if isinstance(toxic, Directed) else given.stream.lower()
-        self.knows_http = isinstance(toxic, HttpAware)
-        self.toxicity = 1.0 if given.toxicity is None else given.toxicity
-        self.toxic = toxic
-        self.ttl_s = given.ttl_s or None
-        self.expiry: asyncio.TimerHandle | None = None
-        self.evidence = Evidence()
-        self._attributes = [field.name for field in fields(toxic)]  # type: ignore[arg-type]
-        self._seed = seed
-        self._proxy = proxy
-
-    def draws(self, connection: Connection) -> bool:
-        """Whether this toxic falls on that connection."""
-        if self.toxicity >= 1.0:
-            return True
-        return chance.draw(self._seed, self._proxy, self.name, connection.number) < self.toxicity
-
-    def random_for(self, connection_number: int) -> Random:
-        return chance.stream(self._seed, self._proxy, self.name, connection_number)
-
-    def body(self) -> dict[str, Any]:
-        toxicity = int(self.toxicity) if self.toxicity.is_integer() else self.toxicity
-        attributes = {name: getattr(self.toxic, name) for name in self._attributes}
-        body = {
-            "attributes": attributes,
-            "name": self.name,
-            "type": self.type,
-            "stream": self.stream,
-            "toxicity": toxicity,
-        }
-        return body if self.ttl_s is None else {**body, "ttl": self.ttl_s}
 
 
 class Chain:
@@ -141,7 +79,7 @@ class Chain:
             for connection in self._connections:
                 connection.read_along()
         for link in self._links(entry):
-            if entry.draws(link.connection):
+            if entry.draws(link.connection.number):
                 link.join(entry, len(link.stubs), live_before=True)
 
     def update(self, entry: Entry, given: ToxicInput) -> None:
@@ -154,7 +92,7 @@ class Chain:
             self._start_ttl(entry)
         for link in self._links(entry):
             stub = link.stub_of(entry)
-            if not entry.draws(link.connection):
+            if not entry.draws(link.connection.number):
                 if stub is not None:
                     link.retire(stub)
             elif stub is not None:
@@ -183,9 +121,10 @@ class Chain:
 
     def equip(self, connection: Connection) -> None:
         """Give a new connection the toxics that it draws."""
-        for link in (connection.up, connection.down):
-            for entry in self._entries[link.direction]:
-                if entry.draws(connection):
+        for direction, entries in self._entries.items():
+            link = connection.link(direction)
+            for entry in entries:
+                if entry.draws(connection.number):
                     link.join(entry, len(link.stubs), live_before=False)
 
     @property
@@ -194,7 +133,7 @@ class Chain:
 
     def _links(self, entry: Entry) -> list[Link]:
         live = [connection for connection in self._connections if connection.ready and not connection.closing]
-        return [connection.up if entry.direction == "upstream" else connection.down for connection in live]
+        return [connection.link(entry.direction) for connection in live]
 
     def _place(self, entry: Entry, link: Link) -> int:
         order = self._entries[entry.direction]

@@ -7,19 +7,34 @@ as it takes. What one side does is done to the other: a half-close stays a half-
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from servedrill.toxiproxy.addresses import split_host_port
+from servedrill.toxiproxy.exchanges import ExchangeLog
 from servedrill.toxiproxy.link import Link
 from servedrill.toxiproxy.side import Side
 from servedrill.toxiproxy.tap import Answer, Tap, Turn
 from servedrill.toxiproxy.toxic import Mark
 
-if TYPE_CHECKING:
-    from servedrill.toxiproxy.proxy import Proxy
-
 DIAL_S_MAX = 10.0
 REFUSE_S = 0.02
+
+
+class Owner(Protocol):
+    """The proxy, as its connections see it."""
+
+    upstream: str
+    exchanges: ExchangeLog | None
+    refused: int
+
+    def admit(self, connection: Connection) -> bool:
+        """Take a connection in and number it; false while the proxy is down."""
+
+    def equip(self, connection: Connection) -> None:
+        """The upstream is connected: tap and toxics begin."""
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is over."""
 
 
 class Connection:
@@ -30,7 +45,7 @@ class Connection:
         "tap", "up", "upstream",
     )  # fmt: skip
 
-    def __init__(self, proxy: Proxy, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, proxy: Owner, loop: asyncio.AbstractEventLoop) -> None:
         self.proxy = proxy
         self.loop = loop
         self.number = 0
@@ -47,7 +62,12 @@ class Connection:
         self.client.link = self.upstream.fed_by = self.up
         self.upstream.link = self.client.fed_by = self.down
 
+    def link(self, direction: str) -> Link:
+        """The link that goes `upstream` or `downstream`."""
+        return self.up if direction == "upstream" else self.down
+
     def client_made(self) -> None:
+        """The client was accepted: dial the upstream."""
         if self.proxy.admit(self):
             self._dialling = self.loop.create_task(self._dial())
         else:
@@ -136,7 +156,7 @@ class Connection:
                 self.tap.ended(by_client=side.is_client, reset=side.was_reset, gone=True)
             side.fed_by.abandon()
             if side.link.finished:
-                self._pass_close(side, side.link.sink)
+                self._pass_close(side)
             else:
                 side.lost_end()
             side.fed_by.flow()
@@ -146,16 +166,21 @@ class Connection:
             self._forget()
 
     def link_finished(self, link: Link, mark: Mark) -> None:
+        source = self.client if link is self.up else self.upstream
         if mark is Mark.CUT:
             self.close()
-        elif link.source.is_gone:
-            self._pass_close(link.source, link.sink)
+        elif source.is_gone:
+            self._pass_close(source)
         else:
-            link.sink.half_close()
+            self._other(source).half_close()
             if self.up.finished and self.down.finished:
                 self.close()
 
-    def _pass_close(self, gone: Side, other: Side) -> None:
+    def _other(self, side: Side) -> Side:
+        return self.upstream if side is self.client else self.client
+
+    def _pass_close(self, gone: Side) -> None:
+        other = self._other(gone)
         if gone.was_reset:
             other.close_with_reset()
         else:

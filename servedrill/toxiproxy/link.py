@@ -15,35 +15,49 @@ Toxics come and go on a live link; only those that this connection drew have a s
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from servedrill.toxiproxy.stub import LinkStub
+from servedrill.toxiproxy.entry import Entry
+from servedrill.toxiproxy.stub import Carrier, LinkStub
 from servedrill.toxiproxy.toxic import Lingering, Mark
 from servedrill.toxiproxy.view import View
 
-if TYPE_CHECKING:
-    import asyncio
 
-    from servedrill.toxiproxy.chain import Entry
-    from servedrill.toxiproxy.connection import Connection
-    from servedrill.toxiproxy.side import Side
+class Owner(Carrier, Protocol):
+    """The connection, as its links see it."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def link_finished(self, link: Link, mark: Mark) -> None:
+        """The end of the stream has come out of a link."""
+
+
+class End(Protocol):
+    """A side of the connection, as the links between both sides see it."""
+
+    is_open: bool
+    transport: asyncio.Transport
+
+    def hold_reading(self, hold: bool) -> None:
+        """Stop reading, or go on."""
 
 
 class Link:
     """The pipeline of one direction."""
 
     __slots__ = (
-        "_congestion", "_sink_full", "_waiting", "connection", "direction", "finished", "loop", "received", "sent", "sink", "source",
-        "stubs",
+        "_congestion", "_sink_full", "_waiting", "connection", "direction", "finished", "loop", "received", "sent",
+        "sink", "source", "stubs",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection, direction: str, source: Side, sink: Side) -> None:
+    def __init__(self, connection: Owner, direction: str, source: End, sink: End) -> None:
         self.connection = connection
         self.direction = direction
         self.source = source
         self.sink = sink
-        self.loop: asyncio.AbstractEventLoop = connection.loop
+        self.loop = connection.loop
         self.stubs: list[LinkStub] = []
         self.received = 0
         self.sent = 0
@@ -139,6 +153,17 @@ class Link:
                 self.stubs[index - 1].next = stub.next
             del self.stubs[index]
         stub.leave()
+
+    def held_before(self, stub: LinkStub) -> int | None:
+        """How many bytes the stubs before this one hold; None where that cannot be known now."""
+        held = 0
+        for before in self.stubs:
+            if before is stub:
+                return held
+            if isinstance(before.state, View) and (held or not before.state.is_clean):
+                return None  # It frames bodies anew: what it has not read yet will have another length behind it.
+            held += before.held_bytes
+        return None
 
     def stub_of(self, entry: Entry) -> LinkStub | None:
         for stub in self.stubs:

@@ -8,23 +8,45 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
+from servedrill.toxiproxy.link import Link
+from servedrill.toxiproxy.tap import Tap, Turn
 from servedrill.toxiproxy.toxic import Mark
-
-if TYPE_CHECKING:
-    from servedrill.toxiproxy.connection import Connection
-    from servedrill.toxiproxy.link import Link
 
 CLOSE_S_MAX = 5.0
 WRITE_BUFFER_BYTES = 256 * 1024
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
+class Owner(Protocol):
+    """The connection, as its sides see it."""
+
+    loop: asyncio.AbstractEventLoop
+    ready: bool
+    closing: bool
+    tap: Tap | None
+
+    def client_made(self) -> None:
+        """The client's socket is open."""
+
+    def early(self) -> None:
+        """The client said something, or left, before there was an upstream."""
+
+    def merge(self, data: bytes, turns: list[Turn]) -> None:
+        """Pass on what the upstream sent, with the answers of toxics at their places in it."""
+
+    def side_ended(self, side: Side) -> None:
+        """A side will send no more."""
+
+    def side_lost(self, side: Side) -> None:
+        """A side's socket is gone."""
+
+
 class Side(asyncio.Protocol):
     """One of the two sockets of a connection."""
 
-    def __init__(self, connection: Connection, *, is_client: bool) -> None:
+    def __init__(self, connection: Owner, *, is_client: bool) -> None:
         self.connection = connection
         self.is_client = is_client
         self.is_open = False

@@ -6,13 +6,16 @@ the head of its queue, slows the sender down when it holds too much, and lets ev
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import deque
 from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+from servedrill.toxiproxy.entry import Entry
+from servedrill.toxiproxy.tap import Answer, Tap
 from servedrill.toxiproxy.toxic import (
     EARLY_S,
     Buffering,
@@ -25,14 +28,6 @@ from servedrill.toxiproxy.toxic import (
     Stateful,
     Toxic,
 )
-from servedrill.toxiproxy.view import View
-
-if TYPE_CHECKING:
-    import asyncio
-
-    from servedrill.toxiproxy.chain import Entry
-    from servedrill.toxiproxy.link import Link
-    from servedrill.toxiproxy.tap import Answer, Tap
 
 HELD_BYTES_MAX = 256 * 1024
 FAR_S = 10.0**8
@@ -46,15 +41,56 @@ class _Held(NamedTuple):
     shift: float
 
 
+class Carrier(Protocol):
+    """The connection, as its stubs see it."""
+
+    number: int
+    tap: Tap | None
+
+    def answer(self, ordinal: int, answer: Answer, status: int, retry_after_s: float | None) -> None:
+        """Send a toxic's answer down when its turn has come."""
+
+    def blame_toxic(self) -> None:
+        """Note that whatever ends on this connection from now on ends by a toxic."""
+
+    def reset(self) -> None:
+        """RST to both sides."""
+
+
+class Pipe(Protocol):
+    """The link, as its stubs see it."""
+
+    @property
+    def connection(self) -> Carrier: ...
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
+
+    def write(self, data: bytes) -> None:
+        """Take what comes out of the last stub."""
+
+    def finish(self, mark: Mark) -> None:
+        """Take the end of the stream out of the last stub."""
+
+    def congest(self, by: int) -> None:
+        """One stub more (1) or less (-1) holds more than it should."""
+
+    def leave(self, stub: LinkStub) -> None:
+        """Take a stub out."""
+
+    def held_before(self, stub: LinkStub) -> int | None:
+        """How many bytes the stubs before this one hold; None where that cannot be known now."""
+
+
 class LinkStub:
     """See `servedrill.toxiproxy.toxic.Stub` for what a toxic may do with it."""
 
     __slots__ = (
-        "_alarm", "_closed", "_congested", "_counting", "_held_bytes", "_hit", "_limit", "_queue", "_random", "_slicing",
-        "_timer", "entry", "evidence", "link", "live_before", "next", "state", "toxic",
+        "_alarm", "_closed", "_congested", "_counting", "_held_bytes", "_hit", "_limit", "_queue", "_random",
+        "_slicing", "_timer", "entry", "evidence", "link", "live_before", "next", "state", "toxic",
     )  # fmt: skip
 
-    def __init__(self, link: Link, entry: Entry, *, live_before: bool) -> None:
+    def __init__(self, link: Pipe, entry: Entry, *, live_before: bool) -> None:
         self.link = link
         self.entry = entry
         self.toxic: Toxic = entry.toxic
@@ -143,14 +179,7 @@ class LinkStub:
         return self.link.connection.tap
 
     def held_before(self) -> int | None:
-        held = 0
-        for stub in self.link.stubs:
-            if stub is self:
-                return held
-            if isinstance(stub.state, View) and (held or not stub.state.is_clean):
-                return None  # It frames bodies anew: what it has not read yet will have another length behind it.
-            held += stub.held_bytes
-        return None
+        return self.link.held_before(self)
 
     def answer(self, ordinal: int, answer: Answer, status: int, retry_after_s: float | None) -> None:
         self.hit()
