@@ -150,9 +150,9 @@ def make(folder: Path, requests: int) -> Path:
 _WORK = """
 import resource, sys, time
 from pathlib import Path
-from servedrill.judging.verdict import judge_folder
 from servedrill.reporting.page import drill_page, write_page
 from servedrill.runs.stored import read_run
+from servedrill.runs.verdicts import judge_folder
 folder = Path(sys.argv[1])
 began = time.perf_counter()
 verdict = judge_folder(folder / "large")

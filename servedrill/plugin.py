@@ -154,7 +154,8 @@ class DrillSession:
         from servedrill.leases.keeper import StackKeeper
         from servedrill.oracle.tokens import hash64
         from servedrill.reporting.console import ConsoleProgress, console_for
-        from servedrill.runs.folder import Options, Run
+        from servedrill.runs.about import Options
+        from servedrill.runs.folder import Run
         from servedrill.runs.gate import objectives_for
         from servedrill.stacks import protocols
         from servedrill.stacks.file import read_stack_file
@@ -245,8 +246,8 @@ class DrillSession:
                         self._judge(drill, item)
 
     def _judge(self, drill: Drill, item: pytest.Item) -> Verdict:
-        from servedrill.judging.verdict import judge_folder
         from servedrill.reporting.junit import properties
+        from servedrill.runs.verdicts import judge_folder
 
         assert self.run is not None
         verdict = judge_folder(drill.folder)

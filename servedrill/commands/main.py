@@ -163,9 +163,10 @@ def _at(url: str, host: str) -> str:
 
 def _judge(given: argparse.Namespace) -> int:
     from servedrill.checkers.finding import Answer
-    from servedrill.judging.verdict import HISTORY, judge_folder
     from servedrill.reporting.console import console_for, print_summary
     from servedrill.runs.gate import given_objectives
+    from servedrill.runs.layout import HISTORY
+    from servedrill.runs.verdicts import judge_folder
 
     folder: Path = given.folder
     drills = [folder] if (folder / HISTORY).is_file() else sorted(path.parent for path in folder.glob(f"*/{HISTORY}"))

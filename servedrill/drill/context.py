@@ -48,6 +48,7 @@ from servedrill.leases.guard import Guard
 from servedrill.load.generator import SpareWorker
 from servedrill.load.lengths import Uniform
 from servedrill.load.plan import RequestClass
+from servedrill.runs.layout import HISTORY
 from servedrill.stacks.protocols import Entry, Stack, lacking
 
 _TICK_S = 0.1
@@ -74,7 +75,7 @@ class Drill:
         self.stack: Any = stack
         self.name, self.seed, self.control, self.folder = name, seed, control, folder
         self.chance = random.Random(seed)
-        self.journal = Journal(folder / "history.jsonl")
+        self.journal = Journal(folder / HISTORY)
         self._guard, self._progress, self._arrivals = guard, progress, arrivals
         self._recorder = Recorder(stack, self.journal, seed=seed)
         self._traffics: list[Traffic] = []

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
 from servedrill.checkers.checker import Checker, read_checker
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.errors import UsageError
-from servedrill.history.events import DeclaredWeakness, DrillEnded, Expected, ObjectivesGiven, PartSkipped
+from servedrill.history.events import DeclaredWeakness, DrillEnded, Expected, PartSkipped
 from servedrill.history.history import History
-from servedrill.history.journal import read_events
 from servedrill.judging.catalogue import ALWAYS
 from servedrill.judging.timeline import Restored, timeline
 from servedrill.slo.spending import Spending, spendings
-
-FILE = "verdict.json"
-HISTORY = "history.jsonl"
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,17 +97,6 @@ def judge(history: History) -> Verdict:
         spending=spendings(history),
         skipped=[Skipped(part=event.part, reason=event.reason) for event in history.of(PartSkipped)],
     )
-
-
-def judge_folder(folder: Path, *objectives: ObjectivesGiven) -> Verdict:
-    """Judge the history in a drill's folder, by other objectives than it was given if there are any, and write the verdict beside it."""
-    events = read_events(folder / HISTORY, compact=True)
-    if objectives and events:
-        kept = [event for event in events if not isinstance(event, ObjectivesGiven)]
-        events = [kept[0], *(msgspec.structs.replace(one, t_ns=kept[0].t_ns) for one in objectives), *kept[1:]]
-    verdict = judge(History(events))
-    (folder / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1) + b"\n")
-    return verdict
 
 
 def _judged(checker: Checker, history: History) -> Finding:

@@ -9,7 +9,8 @@ import msgspec
 
 from servedrill.errors import UsageError
 from servedrill.runs.index import StoredSpending, open_index
-from servedrill.runs.stored import RUN_FILE, StoredRun
+from servedrill.runs.layout import RUN
+from servedrill.runs.stored import StoredRun
 from servedrill.slo.spending import Spending
 
 
@@ -92,7 +93,7 @@ def _within(began: str, run: StoredRun, period_s: float) -> bool:
 
 def _spent_before(run: StoredRun) -> Sequence[StoredSpending]:
     """Of earlier runs beside this one; a folder that lies alone gets no index."""
-    beside = (path.parent for path in run.folder.parent.glob(f"*/{RUN_FILE}") if not path.parent.is_symlink())
+    beside = (path.parent for path in run.folder.parent.glob(f"*/{RUN}") if not path.parent.is_symlink())
     if not any(folder.resolve() != run.folder.resolve() for folder in beside):
         return []
     try:

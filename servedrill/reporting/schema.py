@@ -10,7 +10,7 @@ import msgspec
 from servedrill.errors import UsageError
 from servedrill.history.events import AnyEvent
 from servedrill.judging.verdict import Verdict
-from servedrill.runs.stored import About
+from servedrill.runs.about import About
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FILES: dict[str, tuple[str, Any]] = {

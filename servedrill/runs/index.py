@@ -19,11 +19,11 @@ from servedrill.errors import UsageError
 from servedrill.history.events import DrillStarted
 from servedrill.history.journal import iter_events
 from servedrill.judging.words import worst_of
+from servedrill.runs.layout import INDEX, RUN, VERDICTS
 from servedrill.runs.measured import Measured, measure
-from servedrill.runs.stored import RUN_FILE, StoredRun, read_run
+from servedrill.runs.stored import StoredRun, read_run
 from servedrill.slo.spending import Spending
 
-FILE = "index.sqlite"
 _VERSION = 2
 _TABLES = """
 CREATE TABLE runs (
@@ -103,7 +103,7 @@ class Index:
         """Read what is new or changed and forget what is gone; how many runs were read."""
         there = {
             path.parent.name: _stamp(path.parent)
-            for path in self._runs.glob(f"*/{RUN_FILE}")
+            for path in self._runs.glob(f"*/{RUN}")
             if not path.parent.is_symlink()
         }
         known: dict[str, str] = dict(self._db.execute("SELECT name, stamp FROM runs"))
@@ -246,7 +246,7 @@ def open_index(runs: Path, *, rebuild: bool = False) -> Iterator[Index]:
             expected="what `pytest drills --runs` was given",
             hint="`pytest drills` makes one",
         )
-    path = runs / FILE
+    path = runs / INDEX
     if rebuild:
         path.unlink(missing_ok=True)
     db = _opened(path)
@@ -296,7 +296,7 @@ def _prepared(name: str) -> sqlite3.Connection:
 def _stamp(folder: Path) -> str:
     """What changes when a run's results do."""
     parts = []
-    for name in (RUN_FILE, "verdicts.json"):
+    for name in (RUN, VERDICTS):
         with contextlib.suppress(OSError):
             status = (folder / name).stat()
             parts.append(f"{status.st_mtime_ns}/{status.st_size}")

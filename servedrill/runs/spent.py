@@ -12,12 +12,11 @@ from servedrill.errors import UsageError
 from servedrill.history.events import DrillStarted
 from servedrill.history.history import History
 from servedrill.history.journal import read_events
+from servedrill.runs.layout import HISTORY
 from servedrill.slo.budget import Budget
 from servedrill.slo.durations import period_start
 from servedrill.slo.slo import Slo
 from servedrill.slo.spending import Spending, spending
-
-HISTORY = "history.jsonl"
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,37 +9,12 @@ from typing import Any
 
 import msgspec
 
-from servedrill.checkers.finding import Answer, Finding
+from servedrill.checkers.finding import Answer
 from servedrill.errors import UsageError
-from servedrill.history.history import History
-from servedrill.history.journal import read_events
-from servedrill.judging.verdict import FILE, HISTORY, Verdict, judge
-
-RUN_FILE = "run.json"
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run was asked for: ``options`` of run.json."""
-
-    stack_file: str | None = None
-    control: bool = False
-    defects: list[str] = []
-    runs: str = ""
-
-
-class About(msgspec.Struct, frozen=True, kw_only=True):
-    """run.json. Runs of earlier versions lack some of it."""
-
-    began: str = ""
-    """UTC, ISO 8601."""
-    ended: str = ""
-    """Empty for a run that was killed."""
-    seed: int = 0
-    options: Asked = Asked()
-    versions: dict[str, str] = {}
-    system: str = ""
-    replay: dict[str, str] = {}
-    """Drill -> the command that runs it again."""
+from servedrill.judging.verdict import Verdict
+from servedrill.runs.about import About
+from servedrill.runs.layout import HISTORY, RUN, STACK
+from servedrill.runs.verdicts import read_verdict
 
 
 class StoredDrill(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +32,7 @@ class StoredDrill(msgspec.Struct, frozen=True, kw_only=True):
     def stack(self) -> dict[str, Any]:
         """The stack as it described itself; empty where it did not."""
         try:
-            found = msgspec.json.decode((self.folder / "stack.json").read_bytes())
+            found = msgspec.json.decode((self.folder / STACK).read_bytes())
         except (OSError, msgspec.DecodeError):
             return {}
         return found if isinstance(found, dict) else {}
@@ -107,7 +82,7 @@ def read_run(folder: Path, *, judging: bool = True) -> StoredRun:
 
 def read_about(folder: Path) -> About:
     """run.json. Raises `UsageError`."""
-    path = folder / RUN_FILE
+    path = folder / RUN
     try:
         return msgspec.json.decode(path.read_bytes(), type=About)
     except OSError as error:
@@ -119,38 +94,3 @@ def read_about(folder: Path) -> About:
         ) from error
     except msgspec.DecodeError as error:
         raise UsageError(f"cannot be read: {error}", where=str(path), expected="a run.json of servedrill") from error
-
-
-def read_verdict(folder: Path, *, judging: bool = True) -> Verdict:
-    """The verdict of a drill's folder; made from its history where there is none, if ``judging``."""
-    path = folder / FILE
-    if path.is_file():
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=Verdict)
-        except msgspec.DecodeError as error:
-            raise UsageError(
-                f"cannot be read: {error}", where=str(path), hint=f"`servedrill judge {folder}` writes it again"
-            ) from error
-    if not judging:
-        return _unjudged(folder, "it was not judged")
-    try:
-        return judge(History(read_events(folder / HISTORY, compact=True)))
-    except UsageError as error:
-        return _unjudged(folder, str(error))
-
-
-def _unjudged(folder: Path, why: str) -> Verdict:
-    """Of a drill without a verdict."""
-    claim = "The drill ran to its end."
-    finding = Finding(
-        checker="RanToItsEnd", answer=Answer.INCONCLUSIVE, claim=claim, observed=f"nothing to judge: {why}"
-    )
-    return Verdict(
-        drill=folder.name,
-        answer=Answer.INCONCLUSIVE,
-        hypothesis="",
-        seed=0,
-        control=False,
-        defects=[],
-        findings=[finding],
-    )

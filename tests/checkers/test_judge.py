@@ -40,7 +40,9 @@ from servedrill.history.history import History
 from servedrill.history.journal import write_events
 from servedrill.judging.catalogue import ALWAYS
 from servedrill.judging.timeline import Times, timeline
-from servedrill.judging.verdict import FILE, HISTORY, Verdict, interrupted, judge, judge_folder
+from servedrill.judging.verdict import Verdict, interrupted, judge
+from servedrill.runs.layout import HISTORY, VERDICT
+from servedrill.runs.verdicts import judge_folder
 
 HELD = ProbeSaid(name="held", at_least=1, what="It held.").expected(at(END_S))
 REFUTED = ProbeSaid(name="held", at_most=0, what="It did not hold.").expected(at(END_S))
@@ -191,9 +193,9 @@ def test_the_verdict_lies_beside_the_history(tmp_path: Path) -> None:
     events = list(clean_run(MEASURED, HELD, changed(UNKNOWN, t_ns=at(1.23))).events)
     write_events(tmp_path / HISTORY, reversed(events))
     verdict = judge_folder(tmp_path)
-    first = (tmp_path / FILE).read_bytes()
+    first = (tmp_path / VERDICT).read_bytes()
     assert judge_folder(tmp_path) == verdict == judge(History(events))
-    assert (tmp_path / FILE).read_bytes() == first
+    assert (tmp_path / VERDICT).read_bytes() == first
     assert msgspec.json.decode(first, type=Verdict) == verdict
 
 
@@ -204,7 +206,7 @@ def test_a_verdict_with_an_infinite_figure_can_be_read_again(tmp_path: Path) -> 
     write_events(tmp_path / HISTORY, clean_run(*down, expected.expected(at(12))).events)
     verdict = judge_folder(tmp_path)
     assert verdict.answer is Answer.FAIL
-    assert msgspec.json.decode((tmp_path / FILE).read_bytes(), type=Verdict) == verdict
+    assert msgspec.json.decode((tmp_path / VERDICT).read_bytes(), type=Verdict) == verdict
 
 
 def test_why_a_drill_did_not_end() -> None:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 CONFTEST = '''
 import contextlib
 
-import servedrill.judging.verdict as verdicts
+import servedrill.runs.verdicts as verdicts
 import servedrill.stacks.lifecycle as lifecycle
 from fixtures.drill import drill
 from servedrill.checkers.finding import Answer, Finding

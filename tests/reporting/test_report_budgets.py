@@ -21,7 +21,8 @@ from servedrill.reporting.markdown import summary
 from servedrill.reporting.openmetrics import openmetrics
 from servedrill.reporting.page import drill_page, render
 from servedrill.runs.digest import Digest
-from servedrill.runs.index import FILE, Wanted, open_index
+from servedrill.runs.index import Wanted, open_index
+from servedrill.runs.layout import INDEX
 from servedrill.runs.stored import StoredRun, read_run
 from servedrill.slo.slo import Sli, Slo, event_of
 
@@ -50,7 +51,7 @@ def test_a_run_counts_what_earlier_drills_spent(tmp_path: Path) -> None:
     alone = run_of(tmp_path / "alone", "now", "2026-02-20T00:00:00+00:00")
     (one,) = run_budgets(alone)
     assert (one.spent_before, one.drills_before) == (0, 0)
-    assert not (tmp_path / "alone" / FILE).exists()
+    assert not (tmp_path / "alone" / INDEX).exists()
     run_of(tmp_path, "old", "2026-01-01T00:00:00+00:00")
     run_of(tmp_path, "earlier", "2026-02-01T00:00:00+00:00")
     run_of(tmp_path, "other", "2026-02-02T00:00:00+00:00", slo=msgspec.structs.replace(SLO, target=0.9))

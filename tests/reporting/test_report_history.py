@@ -16,7 +16,8 @@ from servedrill.commands import main as cli
 from servedrill.judging.verdict import Verdict
 from servedrill.runs.baseline import compare_runs
 from servedrill.runs.compare import compare
-from servedrill.runs.index import FILE, Index, Wanted, open_index
+from servedrill.runs.index import Index, Wanted, open_index
+from servedrill.runs.layout import INDEX
 from servedrill.runs.measured import Measured, measure
 from servedrill.runs.stored import read_run
 
@@ -85,12 +86,12 @@ def test_a_damaged_index_is_made_anew(tmp_path: Path, content: bytes | None) -> 
     """The folders are the truth."""
     run = night(tmp_path, 1)
     if content is None:  # of another version
-        db = sqlite3.connect(tmp_path / FILE)
+        db = sqlite3.connect(tmp_path / INDEX)
         db.execute("CREATE TABLE runs (x)")
         db.commit()
         db.close()
     else:
-        (tmp_path / FILE).write_bytes(content)
+        (tmp_path / INDEX).write_bytes(content)
     for _ in range(2):
         with open_index(tmp_path) as index:
             assert names(index) == [run.name]
@@ -101,7 +102,7 @@ def test_a_damaged_index_is_made_anew(tmp_path: Path, content: bytes | None) -> 
 def test_an_index_that_cannot_be_written_is_kept_in_memory(tmp_path: Path) -> None:
     """The list is the same."""
     run = night(tmp_path, 1)
-    (tmp_path / FILE).mkdir()
+    (tmp_path / INDEX).mkdir()
     with open_index(tmp_path) as index:
         assert names(index) == [run.name]
 

@@ -1,0 +1,66 @@
+"""run.json: what a run was asked for, on which machine, and the commands that run its drills again."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import datetime
+from importlib.metadata import version
+
+import msgspec
+
+from servedrill._version import __version__
+from servedrill.runs.layout import RUNS
+
+_LIBRARIES = ("pytest", "aiohttp", "uvloop", "httptools")
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run was asked for."""
+
+    seed: int = 0
+    stack_file: str | None = None
+    slo_file: str | None = None
+    arrivals: str | None = None
+    control: bool = False
+    defects: list[str] = []
+    runs: str = RUNS
+
+    def arguments(self) -> list[str]:
+        """The same, as pytest's arguments."""
+        arguments = ["--seed", str(self.seed)]
+        for name, value in (("--stack", self.stack_file), ("--slo", self.slo_file), ("--arrivals", self.arrivals)):
+            if value:
+                arguments += [name, value]
+        if self.control:
+            arguments.append("--control")
+        for defect in self.defects:
+            arguments += ["--defect", defect]
+        return arguments
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """run.json. Runs of earlier versions lack some of it."""
+
+    began: str = ""
+    """UTC, ISO 8601."""
+    ended: str = ""
+    """Empty for a run that was killed."""
+    seed: int = 0
+    options: Options = Options()
+    versions: dict[str, str] = {}
+    system: str = ""
+    replay: dict[str, str] = {}
+    """Drill -> the command that runs it again."""
+
+
+def about_now(options: Options, *, began: datetime) -> About:
+    """Of a run that begins now, on this machine."""
+    versions = {"servedrill": __version__, "python": platform.python_version()}
+    return About(
+        began=began.isoformat(),
+        seed=options.seed,
+        options=options,
+        versions=versions | {name: version(name) for name in _LIBRARIES},
+        system=f"{platform.system()} {platform.release()}, {os.cpu_count()} cores",
+    )

@@ -1,0 +1,67 @@
+"""The verdict in a drill's folder: read back, or made from the history beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from servedrill.checkers.finding import Answer, Finding
+from servedrill.errors import UsageError
+from servedrill.history.events import ObjectivesGiven
+from servedrill.history.history import History
+from servedrill.history.journal import read_events
+from servedrill.judging.verdict import Verdict, judge
+from servedrill.runs.layout import HISTORY, VERDICT
+
+
+def judge_folder(folder: Path, *objectives: ObjectivesGiven) -> Verdict:
+    """Judge the history in a drill's folder, by other objectives than it was given if there are any, and write the verdict beside it.
+
+    Raises `UsageError` for a folder without a drill's history.
+    """
+    events = read_events(folder / HISTORY, compact=True)
+    if objectives and events:
+        kept = [event for event in events if not isinstance(event, ObjectivesGiven)]
+        events = [kept[0], *(msgspec.structs.replace(one, t_ns=kept[0].t_ns) for one in objectives), *kept[1:]]
+    verdict = judge(History(events))
+    (folder / VERDICT).write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1) + b"\n")
+    return verdict
+
+
+def read_verdict(folder: Path, *, judging: bool = True) -> Verdict:
+    """The verdict of a drill's folder; made from its history where there is none, if ``judging``.
+
+    Raises `UsageError` for a verdict that cannot be read.
+    """
+    path = folder / VERDICT
+    if path.is_file():
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Verdict)
+        except msgspec.DecodeError as error:
+            raise UsageError(
+                f"cannot be read: {error}", where=str(path), hint=f"`servedrill judge {folder}` writes it again"
+            ) from error
+    if not judging:
+        return _unjudged(folder, "it was not judged")
+    try:
+        return judge(History(read_events(folder / HISTORY, compact=True)))
+    except UsageError as error:
+        return _unjudged(folder, str(error))
+
+
+def _unjudged(folder: Path, why: str) -> Verdict:
+    """Of a drill without a verdict."""
+    claim = "The drill ran to its end."
+    finding = Finding(
+        checker="RanToItsEnd", answer=Answer.INCONCLUSIVE, claim=claim, observed=f"nothing to judge: {why}"
+    )
+    return Verdict(
+        drill=folder.name,
+        answer=Answer.INCONCLUSIVE,
+        hypothesis="",
+        seed=0,
+        control=False,
+        defects=[],
+        findings=[finding],
+    )
