@@ -105,7 +105,7 @@ class StackFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     file: list[ConfigFile] = []
     """Written for commands and containers before they start."""
     nice: int = 0
-    """Of processes and what they start against the rest of the machine, 0 to 19: above 0 the load and the proxies come first where cores are few."""
+    """Of processes together against the rest of the machine, 0 to 19; above 0 the load comes first on few cores."""
     dns: Name | None = None
     alerts: str = ""
     """Base URL of an endpoint that speaks Alertmanager's v2 API."""

@@ -251,7 +251,7 @@ def main() -> int:
 def step_back(nice: int) -> None:
     """Give this session, and so everything below, a smaller share of busy cores: nothing to do for 0.
 
-    Where the kernel shares cores out by sessions (sched_autogroup), a session has a niceness; elsewhere every process inherits ours.
+    Where the kernel shares cores out by sessions (sched_autogroup), a session has a niceness; elsewhere processes do.
     """
     if nice:
         try:
