@@ -17,6 +17,7 @@ ROLES = ("supervisor", "engine", "gateway", "dns", "alerts", "rollouts")
 
 
 def main() -> int:
+    """The exit status; 4, with one line on stderr, for a file or a defect that cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m servedrill.refstack", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the stack as JSON, see servedrill.refstack.config")
     parser.add_argument("--parent", type=int, help="end with the process of this pid")

@@ -12,10 +12,11 @@ import msgspec
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a step of the engine takes: ``overhead + prefill tokens * prefill + running sequences * decode``, in seconds.
+    """Seconds that a step of the engine takes.
 
-    The form is that of the step-time models fitted to real engines (Splitwise, ISCA 2024; SLOs-Serve, arXiv 2504.08784), and what a request
-    costs before its first position is computed; docs/fidelity.md fits it to vLLM.
+    ``overhead_s + prefill tokens * prefill_s_per_token + running sequences * decode_s_per_sequence``, the form of the
+    step-time models fitted to real engines (Splitwise, ISCA 2024; SLOs-Serve, arXiv 2504.08784), and ``request_s`` for
+    each sequence that begins. docs/fidelity.md fits it to vLLM.
     """
 
     overhead_s: float = 0.018
@@ -67,10 +68,14 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     host: str = "127.0.0.1"
     port: int
     control_at: str = ""
-    """``host:port`` for the control plane, past any proxy; empty: its own. For containers, which listen on every address of theirs."""
+    """``host:port`` for the control plane, past any proxy; empty: its own.
+
+    For containers, which listen on every address of theirs.
+    """
 
     @property
     def control_url(self) -> str:
+        """Base URL for the control plane."""
         return f"http://{self.control_at or f'{self.host}:{self.port}'}"
 
 
@@ -82,10 +87,10 @@ class Engine(Replica, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Gateway(Replica, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One gateway; the gateways of a stack share a port on different loopback addresses, as replicas behind a name do."""
+    """One gateway. Those of a stack share a port on different loopback addresses, as replicas behind a name do."""
 
     published_at: str = ""
-    """The address that the DNS name answers (a proxy's, in a drill); empty: its own. Its port is that of the stack's name."""
+    """The address that the DNS name answers (a proxy's, in a drill); empty: its own. The port is the name's."""
 
 
 class GatewayLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,7 +131,7 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     gateways: list[Gateway]
     control_port: int
     control_host: str = "127.0.0.1"
-    """Where the control API listens, and the others reach it; for containers, an address of this machine on their network."""
+    """Where the control API listens and is reached; for containers, this machine's address on their network."""
     alerts_port: int
     dns_port: int
     name: str = "gateway.stack.test"
@@ -159,20 +164,25 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Each process logs to ``<log_dir>/<name>.log``."""
 
     def engine(self, name: str) -> Engine:
+        """The engine of this name. Raises `StopIteration` where there is none."""
         return next(engine for engine in self.engines if engine.name == name)
 
     def gateway(self, name: str) -> Gateway:
+        """The gateway of this name. Raises `StopIteration` where there is none."""
         return next(gateway for gateway in self.gateways if gateway.name == name)
 
     def model(self, version: str) -> ModelVersion | None:
+        """The registry's entry of a version; None where there is none."""
         return next((model for model in self.models if model.version == version), None)
 
     def engine_url(self, name: str) -> str:
+        """Base URL under which gateways reach an engine. Raises `StopIteration` where there is none of this name."""
         engine = self.engine(name)
         return f"http://{engine.reached_at or f'{engine.host}:{engine.port}'}"
 
     @property
     def control_url(self) -> str:
+        """Base URL of the control API."""
         return f"http://{self.control_host}:{self.control_port}"
 
 

@@ -1,7 +1,7 @@
 """The policies of the stack: small classes, each the one place where one thing can be done wrong.
 
-A healthy policy carries its slot as ``policy = "retry"``. A defect is a class with the same slot, usually a
-subclass that overrides one method; ``--defect package.module:Class`` or ``--defect path/file.py:Class`` puts it in place.
+A healthy policy carries its slot as ``policy = "retry"``. A defect is a class with the same slot, usually a subclass
+that overrides one method. ``--defect package.module:Class`` or ``--defect path/file.py:Class`` puts it in place.
 docs/defects.md tells, for every slot, its protocol and what a defect may see and change.
 """
 
@@ -69,13 +69,11 @@ class Policies:
             cls = load_class(spec)
             slot = getattr(cls, "policy", None)
             if slot not in HEALTHY:
-                raise BadDefect(
-                    f"defect {spec}: policy = {slot!r}; expected a class whose `policy` is one of {', '.join(sorted(HEALTHY))}"
-                )
+                slots = ", ".join(sorted(HEALTHY))
+                raise BadDefect(f"defect {spec}: policy = {slot!r}; expected a class whose `policy` is one of {slots}")
             if slot in self._replaced:
-                raise BadDefect(
-                    f"defect {spec}: slot {slot!r} is already taken by {self._replaced[slot].__name__}; expected one defect a slot"
-                )
+                taken = f"slot {slot!r} is already taken by {self._replaced[slot].__name__}"
+                raise BadDefect(f"defect {spec}: {taken}; expected one defect a slot")
             self._replaced[slot] = cls
 
     def make(self, slot: str, *args: Any, **kwargs: Any) -> Any:

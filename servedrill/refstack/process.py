@@ -22,7 +22,7 @@ def die_with_parent(parent_pid: int) -> None:
 
 
 def adopt_orphans() -> None:
-    """Have what children leave behind become children of this process, wherever it runs: a container may have no init that reaps them."""
+    """Have what children leave behind become children of this process: a container may have no init that reaps them."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 

@@ -99,6 +99,7 @@ class Alerts:
             return {}
 
     async def get(self, http: web.Request) -> web.Response:
+        """Alerts of the rules, and posted ones that have not ended."""
         now = datetime.now(UTC)
         posted = [
             alert for alert in self.posted if "endsAt" not in alert or datetime.fromisoformat(alert["endsAt"]) > now
@@ -106,17 +107,20 @@ class Alerts:
         return web.json_response([*self.active.values(), *posted])
 
     async def post(self, http: web.Request) -> web.Response:
+        """Alerts of others; one with the same labels replaces the earlier."""
         new = await http.json()
         labels = [alert.get("labels") for alert in new]
         self.posted = [alert for alert in self.posted if alert.get("labels") not in labels] + new
         return web.Response(status=200)
 
     async def status(self, http: web.Request) -> web.Response:
+        """What clients ask before they trust an Alertmanager."""
         return web.json_response(
             {"cluster": {"status": "disabled", "peers": []}, "versionInfo": {"version": "refstack"}}
         )
 
     async def run(self) -> None:
+        """Evaluate for ever, each `EVERY_S`."""
         while True:
             began = time.monotonic()
             await self.evaluate()
@@ -124,6 +128,7 @@ class Alerts:
 
 
 def main(stack: Stack) -> int:
+    """The alert endpoint until it is killed."""
     log_to_stderr("alerts")
     set_name("alerts")
     return uvloop.run(_serve(stack))

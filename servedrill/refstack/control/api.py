@@ -18,9 +18,9 @@ from servedrill.refstack.policies import Policies
 
 @contextlib.asynccontextmanager
 async def control_api(stack: Stack, processes: Mapping[str, Supervised], policies: Policies) -> AsyncIterator[None]:
-    """Served inside the block.
+    """Served inside the block; ``processes`` by name.
 
-    GET /stack, GET /processes, POST /processes/NAME/restart, POST and GET /rollouts, GET /aliases. ``processes`` by name.
+    GET /stack, GET /processes, POST /processes/NAME/restart, POST and GET /rollouts, GET /aliases.
     """
     async with own_connections() as session:
         control = _Processes(stack, processes)

@@ -1,7 +1,7 @@
 """The DNS name in front of the gateways: A records with a short TTL, behind health checks.
 
-The same port number answers HTTP over TCP: ``GET /records`` shows the zone, ``PUT /records`` with a list of addresses replaces
-what the name has (a change of DNS by hand), with ``null`` puts it back.
+The same port number answers HTTP over TCP: ``GET /records`` shows the zone. ``PUT /records`` with a list of addresses
+replaces what the name has (a change of DNS by hand); with ``null`` it puts it back.
 """
 
 from __future__ import annotations
@@ -40,9 +40,11 @@ class Resolver(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio's: the socket is open."""
         self._transport = transport  # type: ignore[assignment]
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """asyncio's: answer one question; what is none is dropped."""
         try:
             query = dns.message.from_wire(data)
             question = query.question[0]
@@ -60,11 +62,13 @@ class Resolver(asyncio.DatagramProtocol):
         self._transport.sendto(response.to_wire(), addr)
 
     async def get_records(self, http: web.Request) -> web.Response:
+        """The zone: addresses, those answered now, TTL in seconds."""
         return web.json_response(
             {"addresses": self.addresses, "answers": self.health.answers(self.addresses), "ttl_s": self.health.ttl_s}
         )
 
     async def put_records(self, http: web.Request) -> web.Response:
+        """Body: a list of addresses, or ``null`` for the stack's own."""
         wanted = await http.json()
         self.addresses = list(self.own) if wanted is None else [str(address) for address in wanted]
         return await self.get_records(http)
@@ -89,6 +93,7 @@ async def _check(stack: Stack, resolver: Resolver, session: aiohttp.ClientSessio
 
 
 def main(stack: Stack) -> int:
+    """The name's server until it is killed."""
     log_to_stderr("dns")
     set_name("dns")
     return uvloop.run(_serve(stack))

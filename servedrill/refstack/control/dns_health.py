@@ -8,7 +8,7 @@ from servedrill.refstack.config import Stack
 
 
 class DnsHealth:
-    """Withdrawn after ``dns_check_failures`` bad probes in a row, back after one good one; all of them when none is healthy."""
+    """Withdrawn after ``dns_check_failures`` bad probes in a row, back after a good one; all when none is healthy."""
 
     policy = "dns_health"
 

@@ -1,7 +1,7 @@
 """Where the stack's processes come from: one process that imports what they need, and forks.
 
-A Python that starts anew spends 0.3 s of a core on imports. A stack starts eight of them at once, and a drill one in the middle of its traffic.
-Engines that are asked for first do not wait for the imports: their cores need few of them, and take a second to load.
+A new Python spends 0.3 s of a core on imports. A stack starts eight at once, and a drill one in the middle of its
+traffic. Engines are asked for first and do not wait for the imports: their cores need few, and take a second to load.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _ADOPTED_WITHIN_S = 2.0
 
 
 class Nursery:
-    """Gives birth to children of this process, which adopts orphans and has neither threads nor an event loop yet.
+    """Forks children of this process, which has to adopt orphans and to have neither threads nor an event loop yet.
 
-    ``run(role, name)`` is what a child does; it returns the exit status. A child's standard input is the read end of a pipe that only this process can
-    write to, so that its end tells the child that this process is gone.
+    ``run(role, name)`` is what a child does; it returns the exit status. A child's standard input is the read end of a
+    pipe that only this process can write to: end of file there tells the child that this process is gone.
     """
 
     def __init__(self, run: Callable[[str, str], int], log_dir: Path) -> None:
@@ -76,7 +76,10 @@ class Nursery:
 def _give_birth(
     link: socket.socket, run: Callable[[str, str], int], log_dir: Path, *, life: int, supervisor: int
 ) -> None:
-    """Until the other end of ``link`` is closed. Who is asked for is forked twice, so that the supervisor adopts it and sees its end."""
+    """Start what ``link`` asks for, until its other end is closed.
+
+    Each child is forked twice, so that the supervisor adopts it and sees its end.
+    """
     die_with_parent(supervisor)
     set_name("nursery")
     signal.signal(signal.SIGINT, signal.SIG_IGN)

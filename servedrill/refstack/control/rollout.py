@@ -1,4 +1,4 @@
-"""The rollout of a model version: canary first, then one engine after another; back again by itself when a check says no.
+"""The rollout of a model version: a canary first, then one engine after another; rolled back when a check says no.
 
 cordon one engine -> load the candidate -> parameters, golden questions -> a share of the traffic -> judge
     no:  alias back to the old version -> cordon -> load the old version -> done (rolled_back)
@@ -43,7 +43,10 @@ class Rollout(msgspec.Struct, kw_only=True):
 
 
 def own_connections() -> aiohttp.ClientSession:
-    """A session of which each request has a connection of its own: an idle one may be closed by its peer just when it is used again (G5)."""
+    """A session in which each request has a connection of its own.
+
+    An idle one may be closed by its peer just when it is used again (G5).
+    """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True), timeout=aiohttp.ClientTimeout(total=30)
     )
@@ -60,6 +63,7 @@ class Rollouts:
         self._task: asyncio.Task[None] | None = None
 
     def routes(self) -> list[web.RouteDef]:
+        """POST and GET /rollouts, GET /aliases."""
         return [
             web.post("/rollouts", self.start),
             web.get("/rollouts", self.show),
@@ -67,6 +71,7 @@ class Rollouts:
         ]
 
     async def start(self, http: web.Request) -> web.Response:
+        """Body: ``{"candidate": version}``; 202, or 409 while one is under way, 404 for an unknown version."""
         candidate = str((await http.json()).get("candidate"))
         if self._task is not None and not self._task.done():
             return web.json_response({"error": "a rollout is under way"}, status=409)
@@ -78,9 +83,11 @@ class Rollouts:
         return web.json_response(msgspec.to_builtins(rollout), status=202)
 
     async def show(self, http: web.Request) -> web.Response:
+        """Every `Rollout` so far, oldest first."""
         return web.json_response(msgspec.to_builtins(self.history))
 
     async def get_aliases(self, http: web.Request) -> web.Response:
+        """Alias -> version -> weight, as gateways are told."""
         return web.json_response(self.aliases)
 
     # ---- the procedure
@@ -112,7 +119,10 @@ class Rollouts:
             rollout.state, rollout.reason = "broken", f"{type(error).__name__}: {error}"
 
     async def put_on(self, engine: str, version: str, rollout: Rollout) -> None:
-        """Have one engine serve ``version``, with no traffic while it changes. Raises `RolledBack` when it does not load."""
+        """Have one engine serve ``version``, with no traffic while it changes.
+
+        Raises `RolledBack` when it does not load, `TimeoutError` when a gateway does not see it there.
+        """
         rollout.steps.append(f"load {version} on {engine}")
         await self.cordon([engine])
         try:
@@ -128,6 +138,7 @@ class Rollouts:
             await self.cordon([])
 
     async def check_before_traffic(self, rollout: Rollout, canary: str, serving: str) -> None:
+        """Parameters and golden questions, with no user on the candidate. Raises `RolledBack`."""
         rollout.steps.append("parameters")
         self._refuse(self.canary.check_parameters(await self._info(serving), await self._info(canary)))
         rollout.steps.append("golden questions")
@@ -139,6 +150,7 @@ class Rollouts:
         self._refuse(self.canary.check_quality(right=right, asked=asked, serving_right=serving_right))
 
     async def check_with_traffic(self, rollout: Rollout) -> None:
+        """A share of the users, until enough is known or ``canary_observe_s`` is over. Raises `RolledBack`."""
         weight = self.canary.weight
         await self.weigh({rollout.previous: 1 - weight, rollout.candidate: weight}, rollout)
         loop = asyncio.get_running_loop()
@@ -156,11 +168,13 @@ class Rollouts:
             raise RolledBack(reason)
 
     async def weigh(self, weights: dict[str, float], rollout: Rollout) -> None:
+        """Tell every gateway that is up the weights of the versions."""
         rollout.steps.append("weights " + ", ".join(f"{version} {weight:g}" for version, weight in weights.items()))
         self.aliases = {self.stack.alias: weights}
         await self._each_gateway(lambda url: self._put(f"{url}/admin/aliases", self.aliases))
 
     async def cordon(self, engines: list[str]) -> None:
+        """Tell every gateway that is up which engines get no new requests."""
         await self._each_gateway(lambda url: self._put(f"{url}/admin/cordons", engines))
 
     # ---- HTTP
@@ -193,6 +207,7 @@ class Rollouts:
         return all(version in view[engine]["models"] and view[engine]["healthy"] for view in views)
 
     async def until(self, condition: Callable[[], Awaitable[bool]], what: str, within_s: float = 8.0) -> None:
+        """Wait for a condition. Raises `TimeoutError` that says ``what`` did not come."""
         loop = asyncio.get_running_loop()
         end = loop.time() + within_s
         while not await condition():

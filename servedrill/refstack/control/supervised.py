@@ -58,6 +58,7 @@ class Supervised:
             await asyncio.sleep(0.01)
 
     def view(self) -> dict[str, object]:
+        """As GET /processes shows it; ``pid`` is None between two lives."""
         return {
             "name": self.name,
             "role": self.role,

@@ -1,4 +1,7 @@
-"""The supervisor: keeps the processes of the stack running. Its HTTP server is imported after the engines were started, as they take longest."""
+"""The supervisor: keeps the processes of the stack running.
+
+Its HTTP server is imported after the engines were started, as they take longest.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ from servedrill.refstack.process import adopt_orphans, log_to_stderr, set_name
 
 
 def main(stack: Stack, run: Callable[[str, str], int]) -> int:
-    """Until SIGTERM or SIGINT; every other process of the stack ends with this one. ``run(role, name)`` is the life of one."""
+    """Until SIGTERM or SIGINT; every other process of the stack ends with this one.
+
+    ``run(role, name)`` is what one of them does; it returns the exit status.
+    """
     set_name("supervisor")
     adopt_orphans()
     nursery = Nursery(run, Path(stack.log_dir))

@@ -146,7 +146,7 @@ class PatienceDoubles(CircuitBreaker):
 
 
 class BusyCountsAsBroken(CircuitBreaker):
-    """Who waits too long at an engine that is busy with others has it ejected, and the next one, until none is left (B6: TGI#3241)."""
+    """A request that waits too long at a busy engine has it ejected, and so on until none is left (B6: TGI#3241)."""
 
     caught_by = "out_of_memory"
 
@@ -166,7 +166,7 @@ class BreakerNeverCloses(CircuitBreaker):
 
 
 class ProbeNeverGivenBack(CircuitBreaker):
-    """A probe whose client hung up, or whose request was wrong, is never over: the breaker waits for it for ever (G1: smg#2468)."""
+    """A probe whose client hung up, or whose request was wrong, never ends: nobody is let through (G1: smg#2468)."""
 
     caught_by = "timeout_spike"
 

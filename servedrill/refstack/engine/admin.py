@@ -19,6 +19,7 @@ class EngineAdmin:
         self.changing = asyncio.Lock()
 
     def routes(self) -> list[web.RouteDef]:
+        """The routes that change an engine."""
         return [
             web.post("/update_weights", self.update_weights),
             web.post("/sleep", self.sleep),
@@ -49,28 +50,35 @@ class EngineAdmin:
         )
 
     async def update_weights(self, http: web.Request) -> web.Response:
+        """Body: ``{"version": ...}``, one of the registry."""
         body = await http.json()
         return await self.change(m.Load(version=str(body.get("version"))), quiesce=True)
 
     async def sleep(self, http: web.Request) -> web.Response:
+        """``?level=`` 1 or 2; anything beyond is the nearer of both."""
         return await self.change(m.Sleep(level=min(2, max(1, int(http.query.get("level", "1"))))), quiesce=True)
 
     async def wake_up(self, http: web.Request) -> web.Response:
+        """Take memory again and serve; open requests are not waited for."""
         return await self.change(m.Wake(), quiesce=False)
 
     async def is_sleeping(self, http: web.Request) -> web.Response:
+        """``{"is_sleeping": ...}``, as the core's gauges last said."""
         return web.json_response({"is_sleeping": self.api.state.sleeping})
 
     async def reset_prefix_cache(self, http: web.Request) -> web.Response:
+        """``success`` is false while sequences hold blocks."""
         done = await self.api.link.control(m.ResetPrefixCache())
         return web.json_response({"success": done.ok})
 
     async def load_lora(self, http: web.Request) -> web.Response:
+        """Body: ``{"lora_name": ..., "lora_path": ...}``."""
         body = await http.json()
         return await self.change(
             m.LoadAdapter(name=str(body.get("lora_name")), path=str(body.get("lora_path"))), quiesce=False
         )
 
     async def unload_lora(self, http: web.Request) -> web.Response:
+        """Body: ``{"lora_name": ...}``; open requests end first, those of other models too."""
         body = await http.json()
         return await self.change(m.UnloadAdapter(name=str(body.get("lora_name"))), quiesce=True)

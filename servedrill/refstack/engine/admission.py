@@ -6,7 +6,10 @@ from servedrill.refstack.config import EngineLimits
 
 
 class QueueLimit:
-    """At most ``max_num_queued_reqs`` sequences wait behind the ``max_num_seqs`` that run; vLLM's ``--max-num-queued-reqs`` counts both together."""
+    """At most ``max_num_queued_reqs`` sequences wait behind the ``max_num_seqs`` that run.
+
+    vLLM's ``--max-num-queued-reqs`` counts both together.
+    """
 
     policy = "engine_admission"
 

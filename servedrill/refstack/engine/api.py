@@ -53,6 +53,7 @@ class EngineAPI:
     # ---- the core's side
 
     def on_step(self, step: m.Step) -> None:
+        """Hand the tokens of a step to their requests and take over the gauges; a request that is gone is skipped."""
         now = time.monotonic()
         for token in step.tokens:
             request = self.open.get(token.id)
@@ -71,10 +72,12 @@ class EngineAPI:
             self.state.sleeping = step.stats.sleeping > 0
 
     def on_ready(self, ready: m.Ready) -> None:
+        """The core got further with loading, or failed."""
         self.state.loaded, self.state.warm, self.state.load_failed = ready.loaded, ready.warm, bool(ready.error)
         log.info("loaded=%s warm=%s %s", ready.loaded, ready.warm, ready.error or ready.version)
 
     def on_death(self) -> None:
+        """The core is gone: every open request fails, and the process ends where the policy says so."""
         log.error("the core is gone; %d requests open", len(self.open))
         self.state.core_alive = False
         for request in self.open.values():
@@ -86,6 +89,7 @@ class EngineAPI:
     # ---- answers
 
     def headers(self, request_id: str) -> dict[str, str]:
+        """The headers of every answer: request id, process, names served."""
         return {
             wire.REQUEST_ID: request_id,
             wire.SERVED_BY: f"{self.name}/{os.getpid()}",
@@ -102,6 +106,7 @@ class EngineAPI:
         retry_after_s: int | None = None,
         param: str | None = None,
     ) -> web.Response:
+        """An error of the one schema."""
         headers = self.headers(request_id)
         if retry_after_s is not None:
             headers["retry-after"] = str(retry_after_s)
@@ -149,9 +154,13 @@ class EngineAPI:
             return response
         except (asyncio.CancelledError, ConnectionError) as gone:
             self.abort.on_disconnect(
-                submit.id, route="chat" if chat else "completions", stream=body.stream, n=body.n, tokens_sent=request.generated,
+                submit.id,
+                route="chat" if chat else "completions",
+                stream=body.stream,
+                n=body.n,
+                tokens_sent=request.generated,
                 abort=lambda request_id: self.link.send(m.Abort(ids=[request_id])),
-            )  # fmt: skip
+            )
             raise asyncio.CancelledError from gone  # a client that hung up while it was written to is no error of ours
         finally:
             del self.open[submit.id]
@@ -210,6 +219,7 @@ class EngineAPI:
         )
 
     def frames(self, model: str, adapter: str, *, chat: bool, request_id: str) -> Frames:
+        """The frames of one answer; the fingerprint names the version and the adapter's revision."""
         assert self.model is not None
         version = f"{self.model.version}+{adapter}" if adapter else self.model.version
         frames: Frames = self.policies.make(
@@ -226,6 +236,7 @@ class EngineAPI:
         chat: bool,
         request_id: str,
     ) -> web.StreamResponse:
+        """Write events as tokens come; a status where the request fails before the first."""
         tokens = await request.take()
         if request.error and not tokens:
             return self.refuse(request.error[0], request.error[1], code=request.error[2], request_id=request_id)
@@ -263,6 +274,7 @@ class EngineAPI:
     async def answer_whole(
         self, request: OpenRequest, body: ChatRequest | CompletionRequest, *, chat: bool, request_id: str
     ) -> web.Response:
+        """One body after the last token."""
         texts = [""] * body.n
         logprobs: list[list[tuple[str, float]]] = [[] for _ in range(body.n)]
         while not request.finished and request.error is None:
@@ -282,18 +294,22 @@ class EngineAPI:
     # ---- state
 
     def current_state(self) -> EngineState:
+        """The state, as of now."""
         self.state.core_silent_s = self.link.silent_s
         self.state.open_requests = len(self.open)
         return self.state
 
     async def health(self, http: web.Request) -> web.Response:
+        """200 when traffic should come here, else 503."""
         ready = self.readiness.ready(self.current_state())
         return web.Response(status=200 if ready else 503, headers=self.headers(""))
 
     async def get_metrics(self, http: web.Request) -> web.Response:
+        """Prometheus' text format, vLLM's names."""
         return web.Response(body=self.metrics.text(), content_type="text/plain", charset="utf-8")
 
     async def models(self, http: web.Request) -> web.Response:
+        """The loaded version and its adapters."""
         assert self.model is not None
         base = {
             "id": self.model.version,
@@ -319,9 +335,11 @@ class EngineAPI:
         )
 
     async def load(self, http: web.Request) -> web.Response:
+        """How many requests are open."""
         return web.json_response({"server_load": len(self.open)})
 
     async def version(self, http: web.Request) -> web.Response:
+        """The version of vLLM whose routes and names these are."""
         return web.json_response({"version": "0.33.0+refstack"})
 
     def routes(self) -> list[web.RouteDef]:

@@ -28,7 +28,7 @@ from servedrill.refstack.policies import Policies
 
 IDLE_TICK_S = 0.25
 LIFE = 0
-"""Standard input: where it is a pipe, it ends with the supervisor. In a container it is none, and the container ends what is in it."""
+"""Standard input. A pipe ends with the supervisor; in a container it is none, and the container ends the core."""
 
 
 class Core:
@@ -78,6 +78,7 @@ class Core:
 
     @property
     def can_step(self) -> bool:
+        """Whether there is work and the memory to do it in."""
         return bool(self.scheduler.busy) and not self.sleeping
 
     def start(self) -> None:
@@ -115,6 +116,7 @@ class Core:
         return out
 
     def step_cost(self, *, prefill: int, decode: int, begun: int = 0) -> float:
+        """Seconds that a step takes: ``prefill`` positions, ``decode`` sequences, ``begun`` of which began in it."""
         costs = self.costs
         seconds = costs.overhead_s + prefill * costs.prefill_s_per_token + decode * costs.decode_s_per_sequence
         seconds += begun * costs.request_s
@@ -239,10 +241,12 @@ class Core:
         return self.done(True, "")
 
     def done(self, ok: bool, detail: str) -> m.Done:
+        """The answer to a control message; ``detail`` says why it failed."""
         version = self.weights.model.version if self.weights.model else ""
         return m.Done(ok=ok, detail="" if ok else detail, version=version, adapters=dict(self.weights.adapters))
 
     def stats(self) -> m.Stats:
+        """What the gauges and counters say now."""
         scheduler, cache = self.scheduler, self.cache
         return m.Stats(
             running=len(scheduler.running),
@@ -275,6 +279,7 @@ class Core:
         return later + self.read(0.0 if later else timeout_s)
 
     def read(self, timeout_s: float) -> list[m.ToCore]:
+        """What has arrived within ``timeout_s``. Raises `SystemExit` when the supervisor is gone."""
         ends: list[socket.socket | int] = [LIFE] if stat.S_ISFIFO(os.fstat(LIFE).st_mode) else []
         if not self.orphan:
             ends.append(self.link)
@@ -292,6 +297,7 @@ class Core:
         return [self.decoder.decode(body) for body in self.unpacker.feed(data)]
 
     def send(self, message: m.FromCore) -> None:
+        """Tell the API server; without one, nothing is sent."""
         try:
             self.link.sendall(m.pack(message))
         except (BrokenPipeError, ConnectionResetError):

@@ -6,7 +6,7 @@ from servedrill.refstack.engine.scheduler import ContinuousBatching
 
 
 class ReleaseAtOnce:
-    """Aborts between two steps, whether sequences are queued, in prefill or decoding, and whether anything else is running."""
+    """Aborts between two steps: queued, in prefill or decoding, and whether anything else is running or not."""
 
     policy = "core_abort"
 

@@ -31,6 +31,7 @@ class CoreLink(asyncio.Protocol):
 
     @classmethod
     async def connect(cls, sock: socket.socket, **callbacks: Callable[..., None]) -> CoreLink:
+        """A link over one end of a socket pair; the pings begin."""
         sock.setblocking(False)
         _, link = await asyncio.get_running_loop().create_connection(lambda: cls(**callbacks), sock=sock)
         link.ping()
@@ -42,6 +43,7 @@ class CoreLink(asyncio.Protocol):
         return time.monotonic() - self._heard
 
     def send(self, message: m.ToCore) -> None:
+        """Dropped where the core is gone."""
         if self._transport is not None and self.alive:
             self._transport.write(m.pack(message))
 
@@ -62,9 +64,11 @@ class CoreLink(asyncio.Protocol):
             asyncio.get_running_loop().call_later(PING_EVERY_S, self.ping)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio's: the socket is ours."""
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
+        """asyncio's: hand every whole message to whom it concerns."""
         self._heard = time.monotonic()
         for body in self._unpacker.feed(data):
             match self._decoder.decode(body):
@@ -78,6 +82,7 @@ class CoreLink(asyncio.Protocol):
                     pass
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio's: the core is gone; whoever waits for an answer gets `ConnectionError`."""
         self.alive = False
         for answer in self._waiting:
             if not answer.done():

@@ -1,4 +1,4 @@
-"""What SIGTERM does to an engine: no new requests, every stream that ends within the grace period is finished, then exit."""
+"""What SIGTERM does to an engine: no new requests, the open ones within the grace period, then exit."""
 
 from __future__ import annotations
 

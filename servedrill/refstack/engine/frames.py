@@ -54,6 +54,7 @@ class Frames:
         )
 
     def done(self) -> bytes:
+        """The terminal frame."""
         return wire.DONE
 
     def error(self, status: int, message: str, code: str) -> bytes:

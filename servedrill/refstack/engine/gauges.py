@@ -4,10 +4,13 @@ from __future__ import annotations
 
 
 class RefreshAlways:
-    """A gauge that is told only by steps stays where the last step left it, for ever when the last thing was a cancel."""
+    """Gauges set by steps alone would stay where the last step left them after a cancel."""
 
     policy = "gauges"
 
     def due(self, *, stepped: bool, changed: bool) -> bool:
-        """Whether to tell the gauges now: ``stepped`` after a step, ``changed`` after a submit, an abort or a control message (pings are none)."""
+        """Whether to tell the gauges now.
+
+        ``stepped``: after a step. ``changed``: after a submit, an abort or a control message (pings are none).
+        """
         return stepped or changed

@@ -1,7 +1,7 @@
 """The paged KV cache: really allocated memory in fixed blocks, and who holds which block.
 
-`KVPool` is the memory: one anonymous mapping whose pages are all touched, so a memory limit meets it. `BlockManager` is the
-book-keeping: reference counts, a free list, and the blocks that nobody holds but that the prefix cache could still use.
+`KVPool` is the memory: one anonymous mapping whose pages are all touched, so that a memory limit counts them.
+`BlockManager` keeps the books: reference counts, a free list, and blocks that only the prefix cache could still use.
 """
 
 from __future__ import annotations
@@ -43,13 +43,16 @@ class KVPool:
 
     @property
     def bytes_held(self) -> int:
+        """Memory of the pool, in bytes."""
         return self.blocks * self.block_bytes if self._memory is not None else 0
 
     def write(self, block: int, position: int, state: int) -> None:
+        """Put the state of a position into its block."""
         assert self._words is not None
         self._words[block * self._stride + position % self.block_tokens] = state
 
     def read(self, block: int, position: int) -> int:
+        """The state of a position that `write` put there."""
         assert self._words is not None
         return int(self._words[block * self._stride + position % self.block_tokens])
 
@@ -57,8 +60,8 @@ class KVPool:
 class BlockManager:
     """Who holds which block.
 
-    A block is free, held (reference count > 0), or cached: held by nobody, but remembered by the prefix cache and the first
-    to go when free ones run out. ``on_evict`` tells the prefix cache that a block of its is being reused.
+    A block is free, held (reference count > 0), or cached: held by no sequence, but remembered by the prefix cache and
+    reused when free ones run out. ``on_evict`` tells the prefix cache that one of its blocks is being reused.
     """
 
     policy = "block_manager"
@@ -77,6 +80,7 @@ class BlockManager:
 
     @property
     def held(self) -> int:
+        """Blocks that some sequence holds."""
         return self.blocks - self.available
 
     def allocate(self) -> int | None:

@@ -37,8 +37,8 @@ def main(stack: Stack, name: str) -> int:
 def _run_core(stack: Stack, name: str, policies: Policies, link: socket.socket) -> None:
     """Never returns: the child must not run its parent's code.
 
-    A core that lost its API server holds its memory until the supervisor clears it away, as a GPU worker does that waits in a
-    collective; it ends by itself only with the supervisor.
+    A core that lost its API server holds its memory until the supervisor clears it away, as a GPU worker that waits in
+    a collective does; by itself it ends only with the supervisor.
     """
     status = 1
     try:

@@ -25,7 +25,7 @@ class Submit(msgspec.Struct, tag="submit", kw_only=True):
     stop: list[str] = []
     logprobs: bool = False
     adapter: str = ""
-    """The revision that the answer is given with, whatever is loaded under its name meanwhile; empty for the base model."""
+    """The adapter's revision for this answer, whatever is loaded under its name later; empty: the base model."""
     continues: int = 0
     """How many tokens at the end of the prompt are an answer to be continued."""
 
@@ -37,6 +37,8 @@ class Abort(msgspec.Struct, tag="abort"):
 
 
 class Ping(msgspec.Struct, tag="ping"):
+    """Asks for a sign of life."""
+
     number: int
 
 
@@ -47,24 +49,30 @@ class Load(msgspec.Struct, tag="load"):
 
 
 class Sleep(msgspec.Struct, tag="sleep"):
+    """Give the memory of weights and cache back; ``level`` 1 or 2 is only told on, by the gauge of sleep states."""
+
     level: int
 
 
 class Wake(msgspec.Struct, tag="wake"):
-    pass
+    """Take the memory again and serve."""
 
 
 class LoadAdapter(msgspec.Struct, tag="load_adapter"):
+    """Serve an adapter under ``name``; ``path`` is its revision."""
+
     name: str
     path: str
 
 
 class UnloadAdapter(msgspec.Struct, tag="unload_adapter"):
+    """Serve the adapter no longer."""
+
     name: str
 
 
 class ResetPrefixCache(msgspec.Struct, tag="reset_prefix_cache"):
-    pass
+    """Empty the prefix cache."""
 
 
 class Token(msgspec.Struct, array_like=True):
@@ -98,6 +106,8 @@ class Stats(msgspec.Struct, array_like=True):
 
 
 class Step(msgspec.Struct, tag="step"):
+    """The tokens of one step, and the gauges where they are due."""
+
     tokens: list[Token]
     stats: Stats | None
 
@@ -112,6 +122,8 @@ class Done(msgspec.Struct, tag="done"):
 
 
 class Pong(msgspec.Struct, tag="pong"):
+    """The answer to a `Ping`."""
+
     number: int
 
 
@@ -131,6 +143,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def pack(message: ToCore | FromCore) -> bytes:
+    """The message's length, 4 bytes little-endian, and its MessagePack."""
     body = _encoder.encode(message)
     return _LENGTH.pack(len(body)) + body
 
@@ -142,6 +155,7 @@ class Unpacker:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
+        """The bodies that are whole by now."""
         self._buffer += data
         bodies: list[bytes] = []
         start = 0

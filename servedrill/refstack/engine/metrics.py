@@ -153,7 +153,7 @@ class EngineMetrics:
         self.rejections.labels(self.labels[0], "max_num_queued_reqs").inc()
 
     def ended(self, request: OpenRequest) -> None:
-        """A request was answered. As in vLLM, each of its choices counts, and a client that hung up counts as no answer."""
+        """A request was answered. As in vLLM, each choice counts, and a client that hung up counts as no answer."""
         now = time.monotonic()
         tokens = request.generated / request.n
         for finish in request.finishes:
@@ -163,4 +163,5 @@ class EngineMetrics:
                 self.tpot.observe((now - request.first) / (tokens - 1))
 
     def text(self) -> bytes:
+        """The page that /metrics answers, in Prometheus' text format."""
         return generate_latest(self.registry)

@@ -41,6 +41,7 @@ class OpenRequest:
         self._wake = asyncio.Event()
 
     def put(self, token: Token) -> None:
+        """One more token of a choice."""
         self.tokens.append(token)
         self.generated += token.tokens
         self.cached = max(self.cached, token.cached)
@@ -49,11 +50,13 @@ class OpenRequest:
         self._wake.set()
 
     def fail(self, status: int, message: str, code: str) -> None:
+        """End it with an error: status, message, code."""
         self.error = (status, message, code)
         self._wake.set()
 
     @property
     def finished(self) -> bool:
+        """Whether every choice has ended."""
         return None not in self.finishes
 
     async def take(self) -> list[Token]:
@@ -64,6 +67,7 @@ class OpenRequest:
         return taken
 
     def usage(self) -> dict[str, object]:
+        """OpenAI's ``usage`` object; counts are tokens."""
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.generated,

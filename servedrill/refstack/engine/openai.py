@@ -8,20 +8,27 @@ import msgspec
 
 
 class StreamOptions(msgspec.Struct, kw_only=True):
+    """OpenAI's ``stream_options``."""
+
     include_usage: bool = False
 
 
 class Part(msgspec.Struct, kw_only=True):
+    """One part of a message's content; only text counts."""
+
     type: str
     text: str = ""
 
 
 class Message(msgspec.Struct, kw_only=True):
+    """One message of a chat."""
+
     role: str
     content: str | list[Part] = ""
 
     @property
     def text(self) -> str:
+        """Its text; parts are joined by a space."""
         return self.content if isinstance(self.content, str) else " ".join(part.text for part in self.content)
 
 
@@ -41,6 +48,7 @@ class Common(msgspec.Struct, kw_only=True):
 
     @property
     def stops(self) -> list[str]:
+        """The stop strings, without empty ones."""
         match self.stop:
             case None:
                 return []
@@ -51,6 +59,8 @@ class Common(msgspec.Struct, kw_only=True):
 
 
 class ChatRequest(Common, kw_only=True):
+    """A body of /v1/chat/completions."""
+
     messages: list[Message]
     logprobs: bool | None = None
     max_completion_tokens: int | None = None
@@ -60,6 +70,7 @@ class ChatRequest(Common, kw_only=True):
 
     @property
     def wants_logprobs(self) -> bool:
+        """Whether the answer is to have log-probabilities."""
         return bool(self.logprobs)
 
     def tokens(self, tokenize: Any) -> tuple[list[str], int]:
@@ -74,10 +85,13 @@ class ChatRequest(Common, kw_only=True):
 
     @property
     def output_limit(self) -> int | None:
+        """Tokens that may be generated; None where the request does not say."""
         return self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
 
 
 class CompletionRequest(Common, kw_only=True):
+    """A body of /v1/completions."""
+
     prompt: str
     logprobs: int | None = None
     """How many of the likeliest tokens; only that of the answer is given, as with 0."""
@@ -86,12 +100,15 @@ class CompletionRequest(Common, kw_only=True):
 
     @property
     def wants_logprobs(self) -> bool:
+        """Whether the answer is to have log-probabilities."""
         return self.logprobs is not None
 
     def tokens(self, tokenize: Any) -> tuple[list[str], int]:
+        """The prompt's tokens, and how many of them at its end are an answer to be continued."""
         words = tokenize(self.prompt)
         return words, min(self.continues, len(words))
 
     @property
     def output_limit(self) -> int | None:
+        """Tokens that may be generated; None where the request does not say."""
         return self.max_tokens

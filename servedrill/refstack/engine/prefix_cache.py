@@ -1,7 +1,7 @@
 """The prefix cache: which block holds the state of which full block of prompt tokens.
 
-A block is known by a chain of hashes over all tokens up to its end, salted with the adapter's identity, as vLLM does it. The
-weights' version is no part of the key, so a change of weights or a discard of the memory has to empty the cache.
+A block is known by a chain of hashes over all tokens up to its end, salted with the adapter's identity, as in vLLM.
+The weights' version is no part of the key, so a change of weights or a discard of the memory has to empty the cache.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class PrefixCache:
         blocks.on_evict = self.forget
 
     def salt(self, *, adapter: str, revision: str) -> str:
-        """What keeps the blocks of different adapters apart; a reloaded adapter of the same name has another revision."""
+        """Keeps the blocks of different adapters apart; a reloaded adapter of the same name has another revision."""
         return f"{adapter}@{revision}"
 
     def keys(self, tokens: Sequence[str], salt: str) -> list[int]:
@@ -56,6 +56,7 @@ class PrefixCache:
             self.key_of[block] = key
 
     def remembers(self, block: int) -> bool:
+        """Whether a block can still be found by its key."""
         return block in self.key_of
 
     def forget(self, block: int) -> None:

@@ -1,4 +1,4 @@
-"""Which sequences get which positions computed in the next step: continuous batching with chunked prefill and preemption.
+"""What the next step computes for which sequence: continuous batching with chunked prefill and preemption.
 
 Running sequences go first, oldest first, one position each once they decode; what is left of the step's token budget
 prefills. When no block is left, the youngest running sequence is preempted: its blocks are released and all of it is
@@ -37,9 +37,11 @@ class ContinuousBatching:
 
     @property
     def busy(self) -> bool:
+        """Whether any sequence waits or runs."""
         return bool(self.waiting or self.running)
 
     def add(self, sequence: Sequence) -> None:
+        """A new sequence, to the end of the queue."""
         self.waiting.append(sequence)
 
     def plan(self) -> list[Work]:

@@ -12,8 +12,8 @@ from servedrill.refstack.engine.messages import Submit
 class Sequence:
     """One choice of one request on its way through the core.
 
-    ``computed`` counts the positions whose state is in the cache; a sequence decodes when only its newest token is missing there.
-    Preemption sets it back to 0 and frees the blocks: prompt and generated tokens are computed again.
+    ``computed`` counts the positions whose state is in the cache. Preemption sets it back to 0 and frees the blocks:
+    prompt and generated tokens are computed again.
     """
 
     request: Submit
@@ -38,10 +38,12 @@ class Sequence:
 
     @property
     def generated(self) -> int:
+        """Tokens of the answer so far, those before a continuation included."""
         return len(self.tokens) - len(self.prompt) + self.request.continues
 
     @property
     def decoding(self) -> bool:
+        """Whether only its newest token is missing in the cache."""
         return self.computed == len(self.tokens) - 1 and len(self.tokens) > len(self.prompt)
 
     @property

@@ -17,7 +17,7 @@ class DrainThenSwap:
         self.grace_s = grace_s
 
     async def quiesce(self, state: EngineState, open_requests: Callable[[], int]) -> bool:
-        """Refuse new requests (``state.swapping``) until there is none open; False when the grace period was not enough."""
+        """Refuse new requests (``state.swapping``) until none is open; False when the grace period was too short."""
         state.swapping = True
         loop = asyncio.get_running_loop()
         until = loop.time() + self.grace_s

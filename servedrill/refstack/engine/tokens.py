@@ -3,7 +3,7 @@
     s[0]   = hash64("servedrill")
     s[j+1] = mix(s[j] ^ hash64(token j) ^ hash64(version))
     token  = VOCABULARY[mix(s ^ noise) mod 4096]
-    p      = exp(-0.25 u^3), u = mix(s ^ CERTAINTY) / 2^64, of the likeliest token; the others have the rest in equal parts
+    p      = exp(-0.25 u^3) of the likeliest token, u = mix(s ^ CERTAINTY) / 2^64; the others share the rest equally
 
 A state s stands for the keys and values of one position. It lives in the KV cache's memory and is read back from there
 for every token, so a block that was freed too early, kept over a change of weights or given to two sequences
@@ -36,6 +36,7 @@ def mix(x: int) -> int:
 
 @lru_cache(maxsize=32768)
 def hash64(text: str) -> int:
+    """The 8-byte BLAKE2b digest, big-endian."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
@@ -53,7 +54,7 @@ def draw(state: int, noise: int) -> str:
 
 
 def log_probability(state: int, token: str, *, likeliest: str) -> float:
-    """How likely the model found a token here, in nats: a distribution over the vocabulary that every version spreads otherwise."""
+    """How likely the model finds ``token`` here, in nats; the distribution differs from version to version."""
     best = -0.25 * (mix(state ^ _CERTAINTY) / 2**64) ** 3
     return best if token == likeliest else math.log(max(-math.expm1(best), 1e-12) / (len(VOCABULARY) - 1))
 

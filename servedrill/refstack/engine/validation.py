@@ -65,7 +65,8 @@ class Validation:
         if max_tokens > room:
             raise Refused(
                 400,
-                f"max_tokens is {max_tokens}, the prompt has {prompt_tokens}; expected at most {model.max_model_len} together",
+                f"max_tokens is {max_tokens}, the prompt has {prompt_tokens}; "
+                f"expected at most {model.max_model_len} together",
                 code="context_length_exceeded",
                 param="max_tokens",
             )

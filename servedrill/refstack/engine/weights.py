@@ -14,7 +14,7 @@ class LoadFailed(Exception):
 class Weights:
     """One model version, really allocated, and any number of adapters upon it.
 
-    A load puts the new weights beside the old ones and switches only when they are whole, so a failed load changes nothing.
+    A load puts the new weights beside the old ones and switches when they are whole, so a failed load changes nothing.
     """
 
     policy = "weights"
@@ -63,6 +63,7 @@ class Weights:
 
     @property
     def bytes_held(self) -> int:
+        """Memory of the weights, in bytes."""
         return len(self._memory) if self._memory is not None else 0
 
     def load_adapter(self, name: str, path: str) -> None:
@@ -74,11 +75,13 @@ class Weights:
         self.adapters[name] = path
 
     def unload_adapter(self, name: str) -> None:
+        """Raises `LoadFailed` for a name that is not loaded."""
         if name not in self.adapters:
             raise LoadFailed(f"adapter {name!r} is not loaded")
         del self.adapters[name]
 
     def serves(self, name: str) -> bool:
+        """Whether requests may name it: the version, or a loaded adapter."""
         return (self.model is not None and name == self.model.version) or name in self.adapters
 
     def identity(self, adapter: str) -> str:

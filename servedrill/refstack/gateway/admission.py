@@ -28,6 +28,7 @@ class BoundedQueue:
 
     @property
     def depth(self) -> int:
+        """How many requests wait for a slot."""
         return len(self.queue)
 
     async def acquire(self, *, deadline_s: float) -> None:

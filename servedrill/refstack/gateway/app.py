@@ -107,6 +107,7 @@ class GatewayApp:
     # ---- beside the traffic
 
     async def models(self, http: web.Request) -> web.Response:
+        """The names that engines said they serve, and the aliases."""
         gateway = self.gateway
         health = gateway.upstreams.health
         names = {name for upstream in gateway.upstreams.urls for name in health.record(upstream).models}
@@ -118,9 +119,11 @@ class GatewayApp:
         )
 
     async def health(self, http: web.Request) -> web.Response:
+        """200 while in rotation, 503 while draining."""
         return web.Response(status=503 if self.gateway.draining else 200, headers={wire.SERVED_VIA: self.gateway.name})
 
     async def get_metrics(self, http: web.Request) -> web.Response:
+        """Prometheus' text format; gauges are set when asked for."""
         gateway = self.gateway
         metrics, upstreams = gateway.metrics, gateway.upstreams
         metrics.in_flight.set(upstreams.in_flight.total)
@@ -132,18 +135,22 @@ class GatewayApp:
         return web.Response(body=metrics.text(), content_type="text/plain", charset="utf-8")
 
     async def put_aliases(self, http: web.Request) -> web.Response:
+        """Body: alias -> version -> weight, the whole table. The stats of versions begin anew."""
         self.gateway.aliases.set(msgspec.json.decode(await http.read(), type=dict[str, dict[str, float]]))
         self.gateway.versions.reset()
         return web.json_response(self.gateway.aliases.weights)
 
     async def get_aliases(self, http: web.Request) -> web.Response:
+        """Alias -> version -> weight."""
         return web.json_response(self.gateway.aliases.weights)
 
     async def put_cordons(self, http: web.Request) -> web.Response:
+        """Body: a list of engines that get no new requests, the whole list."""
         self.gateway.upstreams.cordoned = set(msgspec.json.decode(await http.read(), type=list[str]))
         return web.json_response(sorted(self.gateway.upstreams.cordoned))
 
     async def get_upstreams(self, http: web.Request) -> web.Response:
+        """Engine -> health, breaker, tries in flight, cordon, models."""
         upstreams = self.gateway.upstreams
         return web.json_response(
             {
@@ -159,9 +166,11 @@ class GatewayApp:
         )
 
     async def get_versions(self, http: web.Request) -> web.Response:
+        """Version -> `VersionStats`."""
         return web.Response(body=msgspec.json.encode(self.gateway.versions.stats), content_type="application/json")
 
     def app(self) -> web.Application:
+        """An application with all routes."""
         app = web.Application(client_max_size=self.gateway.limits.max_body_bytes)
         app.add_routes(
             [

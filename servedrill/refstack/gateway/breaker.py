@@ -22,9 +22,11 @@ class Circuit:
 
 
 class CircuitBreaker:
-    """Opens after ``breaker_failures`` failures in a row, lets one request probe after ``breaker_open_s``, closes when that is answered.
+    """Opens after ``breaker_failures`` failures in a row; after ``breaker_open_s`` one request probes it.
 
-    What is the caller's fault (4xx) counts neither way, and a stream counts by how it ended, not by how it began.
+    An answer to the probe closes it, a failure opens it again.
+
+    A caller's fault (4xx) counts neither way, and a stream counts by how it ended, not by how it began.
     """
 
     policy = "breaker"
@@ -34,6 +36,7 @@ class CircuitBreaker:
         self.circuits: dict[str, Circuit] = {}
 
     def circuit(self, upstream: str) -> Circuit:
+        """The circuit of an upstream, closed where nothing is known of it."""
         return self.circuits.setdefault(upstream, Circuit())
 
     def allows(self, upstream: str, now: float) -> bool:

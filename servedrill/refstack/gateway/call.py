@@ -1,4 +1,4 @@
-"""One client request on its way through the gateway: a slot, tries, the relay of the answer, a continuation where a stream broke.
+"""One client request on its way through the gateway: a slot, tries, the relay, a continuation where a stream broke.
 
 acquire a slot -> choose -> try -> ok                                   -> answered
                     ^         |-> failed before the first token -> retry?  -> error with status
@@ -86,6 +86,7 @@ class Call:
             gateway.upstreams.in_flight.request_ended(cancelled=cancelled)
 
     async def attempt_until_answered(self) -> web.StreamResponse:
+        """Try, retry and resume until the client has an answer or an error."""
         gateway = self.gateway
         names = gateway.aliases.versions(str(self.body["model"]))
         body: dict[str, Any] | None = self.body
@@ -101,7 +102,14 @@ class Call:
                     return gateway.refuse(
                         404, f"no model {self.body['model']!r} here", code="model_not_found", request_id=self.request_id
                     )
-                outcome = Outcome(upstream="", kind="none", status=503, retry_after_s=gateway.limits.breaker_open_s, message="no engine can answer now", code="no_engine")  # fmt: skip
+                outcome = Outcome(
+                    upstream="",
+                    kind="none",
+                    status=503,
+                    retry_after_s=gateway.limits.breaker_open_s,
+                    message="no engine can answer now",
+                    code="no_engine",
+                )
             else:
                 upstream, self.version = chosen
                 outcome = await self.try_once(upstream, {**body, "model": self.version})
@@ -291,7 +299,7 @@ class Call:
             clock.reschedule(None if idle_s is None else self.loop.time() + idle_s)
 
     async def write_begun(self, pending: bytes) -> None:
-        """What came in one piece with an end that is none: once there was a token, a continuation takes it for written."""
+        """Write what came in one piece with a broken end: a continuation starts behind every token that was read."""
         if pending and self.first is not None:
             await self.client.write(pending)
 

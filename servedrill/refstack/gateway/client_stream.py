@@ -1,4 +1,4 @@
-"""The client's side of a streamed answer: begun with the first frame, so that a failure before it can still be a status."""
+"""The client's side of a streamed answer: begun with the first frame, so that an earlier failure can be a status."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ class OpenAIErrors:
     policy = "error_body"
 
     def body(self, status: int, message: str, *, code: str, request_id: str) -> dict[str, Any]:
+        """``{"error": {message, type, code, param, request_id}}``."""
         return error_object(status, message, code=code, request_id=request_id)
 
     def retry_after_s(self, status: int, seconds: float) -> int | None:

@@ -8,11 +8,15 @@ import msgspec
 
 
 class Delta(msgspec.Struct):
+    """What a chat chunk adds."""
+
     role: str | None = None
     content: str | None = None
 
 
 class Choice(msgspec.Struct):
+    """One choice's part of a chunk, of either route."""
+
     index: int = 0
     delta: Delta | None = None
     text: str | None = None
@@ -20,14 +24,18 @@ class Choice(msgspec.Struct):
 
     @property
     def content(self) -> str:
+        """The text that the chunk adds; empty where it adds none."""
         return (self.delta.content if self.delta is not None else self.text) or ""
 
     @property
     def role(self) -> str | None:
+        """The role that a preamble states, else None."""
         return self.delta.role if self.delta is not None else None
 
 
 class Error(msgspec.Struct):
+    """OpenAI's error object, as far as it is read."""
+
     message: str = ""
     code: str | int | None = None
 

@@ -21,7 +21,11 @@ from servedrill.refstack.policies import Policies
 
 
 class Gateway:
-    """What every request of one gateway shares; needs a running event loop, and ``session`` before its first request."""
+    """What every request of one gateway shares.
+
+    Made in a running event loop; ``session`` has to be set before the first request. Attributes that hold a policy are
+    `Any`, as its class is looked up by name.
+    """
 
     def __init__(self, stack: Stack, name: str, policies: Policies) -> None:
         self.stack, self.name, self.limits = stack, name, stack.gateway_limits
@@ -59,7 +63,10 @@ class Gateway:
         return web.Response(status=status, body=body, headers=headers, content_type="application/json")
 
     async def learn_aliases(self) -> None:
-        """After a restart the control plane knows better than the file which versions an alias has."""
+        """Ask the control plane which versions an alias has: after a restart it knows better than the file.
+
+        Where it does not answer within a second, the file's table stays.
+        """
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             async with (
                 asyncio.timeout(1.0),

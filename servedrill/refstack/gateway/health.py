@@ -9,6 +9,8 @@ from servedrill.refstack.config import GatewayLimits
 
 @dataclass(slots=True)
 class Record:
+    """What the probes of one upstream said; ``failures`` and ``successes`` count those in a row."""
+
     healthy: bool = False
     failures: int = 0
     successes: int = 0
@@ -17,7 +19,10 @@ class Record:
 
 
 class ActiveHealth:
-    """Out after ``health_failures`` bad probes in a row, or at once when the upstream itself says 503; back after ``health_successes`` good ones."""
+    """Out after ``health_failures`` bad probes in a row, or at once when the upstream itself answers 503.
+
+    Back after ``health_successes`` good ones in a row.
+    """
 
     policy = "health"
 
@@ -26,6 +31,7 @@ class ActiveHealth:
         self.records: dict[str, Record] = {}
 
     def record(self, upstream: str) -> Record:
+        """The record of an upstream, unhealthy where it was never probed."""
         return self.records.setdefault(upstream, Record())
 
     def observe(self, upstream: str, *, status: int | None, models: frozenset[str]) -> None:
@@ -43,7 +49,9 @@ class ActiveHealth:
                 record.healthy = False
 
     def healthy(self, upstream: str) -> bool:
+        """Whether requests may go there."""
         return self.record(upstream).healthy
 
     def serves(self, upstream: str, model: str) -> bool:
+        """Whether the upstream said, at its last answer, that it serves ``model``."""
         return model in self.record(upstream).models

@@ -29,6 +29,7 @@ class IdempotencyKeys:
         return self.answers.get(key)
 
     def begin(self, key: str) -> None:
+        """The first request with this key is under way; its answer comes with `end`."""
         self.answers[key] = asyncio.get_running_loop().create_future()
         while len(self.answers) > 1000:
             self.answers.popitem(last=False)

@@ -1,4 +1,4 @@
-"""How long idle connections live: a client's pool gives up before its server does, or requests meet a closed connection."""
+"""How long idle connections live: a pool has to end before its peer's, or requests meet a closed connection."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from servedrill.refstack.config import Stack
 
 
 class ShorterThanPeer:
-    """The pool towards engines ends before the engines' own keep-alive; clients are given longer than common pools keep."""
+    """The pool to engines ends before the engines' keep-alive; clients get longer than common pools keep."""
 
     policy = "keep_alive"
 

@@ -1,7 +1,7 @@
 """Whether this gateway itself stood still: then its timeouts say nothing of anybody else.
 
-A process that was paused, or starved of its CPU, finds all its timers overdue when it goes on. Taken at their word they would open every
-breaker at once, and a gateway that has just come back would refuse everything.
+A process that was paused, or starved of its CPU, finds all its timers overdue when it goes on. Believed, they would
+open every breaker at once, and a gateway that has just come back would refuse everything.
 """
 
 from __future__ import annotations

@@ -24,4 +24,5 @@ class GatewayMetrics:
         self.at = Gauge("gateway_upstream_in_flight", "Tries under way.", ("upstream",), registry=r)
 
     def text(self) -> bytes:
+        """The page that /metrics answers, in Prometheus' text format."""
         return generate_latest(self.registry)

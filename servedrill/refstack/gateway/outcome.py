@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """``kind`` is ok, status, connect, reset, first_token_timeout, idle_timeout, try_timeout, cut, error_event, stale (the upstream no longer serves the
-    model that it was known to serve), cancelled, busy (nothing came in time, but others got tokens from there meanwhile), or own_stall (the gateway itself
-    stood still meanwhile)."""
+    """One try's end.
+
+    ``kind`` is ok, status, connect, reset, first_token_timeout, idle_timeout, try_timeout, cut, error_event, cancelled,
+    stale (the upstream no longer serves the model that it was known to serve),
+    busy (nothing came in time, but others got tokens from there meanwhile),
+    own_stall (the gateway itself stood still meanwhile), or none (no upstream could be asked).
+    """
 
     upstream: str
     kind: str
@@ -25,6 +29,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
+        """Whether the client has a whole answer from this try."""
         return self.kind == "ok"
 
     @property
@@ -39,11 +44,15 @@ class Outcome:
 
     @property
     def timed_out(self) -> bool:
+        """Whether the gateway gave up waiting."""
         return self.kind in ("first_token_timeout", "idle_timeout", "try_timeout")
 
     @property
     def neutral(self) -> bool:
-        """Says nothing of whether the upstream works. One that refuses because its queue is full works as fast as it can: to eject it sends its load to the next."""
+        """Whether it says nothing of how the upstream works.
+
+        An upstream that refuses because its queue is full works as fast as it can: ejected, its load goes to the next.
+        """
         return (
             self.callers_fault
             or self.kind in ("cancelled", "stale", "busy", "own_stall")

@@ -9,12 +9,14 @@ from servedrill.refstack.config import GatewayLimits
 
 @dataclass(slots=True)
 class Bucket:
+    """One key's tokens, as they were at ``updated`` (seconds)."""
+
     tokens: float
     updated: float
 
 
 class TokenQuota:
-    """A request is charged its prompt and output limit; the whole charge of one that is refused or fails is given back."""
+    """A request is charged its prompt and its output limit; one that is refused or fails gets all of it back."""
 
     policy = "quota"
 
@@ -34,6 +36,7 @@ class TokenQuota:
         return None
 
     def refund(self, key: str, tokens: int) -> None:
+        """Give back what a refused or failed request was charged; an unknown key is ignored."""
         bucket = self.buckets.get(key)
         if bucket is not None:
             bucket.tokens = min(self.capacity, bucket.tokens + tokens)

@@ -1,4 +1,4 @@
-"""How a stream that broke after its first token goes on at another engine: from its own text, token-exact, with one preamble."""
+"""How a stream that broke after its first token goes on elsewhere: from its own text, token-exact, one preamble."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 class TokenExactResume:
     """Asks for the continuation of the text that the client already has.
 
-    Possible for one choice without stop strings. The rest of the output limit is asked for, so the whole is as long as it would have been.
+    Possible for one choice without stop strings. Asks for what is left of the output limit, so the whole is as long as
+    without the break.
     """
 
     policy = "stream_resume"
 
     def continuation(self, body: dict[str, Any], *, route: str, text: str, tokens: int) -> dict[str, Any] | None:
-        """The request body that continues after ``text`` (``tokens`` content deltas), or None where it cannot be done."""
+        """The body that continues after ``text`` (``tokens`` content deltas), or None where it cannot be done."""
         if body.get("n", 1) != 1 or body.get("stop"):
             return None
         new = dict(body)

@@ -12,8 +12,8 @@ from servedrill.refstack.gateway.outcome import Outcome
 class FullJitterRetry:
     """Exponential backoff with full jitter (AWS Architecture Blog, 2015), never before a Retry-After has passed.
 
-    A 429 speaks for the whole service, so its Retry-After holds wherever the next try goes. A 503 speaks for the replica that sent
-    it: that one is left alone until then (`not_before`), others may be tried after the backoff.
+    A 429 speaks for the whole service, so its Retry-After holds wherever the next try goes. A 503 speaks for the
+    replica that sent it: that one is left alone until then (`not_before`), others may be tried after the backoff.
     """
 
     policy = "retry"
@@ -43,7 +43,7 @@ class FullJitterRetry:
 
 
 class RetryBudget:
-    """Retries may add ``ratio`` to the traffic, and a few a second besides, so that retrying never makes an outage worse."""
+    """Retries may add ``ratio`` to the traffic and ``min_per_s`` besides, so that they never make an outage worse."""
 
     policy = "retry_budget"
 

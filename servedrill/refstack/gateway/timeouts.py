@@ -14,6 +14,7 @@ class Timeouts:
         self.limits = limits
 
     def connect_s(self) -> float | None:
+        """For a connection to an engine to be established."""
         return self.limits.connect_timeout_s
 
     def first_token_s(self) -> float | None:

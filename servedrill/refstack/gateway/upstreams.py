@@ -56,7 +56,10 @@ class Upstreams:
         return any(self.health.serves(upstream, name) for upstream in self.urls for name in names)
 
     def moves(self, upstream: str, now: float) -> bool:
-        """Whether tokens come from there: then who waits in vain waits in its queue, and ejecting it would only send the load to the next one."""
+        """Whether tokens come from there now.
+
+        A request that waits in vain there is in its queue: ejecting it would only send the load to the next one.
+        """
         return now - self.moved.get(upstream, -_MOVES_S) < _MOVES_S
 
     def record(self, outcome: Outcome, now: float) -> None:

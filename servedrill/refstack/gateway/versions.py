@@ -23,9 +23,11 @@ class Versions:
         self.stats: dict[str, VersionStats] = {}
 
     def reset(self) -> None:
+        """Forget everything: the table of aliases has changed."""
         self.stats = {}
 
     def ended(self, version: str, *, ok: bool, ttft_s: float | None, tpot_s: float | None) -> None:
+        """A try at a version has ended; times in seconds, None where there is none to count."""
         stats = self.stats.setdefault(version, VersionStats())
         stats.requests += 1
         stats.failures += 0 if ok else 1
