@@ -27,10 +27,16 @@ def small_stack(**limits: Any) -> Stack:
         "activation_bytes_per_token": 64,
     }
     return Stack(
-        engines=[Engine(name="engine-0", port=1)], gateways=[], control_port=1, alerts_port=1, dns_port=0, log_dir="/nowhere", costs=NO_COST,
+        engines=[Engine(name="engine-0", port=1)],
+        gateways=[],
+        control_port=1,
+        alerts_port=1,
+        dns_port=0,
+        log_dir="/nowhere",
+        costs=NO_COST,
         models=[ModelVersion(version=version, load_s=0, weights_bytes=4096) for version in ("v1", "v2")],
         engine_limits=EngineLimits(**{**small, **limits}),
-    )  # fmt: skip
+    )
 
 
 class CoreInHand(Core):
@@ -60,8 +66,16 @@ class CoreInHand(Core):
     ) -> None:
         """A completion request for these words."""
         request = m.Submit(
-            id=name, model="v1", prompt=prompt, n=n, max_tokens=max_tokens, temperature=0.5, seed=seed, ignore_eos=True, **more
-        )  # fmt: skip
+            id=name,
+            model="v1",
+            prompt=prompt,
+            n=n,
+            max_tokens=max_tokens,
+            temperature=0.5,
+            seed=seed,
+            ignore_eos=True,
+            **more,
+        )
         self.requests[name] = request
         self.handle(request)
 
@@ -104,7 +118,7 @@ class CoreInHand(Core):
         return [*self.scheduler.running, *self.scheduler.waiting]
 
     def check_books(self) -> None:
-        """Conservation: every block is free, cached or held, by exactly those that say so, and shared only where it is the same."""
+        """Every block is free, cached or held by exactly those that say so, and shared only where it is the same."""
         blocks, cache, width = self.blocks, self.cache, self.limits.block_tokens
         held = Counter(block for sequence in self.live() for block in sequence.blocks)
         assert len(blocks.free) == len(set(blocks.free)), "a block is free twice"

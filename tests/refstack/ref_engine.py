@@ -182,14 +182,17 @@ def stack_of(
         control_port=ports[2],
         alerts_port=ports[3],
         dns_port=0,
-        models=[ModelVersion(version=v, load_s=0.05, weights_bytes=1 << 20) for v in ("v1", "v2")] + [ModelVersion(version="v-damaged", load_s=0.0, loads=False)],
+        models=[
+            *(ModelVersion(version=v, load_s=0.05, weights_bytes=1 << 20) for v in ("v1", "v2")),
+            ModelVersion(version="v-damaged", load_s=0.0, loads=False),
+        ],
         costs=costs,
         engine_limits=EngineLimits(**small),
         gateway_limits=GatewayLimits(**(gateway or {})),
         drain_grace_s=drain_grace_s,
         defects=defects or [],
         log_dir=str(folder),
-    )  # fmt: skip
+    )
 
 
 @contextlib.contextmanager

@@ -184,10 +184,17 @@ def test_kills_are_read_from_either_kind_of_memory_group(tmp_path: Path, name: s
 MESSAGES = st.lists(
     st.builds(Abort, ids=st.lists(st.text(max_size=5), max_size=3))
     | st.builds(LoadAdapter, name=st.text(max_size=5), path=st.text(max_size=5))
-    | st.builds(Submit, id=st.text(max_size=5), model=st.just("m"), prompt=st.lists(st.text(max_size=9), max_size=50), n=st.integers(1, 8),
-                max_tokens=st.integers(1, 99), temperature=st.none() | st.floats(0, 2)),
+    | st.builds(
+        Submit,
+        id=st.text(max_size=5),
+        model=st.just("m"),
+        prompt=st.lists(st.text(max_size=9), max_size=50),
+        n=st.integers(1, 8),
+        max_tokens=st.integers(1, 99),
+        temperature=st.none() | st.floats(0, 2),
+    ),
     max_size=6,
-)  # fmt: skip
+)
 
 
 @given(MESSAGES, st.lists(st.integers(0, 5000), max_size=10))

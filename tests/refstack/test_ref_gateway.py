@@ -247,7 +247,7 @@ class EndsBadly(BreaksOnce):
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])
 def test_an_answer_is_whole_however_its_connection_ends(tmp_path: Path, frozen: bool) -> None:
-    """An engine killed between ``[DONE]`` and the end of its answer: no error follows, nor is the next request on that connection lost (T7, C13)."""
+    """An engine killed between ``[DONE]`` and the end of its answer costs no error and no next request (T7, C13)."""
     EndsBadly.frozen = frozen
     EndsBadly.over.clear()
     with in_front_of(EndsBadly, tmp_path) as front:

@@ -1,4 +1,4 @@
-"""Blocks, prefix cache and scheduler: nothing is lost, nothing is shared that is not the same, and nobody can tell from an answer."""
+"""Blocks, prefix cache and scheduler: no block is lost, none is shared that differs, and no answer shows any of it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def played(operations: list[tuple[Any, ...]], **limits: Any) -> CoreInHand:
 def test_books_are_right_whatever_happens(
     operations: list[tuple[Any, ...]], blocks: int, seqs: int, batch: int
 ) -> None:
-    """Submits, aborts, steps and resets in any order, with a pool too small for them: every block is accounted for at any time."""
+    """Every block is accounted for after submits, aborts, steps and resets in any order, in too small a pool."""
     core = played(operations, blocks=blocks, max_num_seqs=seqs, max_num_batched_tokens=batch)
     try:
         core.run_dry()
@@ -157,7 +157,7 @@ def test_the_books_show_a_known_bug(defect: str, cores: list[CoreInHand]) -> Non
 
 
 def test_a_request_begins_once(cores: list[CoreInHand]) -> None:
-    """In however many pieces it is computed, with a prefix that is there or without, preempted and computed again: its own cost is due in one step."""
+    """Its own cost is due in one step: computed in pieces, with a cached prefix or not, or again after preemption."""
     seen = []
 
     class NotingCore(CoreInHand):

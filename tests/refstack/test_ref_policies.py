@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,8 @@ import msgspec
 import pytest
 from ref_core import small_stack
 
-from servedrill.refstack.config import EngineLimits, read_stack
+from servedrill import refstack
+from servedrill.refstack.config import EngineLimits, GatewayLimits, read_stack
 from servedrill.refstack.defects import control, engine, gateway
 from servedrill.refstack.engine.admission import QueueLimit
 from servedrill.refstack.policies import HEALTHY, BadDefect, Policies, load_class
@@ -46,8 +49,36 @@ def own(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("slot", HEALTHY)
 def test_every_slot_has_a_healthy_policy(slot: str) -> None:
-    """Which says itself where it belongs."""
+    """Each name in the table can be imported, and the class says itself in which slot it belongs."""
     assert load_class(HEALTHY[slot]).policy == slot
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        pytest.param("servedrill.refstack.gateway.retries:FullJitterRetry", "No module named", id="module"),
+        pytest.param("servedrill.refstack.gateway.retry:FullJiterRetry", "no class FullJiterRetry in", id="class"),
+        pytest.param("servedrill.refstack.gateway.retry:random", "no class random in", id="no-class"),
+    ],
+)
+def test_a_wrong_name_of_a_healthy_policy_is_caught(monkeypatch: pytest.MonkeyPatch, name: str, says: str) -> None:
+    """A name that leads nowhere is told when its slot is filled; nothing stands in for it."""
+    monkeypatch.setitem(HEALTHY, "retry", name)
+    with pytest.raises(BadDefect, match=says):
+        Policies().make("retry", GatewayLimits(), random.Random(1))
+
+
+def test_slots_that_are_filled_are_those_of_the_table() -> None:
+    """Each slot that the stack's code fills is in the table, and the table has no slot that nothing fills."""
+    assert sorted(slots_filled()) == sorted(HEALTHY)
+
+
+def slots_filled() -> set[str]:
+    """The slots named where a policy is made."""
+    sources = (path.read_text() for path in Path(refstack.__file__).parent.rglob("*.py"))
+    calls = (node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    made = (call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "make")
+    return {first.value for call in made if isinstance(first := call.args[0], ast.Constant)}
 
 
 def defects(module: ModuleType) -> list[str]:
@@ -93,21 +124,31 @@ def test_healthy_unless_told_otherwise(own: Path) -> None:
 @pytest.mark.parametrize(
     ("specs", "says"),
     [
-        pytest.param(["{own}:UnknownSlot"], "policy = 'coffee'; expected a class whose `policy` is one of alert_rules, aliases", id="unknown-slot"),
+        pytest.param(
+            ["{own}:UnknownSlot"],
+            "policy = 'coffee'; expected a class whose `policy` is one of alert_rules, aliases",
+            id="unknown-slot",
+        ),
         pytest.param(["{own}:WithoutSlot"], "policy = None; expected a class whose `policy` is one of", id="no-slot"),
         pytest.param(["Generous"], "'Generous': expected package.module:Class or path/file.py:Class", id="no-colon"),
         pytest.param(["{own}:"], "expected package.module:Class or path/file.py:Class", id="no-name"),
         pytest.param(["{own}:not a name"], "expected package.module:Class or path/file.py:Class", id="bad-name"),
         pytest.param([":Generous"], "cannot be imported: Empty module name", id="no-module"),
-        pytest.param(["{own}:Missing"], "no class Missing in .*own.py; expected one of: .*Generous", id="unknown-class"),
+        pytest.param(
+            ["{own}:Missing"], "no class Missing in .*own.py; expected one of: .*Generous", id="unknown-class"
+        ),
         pytest.param(["{own}:limit"], "no class limit in", id="not-a-class"),
         pytest.param(["/no/such/file.py:X"], "cannot be imported: no such file: /no/such/file.py", id="missing-file"),
         pytest.param(["no.such.module:X"], "no.such.module cannot be imported: No module named", id="missing-module"),
         pytest.param(["{own}x.py:X"], "cannot be imported: no such file", id="another-file"),
-        pytest.param([f"{HERE}:LateAbort", f"{HERE}:LateAbort"], "slot 'engine_abort' is already taken by LateAbort", id="twice"),
-        pytest.param(["{own}:Generous", f"{HERE}:NoAdmission"], "is already taken by|no class NoAdmission", id="two-for-one-slot"),
+        pytest.param(
+            [f"{HERE}:LateAbort", f"{HERE}:LateAbort"], "slot 'engine_abort' is already taken by LateAbort", id="twice"
+        ),
+        pytest.param(
+            ["{own}:Generous", f"{HERE}:NoAdmission"], "is already taken by|no class NoAdmission", id="two-for-one-slot"
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_defect_that_cannot_be_used_is_told_in_one_line(own: Path, specs: list[str], says: str) -> None:
     """Which spec, what is wrong with it, and what was expected."""
     with pytest.raises(BadDefect, match=says) as error:

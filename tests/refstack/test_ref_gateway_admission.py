@@ -1,0 +1,189 @@
+"""How many requests a gateway works on, how many wait, and what a key may ask for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from servedrill.refstack.config import GatewayLimits
+from servedrill.refstack.gateway.admission import BoundedQueue, Overloaded
+from servedrill.refstack.gateway.quota import TokenQuota
+
+
+class Office:
+    """Users of a bounded queue, each a task that holds its slot until told."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.queue = BoundedQueue(
+            GatewayLimits(**{"max_in_flight": 2, "max_queue": 3, "queue_timeout_s": 30.0, **limits})
+        )
+        self.holds: list[asyncio.Event] = []
+        self.users: list[asyncio.Task[str]] = []
+        self.order: list[int] = []
+
+    def come(self, *, deadline_s: float = 30.0) -> asyncio.Task[str]:
+        number, hold = len(self.users), asyncio.Event()
+
+        async def use() -> str:
+            try:
+                await self.queue.acquire(deadline_s=deadline_s)
+            except Overloaded as refused:
+                return refused.code
+            self.order.append(number)
+            cancelled = False
+            try:
+                await hold.wait()
+            except asyncio.CancelledError:
+                cancelled = True
+                raise
+            finally:
+                self.queue.release(cancelled=cancelled)
+            return "served"
+
+        self.holds.append(hold)
+        self.users.append(asyncio.get_running_loop().create_task(use()))
+        return self.users[-1]
+
+    async def close(self) -> None:
+        """Everybody may leave; nothing is left of them."""
+        for hold in self.holds:
+            hold.set()
+        await asyncio.gather(*self.users, return_exceptions=True)
+        assert (self.queue.in_flight, self.queue.depth) == (0, 0)
+
+    @staticmethod
+    async def settle() -> None:
+        """Let everything run that can."""
+        for _ in range(8):
+            await asyncio.sleep(0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["come", "leave", "cancel"]), st.integers(0, 30)), max_size=60))
+def test_no_more_than_the_limits_whoever_comes_and_goes(moves: list[tuple[str, int]]) -> None:
+    """Users come, leave and hang up at any time: never too many at work or in line, and in the end nobody is."""
+
+    async def play() -> None:
+        office = Office()
+        for move, number in moves:
+            if move == "come":
+                office.come()
+            elif office.users and move == "leave":
+                office.holds[number % len(office.users)].set()
+            elif office.users:
+                office.users[number % len(office.users)].cancel()
+            await office.settle()
+            assert office.queue.in_flight <= 2
+            assert office.queue.depth <= 3
+            assert office.queue.in_flight == 2 or office.queue.depth == 0
+        await office.close()
+        assert office.order == sorted(office.order)
+
+    asyncio.run(play())
+
+
+def test_a_full_queue_refuses_at_once() -> None:
+    """With the seconds after which to come again."""
+
+    async def play() -> None:
+        office = Office()
+        for _ in range(5):
+            office.come()
+        await office.settle()
+        assert (office.queue.in_flight, office.queue.depth) == (2, 3)
+        with pytest.raises(Overloaded, match="queue is full") as refused:
+            await office.queue.acquire(deadline_s=30)
+        assert (refused.value.code, refused.value.retry_after_s) == ("queue_full", 1.0)
+        await office.close()
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    "limits", [{"queue_timeout_s": 0.02}, {"queue_timeout_s": 30.0}], ids=["the-queue's", "the-request's"]
+)
+def test_nobody_waits_for_longer_than_allowed(limits: dict[str, float]) -> None:
+    """The shorter of the queue's own limit and the request's deadline; who gave up is in nobody's way."""
+
+    async def play() -> list[str]:
+        office = Office(max_in_flight=1, **limits)
+        office.come()
+        late = office.come(deadline_s=30.0 if limits["queue_timeout_s"] < 1 else 0.02)
+        code = await asyncio.wait_for(late, 5)
+        assert office.queue.depth == 0
+        office.holds[0].set()
+        office.come()
+        await office.settle()
+        office.holds[2].set()
+        return [code, await office.users[0], await office.users[2]]
+
+    assert asyncio.run(play()) == ["queue_timeout", "served", "served"]
+
+
+def test_a_turn_that_comes_with_a_hang_up_is_given_up() -> None:
+    """Where turn and hang-up come in one moment, nothing is done for who is gone, and no slot is lost."""
+
+    async def hang_up(office: Office, users: list[asyncio.Task[str]]) -> tuple[bool, int, int]:
+        for user in users:
+            user.cancel()
+        await office.settle()
+        gone = all(user.cancelled() for user in users)
+        for hold in office.holds:
+            hold.set()
+        await asyncio.gather(*office.users, return_exceptions=True)
+        return gone, office.queue.in_flight, office.queue.depth
+
+    async def everybody_at_once() -> tuple[bool, int, int]:
+        office = Office()
+        for _ in range(5):
+            office.come()
+        await office.settle()
+        return await hang_up(office, office.users)
+
+    async def right_after_the_turn() -> tuple[bool, int, int]:
+        office = Office(max_in_flight=1)
+        _, second = office.come(), office.come()
+        await office.settle()
+        office.holds[0].set()
+        while office.queue.depth:
+            await asyncio.sleep(0)
+        return await hang_up(office, [second])
+
+    assert asyncio.run(everybody_at_once()) == (True, 0, 0)
+    assert asyncio.run(right_after_the_turn()) == (True, 0, 0)
+
+
+# ---- quotas
+
+
+@settings(max_examples=100)
+@given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 900)), max_size=60))
+def test_a_key_gets_its_tokens_a_minute_and_no_more(charges: list[tuple[float, int]]) -> None:
+    """Whatever comes when: at most a full bucket and what has flowed in since; a refusal says when to come again."""
+    quota = TokenQuota(GatewayLimits(tokens_per_minute_per_key=600))
+    now, taken = 0.0, 0
+    for wait_s, tokens in charges:
+        now += wait_s
+        again_s = quota.charge("k", tokens, now)
+        if again_s is None:
+            taken += tokens
+        elif tokens <= 600:
+            assert quota.charge("k", tokens, now + again_s + 1e-6) is None
+            quota.refund("k", tokens)
+            now += again_s + 1e-6
+        assert taken <= 600 + now * 10 + 1e-6
+
+
+def test_keys_do_not_share_their_tokens() -> None:
+    """A refund goes back to the one who paid, and never above the bucket."""
+    quota = TokenQuota(GatewayLimits(tokens_per_minute_per_key=600))
+    assert quota.charge("a", 600, 0.0) is None
+    assert quota.charge("a", 10, 0.0) == pytest.approx(1.0)
+    assert quota.charge("b", 600, 0.0) is None
+    quota.refund("a", 10_000)
+    assert quota.charge("a", 600, 0.0) is None
+    quota.refund("nobody", 5)
