@@ -13,6 +13,7 @@ import msgspec
 
 from servedrill.errors import UsageError
 from servedrill.history.events import CancelPlan
+from servedrill.load.addresses import split_host_port
 from servedrill.load.arrivals import Arrivals
 from servedrill.load.lengths import Length, check_length
 
@@ -138,10 +139,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             usable = False
         _need(usable, "target", f"base_url {self.base_url!r}", "http://name:port or https://name:port")
         if self.resolver is not None:
-            host, _, port = self.resolver.rpartition(":")
             try:
-                ipaddress.ip_address(host.strip("[]"))
-                usable = 0 < int(port) < 65536
+                host, port = split_host_port(self.resolver)
+                ipaddress.ip_address(host)
+                usable = 0 < port < 65536
             except ValueError:
                 usable = False
             _need(usable, "target", f"resolver {self.resolver!r}", "ip:port of a DNS server")

@@ -14,7 +14,7 @@ import ssl
 from urllib.parse import urlsplit
 
 from servedrill.errors import UsageError
-from servedrill.load.addresses import Addresses
+from servedrill.load.addresses import Addresses, join_host_port
 from servedrill.load.plan import Target
 from servedrill.load.protocol import Connection
 
@@ -41,7 +41,7 @@ class Pool:
 
     def at(self, host: str) -> str:
         """``ip:port`` of a try at ``host``."""
-        return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
+        return join_host_port(host, self._port)
 
     @property
     def idle(self) -> int:

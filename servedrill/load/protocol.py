@@ -17,6 +17,7 @@ from typing import Protocol, TypeAlias, cast
 import httptools
 
 from servedrill.host.clock import now_ns
+from servedrill.load.addresses import join_host_port
 from servedrill.load.answer import Ending
 
 _CLOSED_OR_READABLE = select.POLLIN | select.POLLRDHUP
@@ -116,8 +117,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's own class, not a subclass
-        host, port = transport.get_extra_info("peername")[:2]
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.address = join_host_port(*transport.get_extra_info("peername")[:2])
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket").fileno(), _CLOSED_OR_READABLE)
         self._parser = httptools.HttpResponseParser(self)

@@ -17,6 +17,7 @@ import dns.rcode
 import dns.rdatatype
 
 from servedrill.host.clock import NS, now_ns
+from servedrill.load.addresses import join_host_port, split_host_port
 
 _ANSWER_WITHIN_S = 1.0
 _ASK_AGAIN_S = 0.4
@@ -38,10 +39,9 @@ class DnsName:
     """
 
     def __init__(self, name: str, *, server: str, rng: random.Random) -> None:
-        host, _, port = server.rpartition(":")
         self.failures = 0
         self.queries = 0
-        self._name, self._server, self._rng = name, (host.strip("[]"), int(port)), rng
+        self._name, self._server, self._rng = name, split_host_port(server), rng
         self._known = _Answer((), 0)
         self._asking: asyncio.Task[None] | None = None
 
@@ -51,7 +51,7 @@ class DnsName:
                 self._asking = asyncio.get_running_loop().create_task(self._ask())
             await asyncio.shield(self._asking)  # a caller that gives up must not take the question from the others
         if not self._known.addresses:
-            raise OSError(f"no address for {self._name} from {self._server[0]}:{self._server[1]}")
+            raise OSError(f"no address for {self._name} from {join_host_port(*self._server)}")
         return self._rng.choice(self._known.addresses)
 
     async def _ask(self) -> None:

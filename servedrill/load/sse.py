@@ -2,6 +2,8 @@
 
 The data of an event is final at the blank line that ends it; what the stream leaves behind without one is no event (so
 the WHATWG text has it), which is how a cut stream is told from a whole one.
+
+The embedded stack has an `EventSplitter` of its own: programs that judge each other share no code.
 """
 
 from __future__ import annotations

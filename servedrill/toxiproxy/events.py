@@ -1,4 +1,7 @@
-"""Server-sent events inside a body: where one ends, what it carries. Pure functions over bytes."""
+"""Server-sent events inside a body: where one ends, what it carries. Pure functions over bytes.
+
+Unlike the splitters of a client, `split` keeps every byte: what passes a proxy has to come out as it went in.
+"""
 
 from __future__ import annotations
 

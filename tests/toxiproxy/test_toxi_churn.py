@@ -13,6 +13,7 @@ import pytest
 import uvloop
 
 from servedrill.toxiproxy import toxics
+from servedrill.toxiproxy.addresses import split_host_port
 from servedrill.toxiproxy.collection import Collection
 from servedrill.toxiproxy.connection import Connection
 from servedrill.toxiproxy.decode import proxy_input, toxic_input
@@ -93,7 +94,7 @@ async def churn(seed: int) -> tuple[Proxy, weakref.WeakSet[Any]]:
     host, port = server.sockets[0].getsockname()
     collection = Collection(seed=seed)
     proxy = await collection.create(proxy_input({"name": "p", "upstream": f"{host}:{port}", "tap": True}))
-    address = proxy.listen.split(":")
+    address = split_host_port(proxy.listen)
     gone = asyncio.Semaphore(AT_ONCE)
     seen: weakref.WeakSet[Any] = weakref.WeakSet()
     shaker = loop.create_task(shake_toxics(proxy, chance))
@@ -112,14 +113,14 @@ async def churn(seed: int) -> tuple[Proxy, weakref.WeakSet[Any]]:
 
 
 async def use(
-    proxy: Proxy, address: list[str], chance: random.Random, gone: asyncio.Semaphore, seen: weakref.WeakSet[Any]
+    proxy: Proxy, address: tuple[str, int], chance: random.Random, gone: asyncio.Semaphore, seen: weakref.WeakSet[Any]
 ) -> None:
     """Open connections, so many at once; keep weak references to some of their parts."""
     loop = asyncio.get_running_loop()
     for number in range(CONNECTIONS):
         await gone.acquire()
         try:
-            await loop.create_connection(lambda: RandomClient(chance, gone), address[0], int(address[1]))
+            await loop.create_connection(lambda: RandomClient(chance, gone), *address)
         except OSError:
             gone.release()  # Reset before it was connected.
         if number % 50 == 0:

@@ -17,6 +17,7 @@ import pytest
 from toxi_world import Peer, Server, Stopwatch, dead_address, upstream
 
 from servedrill.host.clock import wait_for
+from servedrill.toxiproxy.addresses import split_host_port
 
 PROGRAM = shutil.which(os.environ.get("SERVEDRILL_TOXIPROXY_SERVER", "toxiproxy-server"))
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no toxiproxy-server on PATH or in SERVEDRILL_TOXIPROXY_SERVER")
@@ -83,7 +84,7 @@ CALLS: list[tuple[str, str, Any]] = [
 
 @pytest.fixture(scope="module")
 def original_port() -> Iterator[int]:
-    port = int(dead_address().split(":")[1])
+    _, port = split_host_port(dead_address())
     process = subprocess.Popen([str(PROGRAM), "-port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def up() -> bool:
@@ -174,8 +175,7 @@ def passage(port: int, address: str, type_name: str, attributes: dict[str, int])
     proxy = {"name": "probe", "upstream": address, "listen": "127.0.0.1:0"}
     made = json.loads(raw(port, "POST", "/proxies", proxy))
     raw(port, "POST", "/proxies/probe/toxics", {"type": type_name, "attributes": attributes})
-    host, _, listen_port = made["listen"].rpartition(":")
-    with Peer(socket.create_connection((host, int(listen_port)))) as peer:
+    with Peer(socket.create_connection(split_host_port(made["listen"]))) as peer:
         watch = Stopwatch()
         peer.send(b"hello")
         data, ending = peer.receive_all()

@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from servedrill.toxiproxy import toxics
+from servedrill.toxiproxy.addresses import split_host_port
 from servedrill.toxiproxy.collection import Collection
 from servedrill.toxiproxy.decode import proxy_input, toxic_input
 from servedrill.toxiproxy.proxy import Proxy
@@ -57,11 +58,11 @@ async def run(seed: int, kinds: list[dict[str, Any]], talk: Talk, use: Any, *, t
     host, port = server.sockets[0].getsockname()
     collection = Collection(seed=seed)
     proxy = await collection.create(proxy_input({"name": "p", "upstream": f"{host}:{port}", "tap": tap}))
-    listen = proxy.listen.split(":")
+    address = split_host_port(proxy.listen)
     shaker = asyncio.create_task(shake(proxy, kinds, chance))
 
     async def one(number: int) -> None:
-        reader, writer = await asyncio.open_connection(listen[0], int(listen[1]))
+        reader, writer = await asyncio.open_connection(*address)
         try:
             await use(reader, writer, random.Random(seed * 100 + number))
         finally:

@@ -20,6 +20,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from servedrill.host.clock import wait_for
+from servedrill.toxiproxy.addresses import split_host_port
 
 TIMEOUT_S = 10.0
 
@@ -79,8 +80,7 @@ class Proxy:
 
     def __init__(self, server: Server, name: str, listen: str) -> None:
         self.server, self.name, self.listen = server, name, listen
-        host, _, port = listen.rpartition(":")
-        self.address = (host, int(port))
+        self.address = split_host_port(listen)
         self.path = f"/proxies/{name}"
 
     def connect(self, **options: int) -> Peer:

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from servedrill.toxiproxy.http_toxic import HttpToxic
+from servedrill.toxiproxy.event_toxic import EventToxic
 from servedrill.toxiproxy.toxic import HttpStub, toxic
-from servedrill.toxiproxy.view import View
+from servedrill.toxiproxy.view import Unit
 
 
 @toxic("repeat_event")
 @dataclass(frozen=True, slots=True)
-class RepeatEvent(HttpToxic):
-    rewrites: ClassVar[bool] = True
+class RepeatEvent(EventToxic):
+    """Sends one event twice."""
 
-    nth: int = 1
-
-    def problem(self) -> str | None:
-        return "nth counts from 1" if self.nth < 1 else None
-
-    def feed(self, stub: HttpStub, data: bytes, stamp: float) -> None:
-        view: View = stub.state
-        for unit in view.read(data):
-            stub.forward(view.wire(unit), stamp)
-            if unit.nth == self.nth:
-                stub.hit()
-                stub.evidence.events_repeated += 1
-                stub.forward(view.wire(unit), stamp)
+    def act(self, stub: HttpStub, unit: Unit, stamp: float) -> None:
+        stub.evidence.events_repeated += 1
+        for _ in range(2):
+            stub.forward(stub.state.wire(unit), stamp)
