@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
 import msgspec
@@ -15,13 +16,22 @@ from servedrill.history.history import History
 from servedrill.history.promises import Promises
 
 REGISTRY: dict[str, type[Checker]] = {}
+"""Id -> checker."""
+_BARE: dict[str, type[Checker]] = {}
+"""Bare name -> the first checker of another package that has it."""
+_GROUP = "servedrill.checkers"
+"""Entry points that name modules with checkers of other packages."""
 
 
 class Checker(msgspec.Struct, frozen=True, kw_only=True):
     """One claim; its fields are its parameters. Calling it judges a history.
 
-    Subclasses are found by their names, so that a stored history names the checkers that it wants to be judged by.
+    Subclasses are found by their ids, so that a stored history names the checkers that it wants to be judged by: the bare name of
+    servedrill's own, ``module:Class`` of anybody else's.
     """
+
+    id: ClassVar[str] = ""
+    """Made of the class's name and module."""
 
     timing: ClassVar[bool] = False
     """Whether its answer depends on when things happened."""
@@ -32,7 +42,14 @@ class Checker(msgspec.Struct, frozen=True, kw_only=True):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        REGISTRY[cls.__name__] = cls
+        ours = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+        cls.id = cls.__name__ if ours else f"{cls.__module__}:{cls.__qualname__}"
+        other = REGISTRY.get(cls.id)
+        if other is not None and other.__module__ != cls.__module__:
+            raise TypeError(f"two checkers {cls.id}: in {other.__module__} and in {cls.__module__}")
+        REGISTRY[cls.id] = cls
+        if not ours and _BARE.setdefault(cls.__name__, cls).id == cls.id:
+            _BARE[cls.__name__] = cls  # its module was loaded again
 
     def __call__(self, history: History) -> Finding:
         raise NotImplementedError
@@ -50,7 +67,7 @@ class Checker(msgspec.Struct, frozen=True, kw_only=True):
 
     def expected(self, t_ns: int) -> Expected:
         """The checker as a history writes it down."""
-        return Expected(t_ns=t_ns, checker=type(self).__name__, params=msgspec.to_builtins(self))
+        return Expected(t_ns=t_ns, checker=self.id, params=msgspec.to_builtins(self))
 
     def says(
         self,
@@ -64,7 +81,7 @@ class Checker(msgspec.Struct, frozen=True, kw_only=True):
         """A finding; True is pass, False is fail."""
         names = [item if isinstance(item, str) else item.id for item in evidence]
         return Finding(
-            checker=type(self).__name__,
+            checker=self.id,
             answer=answer if isinstance(answer, Answer) else Answer.PASS if answer else Answer.FAIL,
             claim=self.claim,
             observed=observed,
@@ -85,13 +102,34 @@ def limit(given: float | None, history: History, promise: Callable[[Promises], f
     return given if given is not None else float(promise(history.promises))
 
 
+def find_checker(name: str) -> type[Checker] | None:
+    """The checker of an id or a bare name, if there is one.
+
+    A history is data from elsewhere, so nothing is imported because it says so: only what is loaded already counts, and modules that
+    an installed package names as its checkers' (entry points in the group ``servedrill.checkers``). Raises what these raise.
+    """
+    found = REGISTRY.get(name) or _BARE.get(name)
+    if found is None and ":" in name:
+        module = name.partition(":")[0]
+        for entry in entry_points(group=_GROUP):
+            if f"{module}.".startswith(f"{entry.module}."):
+                entry.load()
+        found = REGISTRY.get(name)
+    return found
+
+
 def read_checker(expected: Expected) -> Checker:
-    """The checker that a history asks for. Raises `UsageError` for one that this version does not have."""
-    cls = REGISTRY.get(expected.checker)
+    """The checker that a history asks for. Raises `UsageError` for one that this version does not have, or not with these parameters."""
+    try:
+        cls = find_checker(expected.checker)
+    except Exception as error:
+        what = f"{expected.checker} cannot be loaded: {type(error).__name__}: {error}"
+        raise UsageError(what, where="history") from error
     if cls is None:
-        raise UsageError(
-            f"no checker {expected.checker!r}", where="history", expected=f"one of {', '.join(sorted(REGISTRY))}"
-        )
+        raise UsageError(f"no checker {expected.checker!r}", where="history")
+    new = sorted(set(expected.params) - set(cls.__struct_fields__))
+    if new:
+        raise UsageError(f"parameters of {expected.checker}: it has no {', '.join(new)}", where="history")
     try:
         return msgspec.convert(expected.params, cls)
     except msgspec.ValidationError as error:

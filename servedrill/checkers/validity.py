@@ -7,7 +7,7 @@ from typing import Any
 
 from servedrill.checkers.checker import Checker
 from servedrill.checkers.finding import Answer, Finding
-from servedrill.history.events import DrillEnded, LoadHealth, RequestRecord, Sample
+from servedrill.history.events import FORMAT, DrillEnded, LoadHealth, RequestRecord, Sample, Unknown
 from servedrill.history.history import History
 from servedrill.stats.percentiles import median, percentile_counted
 
@@ -116,3 +116,19 @@ class SignalsHadData(Checker, frozen=True, kw_only=True):
             if not page.known
         ]
         return self.says(True, "; ".join([f"{len(history.of(Sample))} samples of {len(replicas)} replicas", *strange]))
+
+
+class HistoryKnown(Checker, frozen=True, kw_only=True):
+    """Everything in the history is known to the version that judges it."""
+
+    def __call__(self, history: History) -> Finding:
+        events = Counter(event.kind for event in history.of(Unknown))
+        fields = Counter(
+            f"{event.__struct_config__.tag}.{name}" for event in history.events if event.extra for name in event.extra
+        )
+        if not events and not fields:
+            return self.says(True, f"{len(history.events)} events")
+        format = history.drill.format if history.drill else 1
+        unknown = [f"{count:,} of {what}" for what, count in sorted((events + fields).items())]
+        wrote = f"; its format is {format}, this version knows {FORMAT}" if format > FORMAT else ""
+        return self.cannot_say(f"not known to this version: {', '.join(unknown)}{wrote}")

@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from servedrill._version import __version__
 from servedrill.checkers.checker import Checker
 from servedrill.checkers.conservation import NothingHeld, held
 from servedrill.drill.arrivals import as_recorded
@@ -32,6 +33,7 @@ from servedrill.errors import UsageError
 from servedrill.faults.fault import Fault
 from servedrill.faults.lease import leased
 from servedrill.history.events import (
+    FORMAT,
     DeclaredWeakness,
     DrillEnded,
     DrillStarted,
@@ -88,6 +90,8 @@ class Drill:
         self.journal.append(
             DrillStarted(
                 t_ns=now_ns(),
+                format=FORMAT,
+                version=__version__,
                 drill=name,
                 hypothesis=hypothesis,
                 seed=seed,

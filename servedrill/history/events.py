@@ -11,6 +11,10 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+FORMAT = 2
+"""The format that this version writes, in a history's first line. 1: before formats were numbered. It rises when an event, a
+field or a meaning is added that an older version could not judge without."""
+
 
 def finite(figures: dict[str, float]) -> dict[str, float]:
     """The figures that are numbers: JSON has no word for the others, and a gauge that is NaN says nothing."""
@@ -21,6 +25,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_de
     """Anything that happened, and when it was written down."""
 
     t_ns: int
+    extra: dict[str, Any] | None = None
+    """What a newer version wrote into the event and this one does not know: fields of the line, not one of this name."""
 
 
 class DeclaredWeakness(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,6 +39,10 @@ class DeclaredWeakness(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 class DrillStarted(Event, frozen=True, kw_only=True, tag="drill_started"):
     """A drill began: what it claims, on which stack, from which seed."""
 
+    format: int = 1
+    """`FORMAT` of who wrote it."""
+    version: str = ""
+    """Of servedrill."""
     drill: str
     hypothesis: str
     seed: int
@@ -202,7 +212,8 @@ class Sample(Event, frozen=True, kw_only=True, tag="sample"):
     """One scrape of one replica, in the vocabulary of METRICS.md; ``ok`` false when it did not answer."""
 
     source: str
-    role: Literal["engine", "gateway"]
+    role: str
+    """engine, gateway; others may come."""
     ok: bool
     values: dict[str, float] = {}
     health: int | None = None
@@ -295,7 +306,7 @@ class SourceSeen(Event, frozen=True, kw_only=True, tag="source"):
     """Whose metrics page a replica has, and which words of METRICS.md it can give."""
 
     source: str
-    role: Literal["engine", "gateway"]
+    role: str
     vendor: str
     """Empty: nobody's that we know."""
     version: str = ""
@@ -320,7 +331,16 @@ class DrillEnded(Event, frozen=True, kw_only=True, tag="drill_ended"):
     interrupted: str | None = None
 
 
-AnyEvent: TypeAlias = (
+class Unknown(Event, frozen=True, kw_only=True):
+    """An event that this version cannot read, see `servedrill.history.lines`."""
+
+    kind: str
+    """Its ``type``; ``?`` where it has none."""
+    raw: bytes
+    """Its line, which is written again as it stood."""
+
+
+KnownEvent: TypeAlias = (
     DrillStarted
     | ObjectivesGiven
     | PhaseStarted
@@ -342,3 +362,6 @@ AnyEvent: TypeAlias = (
     | Expected
     | DrillEnded
 )
+"""What a line may be."""
+
+AnyEvent: TypeAlias = KnownEvent | Unknown

@@ -61,6 +61,12 @@ class History:
         return self._by_kind.get(kind, [])
 
     @cached_property
+    def all_known(self) -> bool:
+        """Whether this version could read all that is in it; only a newer format has fields that are new."""
+        newer = self.drill is None or self.drill.format > e.FORMAT
+        return not self.of(e.Unknown) and not (newer and any(event.extra for event in self.events))
+
+    @cached_property
     def drill(self) -> e.DrillStarted | None:
         return next(iter(self.of(e.DrillStarted)), None)
 

@@ -18,9 +18,7 @@ import msgspec
 from servedrill.errors import UsageError
 from servedrill.history.compact import compacted
 from servedrill.history.events import AnyEvent
-
-_encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+from servedrill.history.lines import LineDecoder, encode
 
 
 class Journal:
@@ -34,7 +32,7 @@ class Journal:
         """Write the events as one piece, in the order given."""
         if self._fd is None:
             raise ValueError(f"{self.path} is closed")
-        lines = b"".join(_encoder.encode(event) + b"\n" for event in events)
+        lines = b"".join(encode(event) + b"\n" for event in events)
         written = os.write(self._fd, lines)
         if written != len(lines):
             raise OSError(f"{self.path}: wrote {written} of {len(lines)} bytes; is the disk full?")
@@ -48,18 +46,21 @@ class Journal:
 def iter_events(path: Path) -> Iterator[AnyEvent]:
     """All whole events of a history file as they stand in it, one at a time: for what is too much to hold at once.
 
-    Raises `UsageError` naming the line when anything but the last line cannot be read.
+    What this version does not know is among them as `Unknown`. Raises `UsageError` naming the line when anything but the last
+    line is no event.
     """
     try:
         file = path.open("rb")
     except OSError as error:
         raise UsageError(f"no history to read: {error.strerror}", where=str(path)) from error
     with file:
+        decoder = LineDecoder(first=file.readline())
+        file.seek(0)
         for number, line in enumerate(file, start=1):
             if line == b"\n":
                 continue
             try:
-                yield _decoder.decode(line)
+                yield decoder.decode(line)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 if not line.endswith(b"\n"):  # the last one, cut by a crash
                     return

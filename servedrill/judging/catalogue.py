@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from servedrill.checkers import answered, conservation, failover, integrity, recovery, replicas, retries, swap, validity
-from servedrill.checkers.checker import REGISTRY, Checker
+from servedrill.checkers.checker import REGISTRY, Checker, find_checker
 from servedrill.errors import UsageError
 from servedrill.files.meant import meant
 
@@ -18,6 +18,8 @@ ALWAYS: tuple[Checker, ...] = (
     validity.SignalsHadData(),
     integrity.TokenExact(),
 )
+WHERE_NOT_ALL_IS_KNOWN = validity.HistoryKnown()
+"""Judged only of a history with something in it that this version cannot read."""
 
 
 def names() -> list[str]:
@@ -27,9 +29,9 @@ def names() -> list[str]:
 
 def require_declarable(name: str, *, where: str) -> None:
     """Raise `UsageError` for a checker that there is not, or whose claim no stack can do without."""
-    if any(type(checker).__name__ == name for checker in ALWAYS):
+    if any(checker.id == name for checker in (*ALWAYS, WHERE_NOT_ALL_IS_KNOWN)):
         raise UsageError(f"{name} is always judged", where=where, expected="a checker that a drill asks for")
-    if name not in REGISTRY:
+    if find_checker(name) is None:
         raise UsageError(
             f"no checker {name!r}",
             where=where,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from servedrill.checkers.checker import Checker, read_checker
+from servedrill._version import __version__
+from servedrill.checkers.checker import Checker, find_checker, read_checker
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.errors import UsageError
 from servedrill.history.events import DeclaredWeakness, DrillEnded, Expected, PartSkipped
 from servedrill.history.history import History
-from servedrill.judging.catalogue import ALWAYS
+from servedrill.judging.catalogue import ALWAYS, WHERE_NOT_ALL_IS_KNOWN
 from servedrill.judging.timeline import Restored, timeline
 from servedrill.slo.spending import Spending, spendings
 
@@ -59,15 +60,19 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def judge(history: History) -> Verdict:
     """Judge a history by what it expects and by what is always expected. Pure: the same history gives the same verdict.
 
-    FAIL when a claim is refuted, INCONCLUSIVE when one could not be judged, PASS only when every one was proven. Where the load generator
-    could not keep its schedule, claims about time are not judged: a late client looks just like a slow server.
+    FAIL when a claim is refuted, INCONCLUSIVE when one could not be judged, PASS only when every one was proven. Where the load
+    generator could not keep its schedule, claims about time are not judged: a late client looks just like a slow server. Of a
+    history of another version what is known is judged, and what is not is a doubt.
+
+    Raises `UsageError` for a history without the beginning of a drill that this version can read.
     """
     drill = history.drill
     if drill is None:
         raise UsageError("no drill in it", where="history", expected="a history that a drill wrote")
+    always = ALWAYS if history.all_known else (*ALWAYS, WHERE_NOT_ALL_IS_KNOWN)
     findings = [
-        _judged(checker, history)
-        for checker in (*ALWAYS, *(read_checker(expected) for expected in history.of(Expected)))
+        *(_judged(checker, history) for checker in always),
+        *(_asked(expected, history) for expected in history.of(Expected)),
     ]
     late = any(finding.checker == "LoadKeptSchedule" and finding.answer is not Answer.PASS for finding in findings)
     if late:
@@ -99,6 +104,24 @@ def judge(history: History) -> Verdict:
     )
 
 
+def _asked(expected: Expected, history: History) -> Finding:
+    """What the drill wanted judged; a checker that this version does not have leaves a doubt in its name."""
+    try:
+        checker = read_checker(expected)
+    except UsageError as error:
+        version = history.drill.version if history.drill else ""
+        wrote = f"; servedrill {version} asked for it" if version not in ("", __version__) else ""
+        window = expected.params.get("window")
+        return Finding(
+            checker=expected.checker,
+            answer=Answer.INCONCLUSIVE,
+            claim=expected.checker,
+            observed=f"{error.what}{wrote}",
+            window=window if isinstance(window, str) else "",
+        )
+    return _judged(checker, history)
+
+
 def _judged(checker: Checker, history: History) -> Finding:
     """A checker that crashes has no opinion."""
     try:
@@ -118,10 +141,18 @@ def _doubted(finding: Finding) -> Finding:
 
 
 def _declared(finding: Finding, weaknesses: list[DeclaredWeakness]) -> Finding:
-    """A refutation that the stack's file foretells is shown with its sentence. What could not be judged stays a doubt: nobody has seen it."""
+    """A refutation that the stack's file foretells is shown with its sentence.
+
+    What could not be judged stays a doubt: nobody has seen it.
+    """
+    if finding.answer is not Answer.FAIL:
+        return finding
+    bare = finding.checker.rpartition(":")[2]
+    cls = find_checker(bare)
+    ids = {finding.checker, *([bare] if cls and cls.id == finding.checker else [])}
+    names = ids | {f"{each}:{finding.window}" for each in ids}
     for weakness in weaknesses:
-        named = {finding.checker, f"{finding.checker}:{finding.window}"} & set(weakness.checks)
-        if named and finding.answer is Answer.FAIL:
+        if not names.isdisjoint(weakness.checks):
             return msgspec.structs.replace(finding, declared=weakness.because)
     return finding
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from servedrill.errors import UsageError
-from servedrill.history.events import AnyEvent
+from servedrill.history.events import KnownEvent
 from servedrill.judging.verdict import Verdict
 from servedrill.runs.about import About
 
@@ -17,7 +17,7 @@ FILES: dict[str, tuple[str, Any]] = {
     "run.schema.json": ("run.json: what a run was asked for", About),
     "verdict.schema.json": ("verdict.json: what one drill came to", Verdict),
     "verdicts.schema.json": ("verdicts.json: what every drill of a run came to", list[Verdict]),
-    "event.schema.json": ("one line of history.jsonl", AnyEvent),
+    "event.schema.json": ("one line of history.jsonl", KnownEvent),
 }
 
 
@@ -26,6 +26,9 @@ def schemas() -> dict[str, bytes]:
     made = {}
     for name, (title, kind) in FILES.items():
         schema = {"$schema": DIALECT, "title": title, **msgspec.json.schema(kind)}
+        if kind is KnownEvent:
+            for event in schema["$defs"].values():
+                event["properties"].pop("extra", None)  # of the reader, never of a line
         made[name] = msgspec.json.format(msgspec.json.encode(schema), indent=1) + b"\n"
     return made
 

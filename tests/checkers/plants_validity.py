@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from made_up import Plant, answered, at_rest, changed, fault, history, late, many, on_time, refused, sampled
+from made_up import Plant, answered, at, at_rest, changed, fault, history, late, many, on_time, refused, sampled
 
 from servedrill.checkers import validity as c
+from servedrill.history import events as e
 from servedrill.history.history import History
 
 WHOLE = history()
+NEW_EVENT = e.Unknown(t_ns=at(5), kind="kv_transfer", raw=b'{"type":"kv_transfer","t_ns":5}')
+NEW_FIELD = changed(WHOLE.events[0], format=e.FORMAT + 1, extra={"weather": "fine"})
 
 PLANTS = [
     Plant(
         checker=c.RanToItsEnd(),
         clean={"whole": WHOLE},
         too_little={"interrupted": history(interrupted="Ctrl-C"), "no-end": History(WHOLE.events[:-1])},
+    ),
+    Plant(
+        checker=c.HistoryKnown(),
+        clean={"known": WHOLE},
+        too_little={"new-event": history(NEW_EVENT), "new-field": History([NEW_FIELD, *WHOLE.events[1:]])},
     ),
     Plant(
         checker=c.FaultsTookEffect(),

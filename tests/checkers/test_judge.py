@@ -59,6 +59,15 @@ class Crashing(Checker, frozen=True, kw_only=True):
         raise ZeroDivisionError("nothing to divide by")
 
 
+class Refuting(Checker, frozen=True, kw_only=True):
+    """Never holds."""
+
+    window: str
+
+    def __call__(self, history: History) -> Finding:
+        return self.says(False, "it did not")
+
+
 @pytest.mark.parametrize(
     ("expected", "answer"),
     [
@@ -135,7 +144,7 @@ def test_timing_that_passed_still_passes_with_a_late_client() -> None:
 def test_a_checker_that_crashes_has_no_opinion() -> None:
     """Its error is told, and the drill is not green."""
     verdict = judge(clean_run(Crashing().expected(at(1))))
-    found = finding(verdict.findings, "Crashing")
+    found = finding(verdict.findings, f"{__name__}:Crashing")
     assert (verdict.answer, found.answer) == (Answer.INCONCLUSIVE, Answer.INCONCLUSIVE)
     assert found.observed == "the checker broke: ZeroDivisionError: nothing to divide by"
 
@@ -170,16 +179,48 @@ def test_a_stored_history_names_its_checkers(checker: Checker) -> None:
     ("expected", "says"),
     [
         pytest.param(e.Expected(t_ns=1, checker="NoSuch"), "no checker 'NoSuch'", id="unknown"),
-        pytest.param(e.Expected(t_ns=1, checker="NoFailures"), "parameters of NoFailures", id="missing-parameter"),
+        pytest.param(e.Expected(t_ns=1, checker="json:NoSuch"), "no checker 'json:NoSuch'", id="of-a-stranger"),
         pytest.param(
-            e.Expected(t_ns=1, checker="NoFailures", params={"window": 3}), "parameters of NoFailures", id="wrong-type"
+            e.Expected(t_ns=1, checker="NoFailures"),
+            "parameters of NoFailures: Object missing required field `window`",
+            id="missing-parameter",
+        ),
+        pytest.param(
+            e.Expected(t_ns=1, checker="NoFailures", params={"window": "inject", "but": [1]}),
+            "parameters of NoFailures: it has no but",
+            id="new-parameter",
+        ),
+        pytest.param(
+            e.Expected(t_ns=1, checker="NoFailures", params={"window": 3}),
+            "parameters of NoFailures: Expected `str`, got `int` - at `$.window`",
+            id="wrong-type",
         ),
     ],
 )
-def test_a_checker_of_another_version_is_named(expected: e.Expected, says: str) -> None:
-    """One line says which checker a history asks for in vain."""
-    with pytest.raises(UsageError, match=says):
-        judge(clean_run(expected))
+def test_a_checker_of_another_version_is_one_doubt(expected: e.Expected, says: str) -> None:
+    """What this version cannot judge is named, and every other finding stays as it is."""
+    verdict = judge(clean_run(MEASURED, HELD, changed(expected, t_ns=at(END_S))))
+    assert verdict.findings[:-1] == judge(clean_run(MEASURED, HELD, HELD)).findings[:-1]
+    found = verdict.findings[-1]
+    assert (verdict.answer, found.answer) == (Answer.INCONCLUSIVE, Answer.INCONCLUSIVE)
+    assert (found.checker, found.claim, found.observed) == (expected.checker, expected.checker, says)
+
+
+def test_a_doubt_says_which_version_asked() -> None:
+    """Somebody has to know what to judge the history with instead."""
+    asked = e.Expected(t_ns=at(END_S), checker="NoSuch", params={"window": "inject"})
+    first, *rest = clean_run(asked).events
+    found = judge(History([changed(first, version="9.1"), *rest])).findings[-1]
+    assert (found.observed, found.window) == ("no checker 'NoSuch'; servedrill 9.1 asked for it", "inject")
+
+
+@pytest.mark.parametrize("check", ["Refuting", f"{__name__}:Refuting", "Refuting:inject"])
+def test_a_weakness_names_a_checker_of_another_package(check: str) -> None:
+    """By its bare name or by its id, like one of servedrill's own."""
+    first, *rest = clean_run(Refuting(window="inject").expected(at(END_S))).events
+    weak = e.DeclaredWeakness(checks=[check], because="It is known.")
+    verdict = judge(History([changed(first, weaknesses=[weak]), *rest]))
+    assert [found.checker for found in verdict.weaknesses] == [f"{__name__}:Refuting"]
 
 
 def test_a_history_of_no_drill_is_refused() -> None:

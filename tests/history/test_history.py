@@ -116,7 +116,7 @@ def test_measurements_by_source_role_and_window() -> None:
     """Samples are found by any of them; of measurements with one name the last counts."""
 
     def sample(t: int, source: str, role: str = "engine") -> e.Sample:
-        return e.Sample(t_ns=t, source=source, role=role, ok=True)  # type: ignore[arg-type]
+        return e.Sample(t_ns=t, source=source, role=role, ok=True)
 
     history = History(
         [

@@ -216,7 +216,7 @@ FIXED = {"type", "role", "route", "state", "at", "answer", "wall_time", "method"
 
 def hostile(events: list[e.AnyEvent], text: str = EVIL) -> list[e.AnyEvent]:
     """The same history with ``text`` at the end of every string, wherever a stack can put one."""
-    fields = {name for kind in e.AnyEvent.__args__ for name in kind.__struct_fields__} | {
+    fields = {name for kind in e.KnownEvent.__args__ for name in kind.__struct_fields__} | {
         *e.Attempt.__struct_fields__,
         "type",
         "model",
@@ -224,7 +224,7 @@ def hostile(events: list[e.AnyEvent], text: str = EVIL) -> list[e.AnyEvent]:
     }
     spare = fields | {"running", "waiting", "kv_usage", "in_flight", "queue"}
     made = everywhere(msgspec.to_builtins(events), text, keep=lambda key: key in spare)
-    return msgspec.convert(made, list[e.AnyEvent])
+    return msgspec.convert(made, list[e.KnownEvent])
 
 
 def hostile_verdict(text: str = EVIL) -> Verdict:
