@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 import msgspec
 import uvloop
 
+from servedrill.dialect.frames import decode_chunk
 from servedrill.history.events import RequestRecord
 from servedrill.host.clock import now_ns
 from servedrill.load.arrivals import Burst
@@ -38,7 +39,6 @@ from servedrill.load.dispatch import Dispatcher
 from servedrill.load.generator import package_environment
 from servedrill.load.health import settle_gc
 from servedrill.load.plan import LoadPlan, RequestClass, Target
-from servedrill.load.wire import decode_chunk
 
 CPU_RATIO_MAX = 0.5
 TTFT_S_P99_MAX = 0.005

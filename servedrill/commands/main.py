@@ -88,6 +88,7 @@ def _stack_up(given: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
+    from servedrill.dialect.openai import PATHS
     from servedrill.leases.guard import Guard
     from servedrill.leases.keeper import StackKeeper
     from servedrill.refstack.policies import BadDefect, Policies
@@ -143,9 +144,7 @@ def _stack_up(given: argparse.Namespace) -> int:
                 )
                 json_ = "-H 'content-type: application/json'"
                 url = next(iter(doors.values()))
-                console.print(
-                    f"  curl -N {url}/v1/chat/completions {json_} -d '{message}'", soft_wrap=True, markup=False
-                )
+                console.print(f"  curl -N {url}{PATHS['chat']} {json_} -d '{message}'", soft_wrap=True, markup=False)
                 console.print("Ctrl-C ends it.")
                 stopped.wait()
         finally:

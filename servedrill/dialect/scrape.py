@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from servedrill.dialect.vendors import Vendor
+from servedrill.dialect.vendor import Vendor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

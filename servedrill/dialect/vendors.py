@@ -1,4 +1,4 @@
-"""One word for each thing measured, and what each vendor calls it; METRICS.md shows the table.
+"""The vendors whose metrics pages are read.
 
 A page belongs to the vendor whose names are on it. What a vendor publishes and a page of its own lacks has been renamed
 or is gone: that is told by name, so that a check which needs it is INCONCLUSIVE and never passes for want of data.
@@ -6,96 +6,18 @@ or is gone: that is told by name, so that a check which needs it is INCONCLUSIVE
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from importlib.metadata import entry_points
 
-UNITS = {
-    "running": "requests",
-    "waiting": "requests",
-    "kv_usage": "ratio",
-    "generated_tokens": "tokens",
-    "prompt_tokens": "tokens",
-    "preemptions": "count",
-    "prefix_hits": "tokens",
-    "rejections": "requests",
-    "ended": "requests",
-    "memory_bytes": "bytes",
-    "in_flight": "requests",
-    "queue": "requests",
-    "retries": "count",
-    "resumes": "count",
-    "breaker": "state",
-    "healthy": "bool",
-    "upstream_in_flight": "requests",
-}
-"""Every word there is."""
+from servedrill.dialect import vllm
+from servedrill.dialect.vendor import Term, Vendor
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
-    """A word of ours in one vendor's language; ``sources`` are sample names as they stand on /metrics, the first that
-    is there counts: older names come later.
-
-    Samples that differ only in labels are added up (or the `largest` is taken); ``label`` keeps those apart that differ
-    in it, as ``word/value``.
-    """
-
-    word: str
-    sources: tuple[str, ...]
-    label: str = ""
-    largest: bool = False
-    """The largest of several samples counts, instead of their sum: for ratios."""
-    lazy: bool = False
-    """Comes to the page with its first event only, so that its absence means nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vendor:
-    """Whose pages these are."""
-
-    name: str
-    role: Literal["engine", "gateway"]
-    mark: str
-    """What names on its page begin with."""
-    terms: tuple[Term, ...]
-    version_path: str = ""
-    """Where it tells its version, as JSON."""
-    version_key: str = "version"
-    versions: tuple[str, str] = ("", "")
-    """The lowest and highest version (major.minor) whose names were checked, both included; empty: it tells none."""
-
-    def knows(self, version: str) -> bool:
-        """Whether the names of that version were checked; a version that cannot be read is not known."""
-        low, high = self.versions
-        number = _number(version)
-        return bool(number) and _number(low) <= number <= _number(high)
-
-
-def _number(version: str) -> tuple[int, ...]:
-    parts = version.lstrip("v").split(".")[:2]
-    return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else ()
-
-
-_VLLM = (
-    Term(word="running", sources=("vllm:num_requests_running",)),
-    Term(word="waiting", sources=("vllm:num_requests_waiting",)),
-    Term(word="kv_usage", largest=True, sources=("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")),
-    Term(word="generated_tokens", sources=("vllm:generation_tokens_total",)),
-    Term(word="prompt_tokens", sources=("vllm:prompt_tokens_total",)),
-    Term(word="preemptions", sources=("vllm:num_preemptions_total",)),
-    Term(
-        word="prefix_hits",
-        sources=("vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total"),
-    ),
-    Term(word="rejections", sources=("vllm:admission_rejections_total",), lazy=True),  # only in later ones
-    Term(word="ended", sources=("vllm:request_success_total",), label="finished_reason"),
-)
-VENDORS = (
+KNOWN: tuple[Vendor, ...] = (
     Vendor(
         name="servedrill",
         role="engine",
         mark="servedrill:engine_memory_bytes",  # the rest is named as vLLM's
-        terms=(*_VLLM, Term(word="memory_bytes", sources=("servedrill:engine_memory_bytes",))),
+        terms=(*vllm.TERMS, Term(word="memory_bytes", sources=("servedrill:engine_memory_bytes",))),
     ),
     Vendor(
         name="vLLM",
@@ -103,7 +25,7 @@ VENDORS = (
         mark="vllm:",
         version_path="/version",
         versions=("0.9", "0.33"),
-        terms=_VLLM,
+        terms=vllm.TERMS,
     ),
     Vendor(
         name="SGLang",
@@ -207,11 +129,23 @@ VENDORS = (
         terms=(Term(word="in_flight", sources=("litellm_in_flight_requests",)),),
     ),
 )
+"""Another vendor is one more entry, or one of another package: an entry point of the group `ENTRY_POINTS`."""
+ENTRY_POINTS = "servedrill.vendors"
 
 
 def vendor_of(text: str, role: str) -> Vendor | None:
     """Whose page it is; None for nobody's that we know, such as a page without any metric of its server."""
-    for vendor in VENDORS:
+    return _whose(text, role, KNOWN) or _whose(text, role, installed())
+
+
+@cache
+def installed() -> tuple[Vendor, ...]:
+    """Vendors of other packages: each entry point is a `Vendor`. Looked up when a page is nobody's that comes with us."""
+    return tuple(one.load() for one in entry_points(group=ENTRY_POINTS))
+
+
+def _whose(text: str, role: str, vendors: tuple[Vendor, ...]) -> Vendor | None:
+    for vendor in vendors:
         if vendor.role == role and any(line.startswith(vendor.mark) for line in text.splitlines()):
             return vendor
     return None

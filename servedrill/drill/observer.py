@@ -16,8 +16,10 @@ from typing import Any
 import httpx
 
 from servedrill.control.direct import direct
+from servedrill.dialect.openai import HEALTH
 from servedrill.dialect.scrape import Page, read_page
-from servedrill.dialect.vendors import Vendor, vendor_of
+from servedrill.dialect.vendor import Vendor
+from servedrill.dialect.vendors import vendor_of
 from servedrill.errors import ServedrillError
 from servedrill.history.events import AlertSeen, Exchange, ProcessSeen, Sample, SourceSeen
 from servedrill.history.journal import Journal
@@ -105,7 +107,7 @@ class Observer:
         values: dict[str, float] = {}
         ok = False
         with contextlib.suppress(httpx.HTTPError):
-            health = (await http.get(f"{replica.url}/health")).status_code
+            health = (await http.get(f"{replica.url}{HEALTH}")).status_code
         if health is not None:
             with contextlib.suppress(httpx.HTTPError, ValueError):
                 page = await http.get(replica.metrics_url)

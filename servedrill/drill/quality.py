@@ -21,6 +21,7 @@ import httpx
 import msgspec
 
 from servedrill.control.direct import direct
+from servedrill.dialect import openai
 from servedrill.drill.context import Drill
 from servedrill.oracle.prompts import expand, golden_prompt
 from servedrill.oracle.tokens import golden_answer
@@ -111,15 +112,10 @@ def _ask_all(drill: Drill, questions: int) -> dict[str, list[Said | None]]:
 
 def _ask(http: httpx.Client, url: str, model: str, question: int) -> Said | None:
     """One question by the completions route, whose prompt is the question alone on every engine."""
-    body = {
-        "model": model,
-        "prompt": expand(golden_prompt(question)),
-        "max_tokens": _TOKENS_MAX,
-        "temperature": 0,
-        "logprobs": 0,
-    }
+    asked = openai.question("completions", model, expand(golden_prompt(question)))
+    body = asked | {"max_tokens": _TOKENS_MAX, "temperature": 0, "logprobs": 0}
     try:
-        response = http.post(f"{url}/v1/completions", json=body)
+        response = http.post(f"{url}{openai.PATHS['completions']}", json=body)
         answer: dict[str, Any] = response.json() if response.status_code == 200 else {}
     except (httpx.HTTPError, ValueError):
         return None
@@ -139,7 +135,6 @@ def _ask(http: httpx.Client, url: str, model: str, question: int) -> Said | None
 def _served_model(http: httpx.Client, url: str) -> str:
     """The name that the engine has its model by now: a swap may have changed it."""
     try:
-        models = http.get(f"{url}/v1/models").json()["data"]
-        return str(models[0]["id"])
+        return openai.models_in(http.get(f"{url}{openai.MODELS}").json())[0]
     except (httpx.HTTPError, ValueError, LookupError):
         return ""

@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from servedrill.control.direct import direct
+from servedrill.dialect.openai import PATHS, bearer, question, text_of
 from servedrill.history.events import Reference
 from servedrill.history.journal import Journal
 from servedrill.history.promises import Promises
@@ -106,7 +107,7 @@ class Recorder:
                     source=name,
                     route=cls.route,
                     prompt=short_prompt(prompt),
-                    text=choice["message"]["content"] if cls.route == "chat" else choice["text"],
+                    text=text_of(cls.route, choice),
                     finish_reason=choice["finish_reason"],
                 )
             )
@@ -117,15 +118,11 @@ class Recorder:
         """The answer's body; empty when there was none: what has no reference is not called exact."""
         promises, entry = self._stack.promises, self._stack.entry()
         model = promises.model if url == entry.base_url else promises.direct_model
-        body: dict[str, Any] = {"model": model, "max_tokens": tokens}
-        key = os.environ.get(entry.api_key_env or "", "")
-        headers = {"authorization": f"Bearer {key}"} if key else {}
-        text = expand(prompt)
-        body |= {"messages": [{"role": "user", "content": text}]} if cls.route == "chat" else {"prompt": text}
-        path = "chat/completions" if cls.route == "chat" else "completions"
+        headers = bearer(os.environ.get(entry.api_key_env or "", ""))
+        body = question(cls.route, model, expand(prompt)) | {"max_tokens": tokens}
         try:
             asked = body | {"temperature": 0} | cls.params
-            response = httpx.post(f"{url}/v1/{path}", json=asked, headers=headers, timeout=30, **direct())
+            response = httpx.post(f"{url}{PATHS[cls.route]}", json=asked, headers=headers, timeout=30, **direct())
         except httpx.HTTPError:
             return {}
         return dict(response.json()) if response.status_code == 200 else {}

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import httpx
 
 from servedrill.control.direct import direct
+from servedrill.dialect.openai import HEALTH
 from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
 from servedrill.host.clock import wait_for
@@ -57,7 +58,7 @@ class _ProcessFault:
             if now is None or now == victim or not core_is_new:
                 return False
             try:
-                return httpx.get(f"{url}/health", timeout=1, **direct()).status_code == 200
+                return httpx.get(f"{url}{HEALTH}", timeout=1, **direct()).status_code == 200
             except httpx.HTTPError:
                 return False
 

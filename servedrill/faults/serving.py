@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from servedrill.control.direct import direct
+from servedrill.dialect.openai import HEALTH, METRICS
 from servedrill.dialect.scrape import read_page
 from servedrill.dialect.vendors import vendor_of
+from servedrill.dialect.vllm import IS_SLEEPING, LOAD_ADAPTER, SLEEP, WAKE_UP
 from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
 from servedrill.faults.process import SignallableStack
@@ -38,32 +40,32 @@ class EngineSleep:
         return self.freed_bytes / self.held_bytes if self.held_bytes else math.nan
 
     def undo(self) -> list[Undo]:
-        return [HttpCall(address=urlsplit(self._url).netloc, method="POST", path="/wake_up")]
+        return [HttpCall(address=urlsplit(self._url).netloc, method="POST", path=WAKE_UP)]
 
     def inject(self) -> None:
         before = self._resident_bytes()
-        text = httpx.get(f"{self._url}/metrics", timeout=5, **direct()).text
+        text = httpx.get(f"{self._url}{METRICS}", timeout=5, **direct()).text
         vendor = vendor_of(text, "engine")
         self.held_bytes = int(read_page(text, vendor).values.get("memory_bytes", 0)) if vendor else 0
-        response = httpx.post(f"{self._url}/sleep?level={self._level}", timeout=15, **direct())
+        response = httpx.post(f"{self._url}{SLEEP}?level={self._level}", timeout=15, **direct())
         if response.status_code != 200:
             raise FaultError(f"{self.target} did not go to sleep: {response.status_code} {response.text[:200]}")
         self.freed_bytes = before - self._resident_bytes()
         self.attributes["freed_bytes"] = self.freed_bytes
 
     def evidence(self) -> Evidence:
-        sleeping = httpx.get(f"{self._url}/is_sleeping", timeout=5, **direct()).json().get("is_sleeping")
+        sleeping = httpx.get(f"{self._url}{IS_SLEEPING}", timeout=5, **direct()).json().get("is_sleeping")
         return Evidence(
             proven=bool(sleeping),
             observed=f"{self.target} is {'asleep' if sleeping else 'awake'}, {self.freed_bytes / 2**20:.0f} MiB freed",
         )
 
     def heal(self) -> Evidence:
-        httpx.post(f"{self._url}/wake_up", timeout=15, **direct())
+        httpx.post(f"{self._url}{WAKE_UP}", timeout=15, **direct())
 
         def awake() -> bool:
             try:
-                return httpx.get(f"{self._url}/health", timeout=1, **direct()).status_code == 200
+                return httpx.get(f"{self._url}{HEALTH}", timeout=1, **direct()).status_code == 200
             except httpx.HTTPError:
                 return False
 
@@ -82,4 +84,4 @@ class EngineSleep:
 def load_adapter(urls: list[str], *, name: str, path: str) -> list[int]:
     """Load an adapter on every engine; their statuses."""
     body: dict[str, Any] = {"lora_name": name, "lora_path": path, "load_inplace": True}
-    return [httpx.post(f"{url}/v1/load_lora_adapter", json=body, timeout=15, **direct()).status_code for url in urls]
+    return [httpx.post(f"{url}{LOAD_ADAPTER}", json=body, timeout=15, **direct()).status_code for url in urls]

@@ -10,8 +10,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from servedrill.load.sse import EventSplitter, EventTooLongError
-from servedrill.load.wire import Chunk, ErrorSeen, decode_chunk, read_error
+from servedrill.dialect.frames import Chunk, ErrorSeen, decode_chunk, read_error
+from servedrill.dialect.openai import DONE
+from servedrill.dialect.sse import EventSplitter, EventTooLongError
 
 _BODY_BYTES_MAX = 64 << 20
 _NEVER = 1 << 62
@@ -113,8 +114,8 @@ class Answer:
         for data in events:
             if self.done_frames:
                 self._fail("bad_frame")  # nothing may follow the terminal frame, not even a second one
-                self.done_frames += data == b"[DONE]"
-            elif data == b"[DONE]":
+                self.done_frames += data == DONE
+            elif data == DONE:
                 self.done_frames = 1
             else:
                 self._chunk(data, t_ns)

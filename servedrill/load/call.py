@@ -14,6 +14,7 @@ import random
 from enum import Enum, auto
 from typing import Protocol
 
+from servedrill.dialect import openai
 from servedrill.history.events import Attempt, CancelPlan, RequestRecord
 from servedrill.host.clock import NS, now_ns
 from servedrill.load.alarm import Alarm
@@ -22,9 +23,11 @@ from servedrill.load.plan import RequestClass
 from servedrill.load.pool import Pool
 from servedrill.load.protocol import Connection, Sink
 from servedrill.load.record import request_record, text
-from servedrill.load.retry import backoff_s, parse_retry_after, worth_retrying
+from servedrill.load.retry import backoff_s, worth_retrying
 from servedrill.load.schedule import PlannedRequest
 
+_REQUEST_ID, _RETRY_AFTER = openai.REQUEST_ID.encode(), openai.RETRY_AFTER.encode()
+_SERVED_BY, _SERVED_VIA = openai.SERVED_BY.encode(), openai.SERVED_VIA.encode()
 _NEVER = 1 << 62
 _SECONDS_PER_TOKEN = 0.02
 """Where a request that does not stream hangs up when its plan counts tokens."""
@@ -197,7 +200,7 @@ class Call:
         now = now_ns()
         answer, headers = self.answer, self._response
         failure = answer.finish(ending, now)
-        retry_after_s = parse_retry_after(headers.get(b"retry-after"))
+        retry_after_s = openai.retry_after_s(headers.get(_RETRY_AFTER))
         self._note_attempt(now, failure or (None if ending == "complete" else ending), retry_after_s)
         if failure is None or len(self.attempts) > self.cls.retries or not worth_retrying(failure, answer):
             self._end(now, failure)
@@ -220,9 +223,9 @@ class Call:
                 address=self._address,
                 status=self.answer.status,
                 retry_after_s=retry_after_s,
-                request_id=text(headers.get(b"x-request-id")) or self._request_id,
-                served_by=text(headers.get(b"x-served-by")),
-                via=text(headers.get(b"x-served-via")),
+                request_id=text(headers.get(_REQUEST_ID)) or self._request_id,
+                served_by=text(headers.get(_SERVED_BY)),
+                via=text(headers.get(_SERVED_VIA)),
                 error=error,
             )
         )
@@ -279,7 +282,7 @@ class Call:
             return
         self._drop()
         failure = self.answer.finish(ending, now)
-        self._note_attempt(now, failure or ending, parse_retry_after(self._response.get(b"retry-after")))
+        self._note_attempt(now, failure or ending, openai.retry_after_s(self._response.get(_RETRY_AFTER)))
         self._end(now, failure)
 
     def _leave(self, now: int) -> None:

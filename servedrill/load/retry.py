@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
-from email.utils import parsedate_to_datetime
 
 from servedrill.load.answer import Answer
 
@@ -26,18 +24,3 @@ def backoff_s(tries: int, *, base_s: float, retry_after_s: float | None, rng: ra
     if retry_after_s is not None:
         return retry_after_s
     return rng.uniform(0.0, min(_BACKOFF_S_MAX, base_s * 2.0 ** (tries - 1)))
-
-
-def parse_retry_after(value: bytes | None) -> float | None:
-    """A ``Retry-After`` header in seconds, from either of its forms; None when there is none that makes sense."""
-    if value is None:
-        return None
-    text = value.decode("latin-1").strip()
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(text).timestamp() - time.time()
-        except ValueError:
-            return None
-    return max(0.0, seconds) if seconds < 1e9 else None

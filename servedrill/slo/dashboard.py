@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from servedrill.slo import llm_rules as names
+from servedrill.dialect import vllm as names
 from servedrill.slo.promql import Query, query_of
 from servedrill.slo.rules import LEFT, recorded
 from servedrill.slo.slo import Slo
@@ -39,9 +39,9 @@ def dashboard_of(slos: list[Slo], *, title: str = "LLM service objectives") -> d
     panels.append(_row("Engines"))
     quantile = "histogram_quantile({q}, sum by (le, model_name) (rate({name}[5m])))"
     for what, unit, targets in (
-        ("Time to first token", "s", [(quantile.format(q=q, name=names.TTFT), f"p{q * 100:g} {{{{model_name}}}}") for q in (0.5, 0.95, 0.99)]),
-        ("Time per output token", "s", [(quantile.format(q=q, name="vllm:request_time_per_output_token_seconds_bucket"), f"p{q * 100:g} {{{{model_name}}}}") for q in (0.5, 0.95, 0.99)]),
-        ("Gap between tokens", "s", [(quantile.format(q=q, name="vllm:inter_token_latency_seconds_bucket"), f"p{q * 100:g} {{{{model_name}}}}") for q in (0.5, 0.99)]),
+        ("Time to first token", "s", [(quantile.format(q=q, name=f"{names.TTFT}_bucket"), f"p{q * 100:g} {{{{model_name}}}}") for q in (0.5, 0.95, 0.99)]),
+        ("Time per output token", "s", [(quantile.format(q=q, name=f"{names.TPOT}_bucket"), f"p{q * 100:g} {{{{model_name}}}}") for q in (0.5, 0.95, 0.99)]),
+        ("Gap between tokens", "s", [(quantile.format(q=q, name=f"{names.ITL}_bucket"), f"p{q * 100:g} {{{{model_name}}}}") for q in (0.5, 0.99)]),
         ("Tokens generated", "short", [(f"sum by (model_name) (rate({names.GENERATED}[1m]))", "{{model_name}} tokens/s")]),
         ("Requests", "short", [(names.RUNNING, "running {{instance}}"), (names.WAITING, "waiting {{instance}}")]),
         ("KV cache", "percentunit", [(names.KV_USAGE, "{{instance}}")]),

@@ -7,21 +7,14 @@ from __future__ import annotations
 
 import msgspec
 
+from servedrill.dialect.vllm import ENDED, GENERATED, KV_USAGE, PREEMPTIONS, REFUSED, RUNNING, TTFT, WAITING
+
 TTFT_S = 2.0
 """p95 where the SLO file has no limit: MLPerf's server limit of small models."""
 QUEUE_MIN = 10
 KV_USAGE_MAX = 0.95
 ERROR_RATIO_MAX = 0.05
 DROP_RATIO = 0.5
-
-RUNNING = "vllm:num_requests_running"
-WAITING = "vllm:num_requests_waiting"
-GENERATED = "vllm:generation_tokens_total"
-ENDED = "vllm:request_success_total"
-REFUSED = "vllm:admission_rejections_total"
-TTFT = "vllm:time_to_first_token_seconds_bucket"
-KV_USAGE = "vllm:kv_cache_usage_perc"
-PREEMPTIONS = "vllm:num_preemptions_total"
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +35,7 @@ def llm_alerts(*, ttft_s: float = TTFT_S, absent_for: str = "3m") -> list[Alert]
     return [
         Alert(
             name="TtftP95High",
-            expr=f"histogram_quantile(0.95, sum by (le, model_name) (rate({TTFT}[5m]))) > {ttft_s:g}",
+            expr=f"histogram_quantile(0.95, sum by (le, model_name) (rate({TTFT}_bucket[5m]))) > {ttft_s:g}",
             for_="5m",
             severity="ticket",
             says=f"The first token of {{{{ $labels.model_name }}}} takes longer than {ttft_s:g} s for one request in twenty.",

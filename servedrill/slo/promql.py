@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from servedrill.dialect import vllm
 from servedrill.slo.durations import short
 from servedrill.slo.slo import SIGNS, WINDOW, Slo
 
@@ -19,11 +20,11 @@ _REQUEST = (
     0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 7680.0,
 )  # fmt: skip
 HISTOGRAMS: dict[str, tuple[str, tuple[float, ...]]] = {
-    "ttft_s": ("vllm:time_to_first_token_seconds", _LATENCY),
-    "ttft_service_s": ("vllm:time_to_first_token_seconds", _LATENCY),
-    "tpot_s": ("vllm:request_time_per_output_token_seconds", _PER_TOKEN),
-    "max_stall_s": ("vllm:inter_token_latency_seconds", _PER_TOKEN),
-    "duration_s": ("vllm:e2e_request_latency_seconds", _REQUEST),
+    "ttft_s": (vllm.TTFT, _LATENCY),
+    "ttft_service_s": (vllm.TTFT, _LATENCY),
+    "tpot_s": (vllm.TPOT, _PER_TOKEN),
+    "max_stall_s": (vllm.ITL, _PER_TOKEN),
+    "duration_s": (vllm.LATENCY, _REQUEST),
 }
 """Measure -> vLLM's histogram and its bounds in seconds. For stalls it counts gaps, not requests."""
 
@@ -53,15 +54,15 @@ def query_of(slo: Slo) -> Query | str:
     if sli.measure in HISTOGRAMS:
         return _histogram(slo)
     if sli.measure == "availability_ratio":
-        ended = _metric("vllm:request_success_total", sli.selector, 'finished_reason!="abort"')
-        well = _metric("vllm:request_success_total", sli.selector, 'finished_reason=~"stop|length"')
-        refused = f"(sum(rate({_metric('vllm:admission_rejections_total', sli.selector)}[{WINDOW}])) or vector(0))"
+        ended = _metric(vllm.ENDED, sli.selector, 'finished_reason!="abort"')
+        well = _metric(vllm.ENDED, sli.selector, 'finished_reason=~"stop|length"')
+        refused = f"(sum(rate({_metric(vllm.REFUSED, sli.selector)}[{WINDOW}])) or vector(0))"
         total = f"(sum(rate({ended}[{WINDOW}])) + {refused})"
         answered = f"(sum(rate({well}[{WINDOW}])) or vector(0))"
         return Query(f"1 - ({answered} / {total})", "requests that no engine ever saw are not in it")
     if sli.measure == "tokens_per_s":
-        rate = f"sum(rate({_metric('vllm:generation_tokens_total', sli.selector)}[1m]))"
-        busy = f"sum({_metric('vllm:num_requests_running', sli.selector)}) > 0"
+        rate = f"sum(rate({_metric(vllm.GENERATED, sli.selector)}[1m]))"
+        busy = f"sum({_metric(vllm.RUNNING, sli.selector)}) > 0"
         return Query(
             f"1 - avg_over_time((({rate} {SIGNS[sli.op]} bool {sli.limit:g}) and on () ({busy}))[{WINDOW}:1m])",
             "tokens that engines generated, whether or not they reached a client",

@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol
 import httpx
 
 from servedrill.control.direct import direct
+from servedrill.dialect.openai import HEALTH
 from servedrill.errors import NotInTime, StackError
 from servedrill.history.promises import Promises
 from servedrill.host import memory_groups
@@ -98,7 +99,7 @@ class EmbeddedStack:
         self._wait("the supervisor", lambda: self._answers(f"http://127.0.0.1:{self._control}/stack"), log="supervisor")
         self.promises = promised_by(self._http.get(f"http://127.0.0.1:{self._control}/stack").json())
         for replica in self._replicas:
-            self._wait(f"{replica.name}", partial(self._answers, f"{replica.url}/health"), log=replica.name)
+            self._wait(f"{replica.name}", partial(self._answers, f"{replica.url}{HEALTH}"), log=replica.name)
         self._wait("gateways to see every engine", self._all_seen, log="gateway-0")
 
     def down(self) -> None:

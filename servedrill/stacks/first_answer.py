@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import httpx
 
+from servedrill.dialect.openai import MODELS, PATHS, bearer, models_in, question
 from servedrill.errors import NotInTime, StackError
 from servedrill.host.clock import wait_for
 from servedrill.stacks.commands import environment_variable
@@ -18,16 +19,14 @@ def require_answer(
     http: httpx.Client, door: str, *, model: str, api_key_env: str | None, where: str, hint: Callable[[], str]
 ) -> None:
     """Wait for a first answer. Raises `StackError` with what was answered instead, and ``hint()``."""
-    headers = {}
-    if api_key_env:
-        headers["authorization"] = f"Bearer {environment_variable(api_key_env, where=where)}"
-    body = {"model": model, "prompt": "hello", "max_tokens": 1, "temperature": 0}
+    headers = bearer(environment_variable(api_key_env, where=where) if api_key_env else None)
+    body = question("completions", model, "hello") | {"max_tokens": 1, "temperature": 0}
     seen = "no answer"
 
     def served() -> bool:
         nonlocal seen
         try:
-            response = http.post(f"{door}/v1/completions", json=body, headers=headers, timeout=20)
+            response = http.post(f"{door}{PATHS['completions']}", json=body, headers=headers, timeout=20)
         except httpx.HTTPError as error:
             seen = type(error).__name__
             return False
@@ -59,10 +58,9 @@ def require_answer(
 
 def _models(http: httpx.Client, door: str, headers: dict[str, str]) -> str:
     try:
-        models = http.get(f"{door}/v1/models", headers=headers).json()["data"]
-        return ", ".join(str(model["id"]) for model in models)
+        return ", ".join(models_in(http.get(f"{door}{MODELS}", headers=headers).json()))
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return "those that /v1/models lists"
+        return f"those that {MODELS} lists"
 
 
 def _without_secret(text: str, api_key_env: str | None) -> str:

@@ -22,6 +22,7 @@ import httpx
 import msgspec
 
 from servedrill.control.direct import direct
+from servedrill.dialect.vllm import IS_SLEEPING, LOAD_ADAPTER
 from servedrill.errors import NotInTime, StackError
 from servedrill.files.logs import tail
 from servedrill.history.promises import Promises
@@ -303,7 +304,7 @@ class ProcessStack:
 
     def _probe_powers(self) -> None:
         engine = next(replica for replica in self._replicas if replica.role == "engine")
-        for power, path in (("Sleepable", "/is_sleeping"), ("Adaptable", "/v1/load_lora_adapter")):
+        for power, path in (("Sleepable", IS_SLEEPING), ("Adaptable", LOAD_ADAPTER)):
             call = self._http.get if power == "Sleepable" else partial(self._http.post, json={})
             status = call(f"{engine.url}{path}").status_code
             if status in (404, 405, 501):

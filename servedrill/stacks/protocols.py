@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from servedrill.dialect.openai import METRICS
 from servedrill.errors import UsageError
 from servedrill.history.promises import Promises
 
@@ -32,7 +33,7 @@ class Replica:
 
     @property
     def metrics_url(self) -> str:
-        return self.metrics or f"{self.url}/metrics"
+        return self.metrics or f"{self.url}{METRICS}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from servedrill.dialect.scrape import read_page
-from servedrill.dialect.vendors import UNITS, VENDORS, Vendor, vendor_of
+from servedrill.dialect.vendor import UNITS, Vendor
+from servedrill.dialect.vendors import KNOWN, installed, vendor_of
 
 ROOT = Path(__file__).parents[2]
 
 
 def named(name: str, role: str) -> Vendor:
-    return next(vendor for vendor in VENDORS if (vendor.name, vendor.role) == (name, role))
+    return next(vendor for vendor in KNOWN if (vendor.name, vendor.role) == (name, role))
 
 
 def page(vendor: Vendor, *, without: str = "", number: float = 3) -> str:
@@ -29,7 +30,7 @@ def page(vendor: Vendor, *, without: str = "", number: float = 3) -> str:
     return "\n".join(dict.fromkeys(lines)) + "\n"
 
 
-BY_NAME = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: f"{vendor.name}-{vendor.role}")
+BY_NAME = pytest.mark.parametrize("vendor", KNOWN, ids=lambda vendor: f"{vendor.name}-{vendor.role}")
 
 
 @BY_NAME
@@ -47,7 +48,7 @@ def test_every_word_of_a_vendor_is_read(vendor: Vendor) -> None:
 
 @pytest.mark.parametrize(
     ("vendor", "word"),
-    [(vendor, term.word) for vendor in VENDORS for term in vendor.terms if not term.lazy],
+    [(vendor, term.word) for vendor in KNOWN for term in vendor.terms if not term.lazy],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
 def test_a_metric_that_was_renamed_is_missing_by_name(vendor: Vendor, word: str) -> None:
@@ -103,7 +104,27 @@ def test_the_table_for_people_has_every_name() -> None:
     """METRICS.md says what the code reads."""
     text = (ROOT / "METRICS.md").read_text()
     told = set(re.findall(r"`([^`]+)`", text))
-    for vendor in VENDORS:
+    for vendor in KNOWN:
         for term in vendor.terms:
             assert term.word in UNITS
             assert any(name.split("{")[0] == term.sources[0] for name in told), (vendor.name, term.sources[0])
+
+
+def test_another_package_brings_a_vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry point of the group servedrill.vendors is a vendor, asked for pages that are nobody's of ours."""
+    package = tmp_path / "acme-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[servedrill.vendors]\nacme = acme_words:ACME\n")
+    (tmp_path / "acme_words.py").write_text(
+        "from servedrill.dialect.vendor import Term, Vendor\n"
+        "ACME = Vendor(name='Acme', role='engine', mark='acme_', terms=(Term(word='running', sources=('acme_busy',)),))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    installed.cache_clear()
+    try:
+        vendor = vendor_of("acme_busy 3\n", "engine")
+        assert vendor is not None
+        assert read_page("acme_busy 3\n", vendor).values == {"running": 3}
+    finally:
+        installed.cache_clear()

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from load_servers import DONE, event, usage_event
 
+from servedrill.dialect.sse import EventSplitter
 from servedrill.load.answer import Answer
-from servedrill.load.sse import EventSplitter
 
 NEWLINES = st.sampled_from(["\n", "\r\n", "\r"])
 LINES = st.sampled_from(

@@ -24,7 +24,8 @@ from load_servers import (
     whole_answer,
 )
 
-from servedrill.load.retry import backoff_s, parse_retry_after
+from servedrill.dialect.openai import retry_after_s
+from servedrill.load.retry import backoff_s
 
 
 def test_an_overloaded_stack_is_asked_again() -> None:
@@ -150,12 +151,12 @@ def test_full_jitter() -> None:
 )
 def test_retry_after_in_seconds(value: bytes | None, seconds: float | None) -> None:
     """Seconds are taken as they are; what makes no sense is as good as absent."""
-    assert parse_retry_after(value) == seconds
+    assert retry_after_s(value) == seconds
 
 
 def test_retry_after_as_a_date() -> None:
     """The header's other form counts from now."""
-    seconds = parse_retry_after(formatdate(time.time() + 30, usegmt=True).encode())
+    seconds = retry_after_s(formatdate(time.time() + 30, usegmt=True).encode())
     assert seconds is not None
     assert 28 <= seconds <= 30
 

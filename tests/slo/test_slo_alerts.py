@@ -23,6 +23,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from servedrill.checkers.finding import Answer
 from servedrill.checkers.replicas import AlertFired
 from servedrill.commands.main import main
+from servedrill.dialect import vllm
 from servedrill.drill.observer import Observer
 from servedrill.errors import UsageError
 from servedrill.history import events as e
@@ -106,7 +107,7 @@ def test_rules_name_only_metrics_that_vllm_has() -> None:
         stem = re.sub(r"^vllm:|_(bucket|count|sum|total)$", "", name)
         assert f'"{stem}"' in source or f'"vllm:{stem}"' in source, name
     assert not used & {"vllm:gpu_cache_usage_perc", "vllm:num_requests_swapped", "vllm:time_per_output_token_seconds"}
-    assert {llm_rules.KV_USAGE, llm_rules.WAITING, llm_rules.TTFT} <= used
+    assert {vllm.KV_USAGE, vllm.WAITING, f"{vllm.TTFT}_bucket"} <= used
 
 
 @needs_promtool
