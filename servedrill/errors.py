@@ -2,6 +2,7 @@
 
     ServedrillError
     ├── UsageError          what the user gave cannot be used            exit 4
+    │   ├── FileError       files that people wrote have mistakes        exit 4
     │   └── StackError      the stack cannot be brought up               exit 4
     ├── NotInTime           a condition did not come true in time
     └── FaultError          a fault could not be put in place or healed
@@ -11,6 +12,7 @@ A failed check is none of these: it is a verdict.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -41,6 +43,14 @@ class UsageError(ServedrillError):
         if hint:
             parts.append(f"hint: {hint}")
         super().__init__("; ".join(parts))
+
+
+class FileError(UsageError):
+    """Everything that is wrong with files that people wrote: one line for each mistake, with its place."""
+
+    def __init__(self, mistakes: Iterable[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(self.mistakes))
 
 
 class StackError(UsageError):

@@ -59,13 +59,24 @@ class Document:
         return Document(self.file, value, inside(self.keys), {**inside(self.values), (): self.value_at(key)})
 
 
-def read_documents(path: Path, *, file: str, object_: str) -> tuple[list[Document], list[Mistake]]:
-    """Every object of a file, and what is wrong with the file as such. Without a mistake there is at least one object.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of file, in words for who gave another one."""
 
-    ``file`` and ``object_`` say what is expected where there is none: ``a file of SLOs``, ``apiVersion, kind, metadata, spec``.
-    """
-    form = SUFFIXES.get(path.suffix.lower())
-    if form is None:
+    file: str
+    """``a file of SLOs``."""
+    object: str
+    """What an object has at least: ``apiVersion, kind, metadata, spec``."""
+    several: bool = False
+    """Whether a list of objects is so many objects, and ``objects: [...]`` too."""
+    otherwise: str = ""
+    """The format of files with another suffix than those of `SUFFIXES`; empty: they are not read."""
+
+
+def read_documents(path: Path, kind: Kind) -> tuple[list[Document], list[Mistake]]:
+    """Every object of a file, and what is wrong with the file as such. Without a mistake there is at least one object."""
+    form = SUFFIXES.get(path.suffix.lower(), kind.otherwise)
+    if not form:
         return [], [
             Mistake(
                 str(path),
@@ -80,7 +91,7 @@ def read_documents(path: Path, *, file: str, object_: str) -> tuple[list[Documen
             return [], [Mistake(str(path), START, "", "too large", expected=f"at most {SIZE_BYTES_MAX} bytes")]
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        return [], [Mistake(str(path), START, "", f"cannot be read: {error.strerror}", expected=file)]
+        return [], [Mistake(str(path), START, "", f"cannot be read: {error.strerror}", expected=kind.file)]
     except UnicodeDecodeError as error:
         return [], [Mistake(str(path), START, "", f"is no UTF-8 at byte {error.start}", expected="UTF-8")]
     reader: dict[str, Callable[[str, str], tuple[list[Document], list[Mistake]]]] = {
@@ -92,10 +103,11 @@ def read_documents(path: Path, *, file: str, object_: str) -> tuple[list[Documen
         documents, mistakes = reader[form](str(path), text)
     except RecursionError:
         return [], [Mistake(str(path), START, "", "is nested too deeply")]
-    spread = [one for document in documents for one in _spread(document)]
-    if not spread and not mistakes:
-        mistakes = [Mistake(str(path), START, "", "no object in it", expected=object_)]
-    return spread, mistakes
+    if kind.several:
+        documents = [one for document in documents for one in _spread(document)]
+    if not documents and not mistakes:
+        mistakes = [Mistake(str(path), START, "", "no object in it", expected=kind.object)]
+    return documents, mistakes
 
 
 def _spread(document: Document) -> list[Document]:

@@ -8,7 +8,6 @@ import msgspec
 
 from servedrill.files.documents import Document
 from servedrill.files.meant import meant
-from servedrill.files.mistakes import mistakes_of, repaired
 from servedrill.files.places import Key
 from servedrill.slo import schema
 from servedrill.slo.measures import COUNTS, MEASURES, OBSERVED, RATES, VALUES
@@ -95,13 +94,7 @@ def _spec(objects: Objects, document: Document, key: Key, metric: schema.Metric,
     if "spec" not in _at(document.value, (*key, "metricSource")):
         objects.wrong(document, (*key, "metricSource"), "'spec' is missing", expected=", ".join(_keys(type_)))
         return None
-    mistakes = mistakes_of(document, type_, below)
-    objects.mistakes += mistakes
-    if mistakes:
-        objects.doubtful |= {(document.file, document.at(()), mistake.path) for mistake in mistakes}
-        fixed = repaired(document.below(below), type_)
-        return None if fixed is None else msgspec.convert(fixed.value, type_)
-    return msgspec.convert(metric.metric_source.spec, type_)
+    return objects.mistakes.read(document, type_, below)[0]
 
 
 def _query(objects: Objects, document: Document, key: Key, metric: schema.Metric) -> str:

@@ -6,15 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from servedrill.files.documents import Document
+from servedrill.files.documents import Document, Kind
 from servedrill.files.meant import meant
-from servedrill.files.mistakes import mistakes_of, repaired
-from servedrill.files.places import Key, Mistake, Position, dotted
+from servedrill.files.mistakes import Mistakes
+from servedrill.files.places import Key
 from servedrill.slo import durations, schema
 
-FIELDS = "apiVersion, kind, metadata, spec"
+FILES = Kind(file="a file of SLOs", object="apiVersion, kind, metadata, spec", several=True)
 AGREEMENT = "agreement"
 """The label that tells an SLA from an SLO."""
 WHEN_SPENT = "servedrill/when-spent"
@@ -47,15 +45,13 @@ class Objects:
     """What files hold, by kind and name, and the mistakes that were found so far."""
 
     def __init__(self) -> None:
-        self.mistakes: list[Mistake] = []
+        self.mistakes = Mistakes()
         self.known: dict[tuple[str, str], Known] = {}
-        self.doubtful: set[tuple[str, Position, str]] = set()
-        """Paths of objects (by file and position) that were repaired: what else is wrong there follows from that."""
 
     def take(self, document: Document) -> None:
         """Look at the shape, the name and the labels of one object, and keep it."""
         if not isinstance(document.value, dict):
-            self.wrong(document, (), "is no object", expected=FIELDS)
+            self.wrong(document, (), "is no object", expected=FILES.object)
             return
         kind = document.value.get("kind")
         if kind not in schema.KINDS:
@@ -71,15 +67,8 @@ class Objects:
                     hint=meant(str(kind), schema.KINDS),
                 )
             return
-        mistakes = mistakes_of(document, schema.KINDS[kind], advice=advice)
-        if mistakes:
-            self.mistakes += mistakes
-            self.doubtful |= {(document.file, document.at(()), mistake.path) for mistake in mistakes}
-            fixed = repaired(document, schema.KINDS[kind])
-            if fixed is None:
-                return
-            document = fixed
-        found: Any = msgspec.convert(document.value, schema.KINDS[kind])
+        found: Any
+        found, document = self.mistakes.read(document, schema.KINDS[kind], advice=advice)
         self._metadata(document, found.metadata)
         if len(getattr(found.spec, "description", "")) > DESCRIPTION_MAX:
             self.wrong(
@@ -141,7 +130,5 @@ class Objects:
         return None
 
     def wrong(self, document: Document, key: Key, what: str, *, expected: str = "", hint: str = "") -> None:
-        """Note a mistake, unless it follows from one that is noted already."""
-        if (document.file, document.at(()), dotted(key)) in self.doubtful:
-            return
-        self.mistakes.append(Mistake(document.file, document.value_at(key), dotted(key), what, expected, hint))
+        """See `servedrill.files.mistakes`, which also says how to add a rule."""
+        self.mistakes.wrong(document, key, what, expected=expected, hint=hint)

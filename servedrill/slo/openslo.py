@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from servedrill.errors import UsageError
+from servedrill.errors import FileError
 from servedrill.files.documents import Document, read_documents
 from servedrill.files.meant import meant
 from servedrill.files.places import Mistake
@@ -20,7 +20,7 @@ from servedrill.slo import durations, schema
 from servedrill.slo.burn_conditions import conditions_of, policy_of
 from servedrill.slo.indicators import indicator, sli_of
 from servedrill.slo.measures import OBSERVED, RATES, VALUES
-from servedrill.slo.objects import AGREEMENT, ALERT_WINDOWS, FIELDS, WHEN_SPENT, Known, Objects
+from servedrill.slo.objects import AGREEMENT, ALERT_WINDOWS, FILES, WHEN_SPENT, Known, Objects
 from servedrill.slo.policy import ACTIONS
 from servedrill.slo.slo import Slo
 from servedrill.slo.targets import period_of, read_objective
@@ -36,13 +36,10 @@ class SloFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_slos(*paths: Path) -> SloFile:
-    """The SLOs of the files. Raises `UsageError` with every mistake that is in them."""
+    """The SLOs of the files. Raises `FileError` with every mistake that is in them."""
     file, mistakes = check(paths)
     if mistakes:
-        raise UsageError(
-            f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}\n" + "\n".join(map(str, mistakes)),
-            where=", ".join(map(str, paths)),
-        )
+        raise FileError(map(str, mistakes))
     return file
 
 
@@ -50,14 +47,12 @@ def check(paths: Sequence[Path]) -> tuple[SloFile, list[Mistake]]:
     """The SLOs that could be understood, and every mistake, in the order of the files. References reach over all of the files."""
     objects = Objects()
     for path in paths:
-        documents, mistakes = read_documents(path, file="a file of SLOs", object_=FIELDS)
-        objects.mistakes += mistakes
+        documents, mistakes = read_documents(path, FILES)
+        objects.mistakes.found += mistakes
         for document in documents:
             objects.take(document)
     slos = _slos(objects)
-    order = {str(path): index for index, path in enumerate(paths)}
-    found = sorted(set(objects.mistakes), key=lambda one: (order.get(one.file, 0), one.position, one.what))
-    return SloFile(slos=slos, prometheus_url=objects.prometheus_url()), found
+    return SloFile(slos=slos, prometheus_url=objects.prometheus_url()), objects.mistakes.listed(paths)
 
 
 def _slos(objects: Objects) -> list[Slo]:
@@ -74,7 +69,7 @@ def _slos(objects: Objects) -> list[Slo]:
 
 
 def _slo(objects: Objects, document: Document, slo: schema.SloObject) -> list[Slo]:
-    before = len(objects.mistakes)
+    before = len(objects.mistakes.found)
     spec = slo.spec
     labels = slo.metadata.labels
     agreement = labels.get(AGREEMENT, "slo")
@@ -164,7 +159,7 @@ def _slo(objects: Objects, document: Document, slo: schema.SloObject) -> list[Sl
                 conditions=conditions,
             )
         )
-    return found if len(objects.mistakes) == before and not objects.doubtful else []
+    return found if len(objects.mistakes.found) == before and not objects.mistakes.guessed else []
 
 
 def _agreements(objects: Objects, found: Sequence[tuple[Known, Slo]]) -> None:

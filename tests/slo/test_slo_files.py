@@ -18,6 +18,7 @@ from servedrill.commands.main import main
 from servedrill.errors import UsageError
 from servedrill.files.documents import read_documents
 from servedrill.files.toml_positions import positions
+from servedrill.slo.objects import FILES
 from servedrill.slo.openslo import check, read_slos
 from servedrill.slo.slo import Slo, objectives_of
 
@@ -411,4 +412,4 @@ def test_positions_of_headers_and_dotted_keys(tmp_path: Path) -> None:
     assert (keys[("x", "y", 1, "z")].line, keys[("x", "y", 1, "z")].column) == (6, 3)
     assert (values[("x", "y", 0, "z", 1, "w")].line, values[("x", "y", 0, "z", 1, "w")].column) == (4, 8)
     assert keys[("x", "y", 1, "v", "t")].line == 11
-    assert read_documents(written(tmp_path, text, "x.toml"), file="a file", object_="keys")[1] == []
+    assert read_documents(written(tmp_path, text, "x.toml"), FILES)[1] == []
