@@ -20,6 +20,7 @@ class Addresses(Protocol):
     """Where the next new connection goes."""
 
     failures: int
+    """How often the name could not be resolved anew."""
 
     async def pick(self) -> str:
         """One IP address, or a name for the system's resolver; raises `OSError` when there is none."""
@@ -34,4 +35,5 @@ class SystemName:
         self._name = name
 
     async def pick(self) -> str:
+        """The name itself."""
         return self._name

@@ -140,10 +140,11 @@ class Gamma(_Bounds, frozen=True, tag="gamma"):
 
 
 class Interrupted(_Bounds, frozen=True, tag="interrupted"):
-    """An interrupted Poisson process: spells of Poisson arrivals with silences between them, ``rate`` a second over all.
+    """An interrupted Poisson process: spells of Poisson arrivals with silences between them, ``rate`` a second overall.
 
-    ``cv`` is that of the gaps, ``silent`` the share of the time that lies in gaps between two spells. It is drawn as the renewal process that it is
-    equal to (Kuczura, Bell System Technical Journal 52(3), 1973): a gap is exponential with one of two means.
+    ``cv`` is the coefficient of variation of the gaps, ``silent`` the share of the time that lies between two spells.
+    It is drawn as the renewal process equal to it (Kuczura, Bell System Technical Journal 52(3), 1973): each gap is
+    exponential with one of two means.
     """
 
     rate: float
@@ -160,7 +161,7 @@ class Interrupted(_Bounds, frozen=True, tag="interrupted"):
 
     @property
     def gaps(self) -> tuple[float, float, float]:
-        """How many of the gaps are silences (a share), and the mean gap in a spell and between two, in seconds.
+        """The share of gaps that are silences, the mean gap within a spell and the mean gap between spells, in seconds.
 
         From the mean and the second moment of the gaps, and from the share of the time that is silent.
         """
@@ -183,8 +184,8 @@ class Interrupted(_Bounds, frozen=True, tag="interrupted"):
 class Burst(_Bounds, frozen=True, tag="burst"):
     """``count`` requests spread evenly over ``over_s`` seconds; all at one instant when that is 0.
 
-    A worker opens some 15,000 connections a second, so a hundred requests at one instant are 5 to 10 ms apart in truth,
-    and the send lag says so; give larger bursts a little time, or several workers.
+    A worker opens some 15,000 connections a second, so a hundred requests at one instant really take 5 to 10 ms; the
+    send lag shows it. Give larger bursts a little time, or several workers.
     """
 
     count: int

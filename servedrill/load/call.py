@@ -100,7 +100,7 @@ class Call:
     # -- for the client
 
     def start(self, t_int_ns: int) -> None:
-        """Begin now; ``t_int_ns`` is when it should have begun."""
+        """Begin now; ``t_int_ns`` is the instant at which it should have begun."""
         self.t_int_ns, self.t_start_ns = t_int_ns, now_ns()
         self._deadline_ns = self.t_start_ns + int(self.cls.deadline_s * NS)
         plan = self.cancel
@@ -123,6 +123,7 @@ class Call:
     # -- for the connection: see `servedrill.load.protocol.Exchange`
 
     def head(self, status: int, headers: dict[bytes, bytes]) -> Sink:
+        """The head is in: note it, and say who takes the body."""
         self.answer.status = status
         self._response = headers
         if self.cls.idle_timeout_s is not None:
@@ -130,6 +131,7 @@ class Call:
         return self.answer.feed_stream if status == 200 and self.planned.stream else self.answer.feed
 
     def ended(self, ending: Ending) -> None:
+        """The response is whole or the connection is gone: end this try, and perhaps begin another."""
         connection = self._connection
         assert connection is not None
         if ending == "complete" and connection.reusable() and self.cls.keep_alive:

@@ -201,18 +201,21 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
+        """The process id."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def running(self) -> bool:
+        """Whether the process has not ended yet."""
         return not self._over.is_set()
 
     def give(self, job: Job) -> None:
-        """What it is to do; it says when it is ready to begin."""
+        """Send the job; `wait_ready` waits until the worker can begin."""
         self.tell(msgspec.json.encode(job) + b"\n")
 
     def wait_ready(self) -> None:
+        """Wait until the worker can begin; raises `NotInTime`, or what it ended with."""
         until = time.monotonic() + _READY_WITHIN_S
         while not self.status.ready:
             self.check()
@@ -221,13 +224,14 @@ class WorkerProcess:
             time.sleep(0.002)
 
     def tell(self, line: bytes) -> None:
+        """Write one line to the worker; nothing happens where it has ended."""
         assert self._process is not None and self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended; `check` says how
             self._process.stdin.write(line)
             self._process.stdin.flush()
 
     def check(self) -> None:
-        """Raise what the worker said when it ended badly."""
+        """Raise `UsageError` or `ServedrillError` with what the worker said, if it ended badly."""
         if not self._over.is_set() or self._process is None:
             return
         code = self._process.returncode
@@ -238,6 +242,7 @@ class WorkerProcess:
         raise ServedrillError(f"{self._name} ended with exit status {code}: {self._said or 'it said nothing'}")
 
     def kill(self) -> None:
+        """End the process at once and wait for it."""
         if self._process is not None and not self._over.is_set():
             self._process.kill()
         self._thread.join(_EXIT_WITHIN_S)

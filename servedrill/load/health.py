@@ -35,6 +35,7 @@ class LagMeter:
         return lags
 
     def close(self) -> None:
+        """Measure no more."""
         self._timer.cancel()
 
     def _beat(self) -> None:
@@ -54,6 +55,7 @@ class CpuMeter:
         self._wall_s, self._cpu_s = time.monotonic(), time.process_time()
 
     def take(self) -> float:
+        """The share since the last call."""
         wall_s, cpu_s = time.monotonic(), time.process_time()
         ratio = (cpu_s - self._cpu_s) / max(1e-9, wall_s - self._wall_s)
         self._wall_s, self._cpu_s = wall_s, cpu_s

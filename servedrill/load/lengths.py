@@ -1,7 +1,8 @@
 """How long prompts and answers are: a fixed number of words, a uniform draw, a lognormal one, or one by its quantiles.
 
-Real prompt and answer lengths have a long tail. The lognormal form takes the least that people know of their traffic, its median and its 95th
-percentile; where more is known (a context window that many prompts fill, two sorts of answers), quantiles say it.
+Real prompt and answer lengths have a long tail. The lognormal form needs the least knowledge of the traffic: its median
+and its 95th percentile. Where more is known (a context window that many prompts fill, two sorts of answers), use
+quantiles.
 """
 
 from __future__ import annotations
@@ -60,10 +61,12 @@ class Quantiles(msgspec.Struct, frozen=True, tag_field="kind", tag="quantiles"):
 
     @property
     def lo(self) -> int:
+        """The shortest length."""
         return self.points[0][1]
 
     @property
     def hi(self) -> int:
+        """The longest length."""
         return self.points[-1][1]
 
     def at(self, share: float) -> int:

@@ -116,6 +116,7 @@ class Connection(asyncio.Protocol):
     # -- for the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note the address, and begin to parse."""
         self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's own class, not a subclass
         self.address = join_host_port(*transport.get_extra_info("peername")[:2])
         self._poll = select.poll()
@@ -123,6 +124,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
 
     def data_received(self, data: bytes) -> None:
+        """Feed the parser, which calls back for head and body."""
         exchange = self._exchange
         if exchange is None or self._parser is None:  # an answer to no question
             self.abort()
@@ -144,9 +146,11 @@ class Connection(asyncio.Protocol):
             self._rest(len(data) / self._bytes_per_s)
 
     def eof_received(self) -> bool:
+        """The peer will send no more."""
         return False  # close our half as well
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the exchange how the connection went."""
         self.closed = True
         self._transport = self._parser = None
         if isinstance(exc, OSError) and not isinstance(exc, ssl.SSLError):
@@ -157,9 +161,11 @@ class Connection(asyncio.Protocol):
     # -- for the parser
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """One header field; the last of a name counts."""
         self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
+        """Read what the head says about the rest, and hand it to the exchange."""
         assert self._parser is not None
         status = self._parser.get_status_code()
         if status < 200:  # an interim response, such as 103 Early Hints
@@ -173,13 +179,16 @@ class Connection(asyncio.Protocol):
             self._sink = self._exchange.head(status, headers)
 
     def on_body(self, body: bytes) -> None:
+        """Part of the body, to whoever the exchange named."""
         self._sink(body, self.heard_ns)
 
     def on_message_begin(self) -> None:
+        """Another message on this connection."""
         if self._complete:  # more bytes than the response had room for
             self._keep = False
 
     def on_message_complete(self) -> None:
+        """The response is whole, unless it was an interim one."""
         if self._status:
             self._complete = True
         self._headers = {}

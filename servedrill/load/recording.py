@@ -1,7 +1,7 @@
 """Recorded requests as a CSV file has them: when each came, how long its prompt and its answer were.
 
-The form is that of Azure's public LLM inference traces (github.com/Azure/AzurePublicDataset; Patel et al., Splitwise, ISCA 2024):
-``TIMESTAMP,ContextTokens,GeneratedTokens``, one request a line.
+The form is that of Azure's public LLM inference traces (github.com/Azure/AzurePublicDataset; Patel et al., Splitwise,
+ISCA 2024): ``TIMESTAMP,ContextTokens,GeneratedTokens``, one request a line.
 """
 
 from __future__ import annotations
@@ -47,10 +47,12 @@ class Recording(msgspec.Struct, frozen=True):
 
     @property
     def prompt_words_mean(self) -> float:
+        """Words a prompt."""
         return statistics.fmean(row.prompt_words for row in self.rows)
 
     @property
     def output_tokens_mean(self) -> float:
+        """Tokens an answer."""
         return statistics.fmean(row.output_tokens for row in self.rows)
 
 

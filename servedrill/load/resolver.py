@@ -46,6 +46,7 @@ class DnsName:
         self._asking: asyncio.Task[None] | None = None
 
     async def pick(self) -> str:
+        """One address at random, asked for again once the TTL is over; raises `OSError` when there never was one."""
         if now_ns() >= self._known.until_ns:
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.get_running_loop().create_task(self._ask())

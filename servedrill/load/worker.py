@@ -241,11 +241,11 @@ def main() -> NoReturn:
 
 
 def take_precedence() -> None:
-    """The clock of a run comes before what it measures, where the system lets it.
+    """Run before what is measured, as a real-time process, where the system permits it.
 
-    As a real-time process: niceness counts only within a session where the kernel groups processes by session (sched_autogroup), and every
-    process of a stack has a session of its own. Measured on two cores with two busy processes beside: p99 of the lag 26 ms with a niceness
-    of -10, 0.1 ms with SCHED_RR. The kernel keeps 5% of the time for everybody else.
+    A niceness is not enough: with sched_autogroup it counts only within a session, and every process of a stack has a
+    session of its own. Measured on two cores beside two busy processes: p99 of the lag 26 ms with a niceness of -10,
+    0.1 ms with SCHED_RR. The kernel keeps 5% of the time for everybody else.
     """
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))

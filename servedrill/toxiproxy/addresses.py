@@ -1,7 +1,7 @@
 """Addresses as the control API writes them: `host:port`, `[v6]:port`, `:port`, or nothing at all.
 
-An address without a host means loopback here, not every interface: a fault proxy that the whole network can reach has to
-be asked for by name (`0.0.0.0:8666`).
+An address without a host means loopback here, not every interface: whoever wants a fault proxy that the whole network
+can reach has to say so (`0.0.0.0:8666`).
 """
 
 from __future__ import annotations
@@ -29,15 +29,17 @@ class Address(NamedTuple):
 
     @property
     def family(self) -> socket.AddressFamily:
+        """The family of a socket for this address."""
         return socket.AF_INET6 if ":" in self.host else socket.AF_INET
 
     @property
     def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
         return ipaddress.ip_address(self.host.split("%")[0]).is_loopback
 
 
 def split_host_port(text: str) -> tuple[str, int]:
-    """Split `host:port`; raises ValueError with what is wrong."""
+    """Host (IPv6 without its brackets) and port of `host:port`; raises `ValueError` with what is wrong."""
     host, colon, port_text = text.rpartition(":")
     if not colon:
         raise ValueError(f"address {text}: missing port in address")

@@ -38,6 +38,7 @@ class Api:
         self._metrics_on = metrics_on
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
+        """Answer one request; what the API refuses is an answer too."""
         if request.headers.get("User-Agent", "").startswith("Mozilla/"):
             answer = _text("User agent not allowed\n", 403)
         else:
@@ -65,18 +66,22 @@ class Api:
     # Server.
 
     async def version(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`GET /version`."""
         answer = web.Response(body=f'{{"version": {_dump(self._version)}}}\n'.encode())
         answer.headers["Content-Type"] = "application/json;charset=utf-8"
         return answer
 
     async def reset(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`POST /reset`: all proxies up, all toxics gone."""
         await self._proxies.reset()
         return web.Response(status=204)
 
     async def metrics(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`GET /metrics`."""
         return web.Response(text=metrics.render(self._proxies), content_type="text/plain", charset="utf-8")
 
     async def populate(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`POST /populate`: the proxies that were made, and the first error behind them."""
         try:
             items = decode.as_list(decode.parse(await _read(request)), "proxies")
             made, error = await self._proxies.populate([decode.proxy_input(item) for item in items])
@@ -90,7 +95,7 @@ class Api:
         )
 
     async def known_toxics(self, request: web.BaseRequest, names: Names) -> web.Response:
-        """What the original has no route for: a client learns here which toxics it may ask for."""
+        """`GET /toxics`, which the original does not have: each type with its attributes and their defaults."""
         return _json(
             {
                 name: {"attributes": {field.name: field.default for field in fields(cls)}}  # type: ignore[arg-type]
@@ -101,30 +106,37 @@ class Api:
     # Proxies.
 
     async def list_proxies(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`GET /proxies`."""
         return _json({name: proxy.body() for name, proxy in sorted(self._proxies.proxies.items())})
 
     async def create_proxy(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`POST /proxies`."""
         proxy = await self._proxies.create(decode.proxy_input(decode.parse(await _read(request))))
         return _json(proxy.body(), 201)
 
     async def show_proxy(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`GET /proxies/NAME`."""
         return _json(self._proxies.get(names[0]).body())
 
     async def update_proxy(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`PATCH /proxies/NAME`."""
         proxy = self._proxies.get(names[0])
         given = decode.proxy_change(decode.parse(await _read(request)))
         await self._proxies.update(proxy, given)
         return _json(proxy.body())
 
     async def delete_proxy(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`DELETE /proxies/NAME`."""
         self._proxies.remove(self._proxies.get(names[0]), by="proxy")
         return web.Response(status=204)
 
     async def show_stats(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`GET /proxies/NAME/stats`: connections and bytes."""
         proxy = self._proxies.get(names[0])
         return _json({**proxy.body(), "stats": proxy.stats()})
 
     async def list_exchanges(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`GET /proxies/NAME/exchanges?since=N`: a page of what the tap saw after change N."""
         proxy = self._proxies.get(names[0])
         if proxy.exchanges is None:
             raise ApiError("proxy has no tap", 404)
@@ -137,16 +149,20 @@ class Api:
     # Toxics.
 
     async def list_toxics(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`GET /proxies/NAME/toxics`."""
         return _json(self._proxies.get(names[0]).chain.bodies())
 
     async def create_toxic(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`POST /proxies/NAME/toxics`."""
         chain = self._proxies.get(names[0]).chain
         return _json(chain.add(decode.toxic_input(decode.parse(await _read(request)))).body())
 
     async def show_toxic(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`GET /proxies/NAME/toxics/TOXIC`."""
         return _json(self._proxies.get(names[0]).chain.find(names[1]).body())
 
     async def update_toxic(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`PATCH /proxies/NAME/toxics/TOXIC`."""
         chain = self._proxies.get(names[0]).chain
         body = await _read(request)
         entry = chain.find(names[1])
@@ -154,11 +170,13 @@ class Api:
         return _json(entry.body())
 
     async def delete_toxic(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`DELETE /proxies/NAME/toxics/TOXIC`."""
         chain = self._proxies.get(names[0]).chain
         chain.remove(chain.find(names[1]), by="request")
         return web.Response(status=204)
 
     async def show_evidence(self, request: web.BaseRequest, names: Names) -> web.Response:
+        """`GET /proxies/NAME/toxics/TOXIC/evidence`, of a removed toxic or proxy too."""
         proxy = self._proxies.proxies.get(names[0])
         kept = self._proxies.archive.find(names[0], names[1])
         if proxy is not None:

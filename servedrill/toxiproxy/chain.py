@@ -1,4 +1,7 @@
-"""The toxics of one proxy in their order, and how each of them comes to and leaves the live links."""
+"""The toxics of one proxy in their order, and how each of them comes to and leaves the live links.
+
+A drawing of that is in docs/design/toxic-chain.md.
+"""
 
 from __future__ import annotations
 
@@ -31,15 +34,18 @@ class Chain:
         return (entry for direction in DIRECTIONS for entry in self._entries[direction])
 
     def bodies(self) -> list[dict[str, Any]]:
+        """All toxics as the API answers them."""
         return [entry.body() for entry in self]
 
     def find(self, name: str) -> Entry:
+        """The toxic of this name; raises `ApiError`."""
         for entry in self:
             if entry.name == name:
                 return entry
         raise ApiError.toxic_not_found()
 
     def evidence(self, name: str) -> dict[str, object]:
+        """What a toxic did, as the API answers it; of a removed one too. Raises `ApiError`."""
         try:
             entry = self.find(name)
         except ApiError:
@@ -50,13 +56,14 @@ class Chain:
         return evidence_body(entry.evidence, name=entry.name, type_name=entry.type, active=True, removed_by=None)
 
     def check(self, given: Iterable[ToxicInput]) -> list[Entry]:
-        """Validate toxics that are to be the only ones; nothing changes."""
+        """Validate toxics that are to be the only ones; nothing changes. Raises `ApiError` or `BadBody`."""
         entries: list[Entry] = []
         for item in given:
             entries.append(self._validated(item, taken={entry.name for entry in entries}))
         return entries
 
     def add(self, given: ToxicInput) -> Entry:
+        """Validate a toxic and install it; raises `ApiError` or `BadBody`."""
         entry = self._validated(given, taken={entry.name for entry in self})
         self.install(entry)
         return entry
@@ -83,6 +90,7 @@ class Chain:
                 link.join(entry, len(link.stubs), live_before=True)
 
     def update(self, entry: Entry, given: ToxicInput) -> None:
+        """Change attributes, toxicity and time to live, as far as they are given; raises `ApiError` or `BadBody`."""
         toxic = _checked(record(type(entry.toxic), given.attributes, before=entry.toxic))
         entry.toxic = toxic
         if given.toxicity is not None:
@@ -116,6 +124,7 @@ class Chain:
         self._archive.keep(self._proxy, entry.name, body)
 
     def clear(self, *, by: str) -> None:
+        """Remove all toxics."""
         for entry in list(self):
             self.remove(entry, by=by)
 
@@ -129,6 +138,7 @@ class Chain:
 
     @property
     def knows_http(self) -> bool:
+        """Whether any toxic needs a tap."""
         return any(entry.knows_http for entry in self)
 
     def _links(self, entry: Entry) -> list[Link]:
@@ -136,6 +146,7 @@ class Chain:
         return [connection.link(entry.direction) for connection in live]
 
     def _place(self, entry: Entry, link: Link) -> int:
+        """Behind the last stub of the link whose toxic stands before this one in the chain."""
         order = self._entries[entry.direction]
         before = set(map(id, order[: order.index(entry)]))
         return max((at + 1 for at, stub in enumerate(link.stubs) if id(stub.entry) in before), default=0)

@@ -24,13 +24,14 @@ class Collection:
         self._lock = asyncio.Lock()
 
     def get(self, name: str) -> Proxy:
+        """The proxy of this name; raises `ApiError`."""
         proxy = self.proxies.get(name)
         if proxy is None:
             raise ApiError.proxy_not_found()
         return proxy
 
     async def create(self, given: ProxyInput) -> Proxy:
-        """A new proxy with its toxics, or nothing at all."""
+        """A new proxy with its toxics, or nothing at all; raises `ApiError` or `BadBody`."""
         _require(given)
         async with self._lock:
             if given.name in self.proxies:
@@ -38,7 +39,11 @@ class Collection:
             return await self._make(given)
 
     async def populate(self, given: Iterable[ProxyInput]) -> tuple[list[Proxy], ApiError | None]:
-        """Create what is missing, replace what differs, keep the rest; stop at the first that cannot listen."""
+        """Create what is missing, replace what differs, keep the rest.
+
+        Stops at the first that cannot listen: the result is what was made, and that error. Raises `ApiError` or
+        `BadBody` for what cannot be understood, before anything is made.
+        """
         items = list(given)
         for number, item in enumerate(items, start=1):
             _require(item, where=f" at proxy {number}")
@@ -59,6 +64,7 @@ class Collection:
         return made, None
 
     async def update(self, proxy: Proxy, given: ProxyInput) -> None:
+        """Change what is given; raises `ApiError`."""
         async with self._lock:
             try:
                 await proxy.update(listen=given.listen, upstream=given.upstream, enabled=given.enabled, tap=given.tap)
@@ -68,7 +74,7 @@ class Collection:
             proxy.live_for(given.ttl_s, lambda: self._expire(proxy))
 
     async def reset(self) -> None:
-        """All proxies up, all toxics gone."""
+        """All proxies up, all toxics gone; raises `ApiError` where one cannot listen."""
         async with self._lock:
             for proxy in list(self.proxies.values()):
                 try:
@@ -78,6 +84,7 @@ class Collection:
                 proxy.chain.clear(by="reset")
 
     def remove(self, proxy: Proxy, *, by: str) -> None:
+        """Stop a proxy for good; its byte counts are kept."""
         if self.proxies.get(proxy.name) is proxy:
             del self.proxies[proxy.name]
         proxy.remove(by=by)
@@ -87,6 +94,7 @@ class Collection:
             total[1] += counts[1]
 
     def close(self) -> None:
+        """Remove all proxies."""
         for proxy in list(self.proxies.values()):
             self.remove(proxy, by="shutdown")
 

@@ -147,10 +147,12 @@ class Connection:
     # Ends.
 
     def side_ended(self, side: Side) -> None:
+        """One side will send no more: the tap notes it."""
         if self.tap is not None:
             self.tap.ended(by_client=side.is_client, reset=False)
 
     def side_lost(self, side: Side) -> None:
+        """A socket is gone: end the other one in the same way, behind what is on its way there."""
         if self.ready and not self.closing:
             if self.tap is not None:
                 self.tap.ended(by_client=side.is_client, reset=side.was_reset, gone=True)
@@ -166,6 +168,7 @@ class Connection:
             self._forget()
 
     def link_finished(self, link: Link, mark: Mark) -> None:
+        """A stream's end came out of a link: pass it on, and close when both directions are over."""
         source = self.client if link is self.up else self.upstream
         if mark is Mark.CUT:
             self.close()

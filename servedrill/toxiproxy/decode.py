@@ -27,7 +27,7 @@ def _reject(why: str) -> Any:
 
 
 def parse(body: bytes) -> Any:
-    """The first JSON value of a body."""
+    """The first JSON value of a body; raises `BadBody`."""
     text = body.decode("utf-8", "replace").lstrip(" \t\r\n")
     if not text:
         raise BadBody("EOF")
@@ -41,7 +41,7 @@ def parse(body: bytes) -> Any:
 
 
 def as_object(value: Any, what: str) -> dict[str, Any]:
-    """An object with lower-case keys; null is an empty one."""
+    """An object with lower-case keys; null is an empty one. Raises `BadBody`."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -50,7 +50,7 @@ def as_object(value: Any, what: str) -> dict[str, Any]:
 
 
 def as_list(value: Any, what: str) -> list[Any]:
-    """An array; null is an empty one."""
+    """An array; null is an empty one. Raises `BadBody`."""
     if value is None:
         return []
     if not isinstance(value, list):
@@ -59,7 +59,7 @@ def as_list(value: Any, what: str) -> list[Any]:
 
 
 def take(source: dict[str, Any], key: str, kind: type[T], default: T) -> T:
-    """One field of an object with lower-case keys: `default` where it is absent or null."""
+    """One field of an object with lower-case keys: `default` where it is absent or null. Raises `BadBody`."""
     value = source.get(key)
     return default if value is None else _convert(value, kind, key)
 
@@ -89,7 +89,7 @@ def _kind(value: Any) -> str:
 
 
 def record(cls: type[T], given: Any, *, before: T | None = None) -> T:
-    """A frozen dataclass of scalars from an object, starting from ``before`` or from the defaults."""
+    """A frozen dataclass of scalars from an object, starting from ``before`` or the defaults. Raises `BadBody`."""
     source = as_object(given, "attributes")
     start = cls() if before is None else before
     kinds = get_type_hints(cls)
@@ -122,6 +122,7 @@ class ProxyInput:
 
 
 def toxic_input(value: Any) -> ToxicInput:
+    """A toxic from the body of a request; raises `BadBody`."""
     source = as_object(value, "toxic")
     as_object(source.get("attributes"), "attributes")
     return ToxicInput(
@@ -135,6 +136,7 @@ def toxic_input(value: Any) -> ToxicInput:
 
 
 def proxy_input(value: Any) -> ProxyInput:
+    """A proxy from the body of a request, or an item of a list; raises `BadBody`."""
     source = as_object(value, "proxy")
     toxics = source.get("toxics")
     return ProxyInput(

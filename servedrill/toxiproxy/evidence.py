@@ -1,6 +1,7 @@
 """What a toxic really did, counted: proof that a fault took effect, not only that a call to install it returned.
 
-The counters outlive the toxic: a drill reads them after it healed the fault, so the last 1,000 removed toxics keep theirs.
+The counters outlive the toxic, because a drill reads them after it healed the fault: the last 1,000 removed toxics keep
+theirs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ KEPT_MAX = 1000
 
 @dataclass(slots=True)
 class Evidence:
-    """Counters of one toxic. `links_drawn` are those that its toxicity chose, `links_hit` those where it did something."""
+    """Counters of one toxic: what each counts is in docs/toxics.md.
+
+    `links_drawn` are the links that its toxicity chose, `links_hit` those where it did something.
+    """
 
     links_drawn: int = 0
     links_hit: int = 0
@@ -44,12 +48,14 @@ class Archive:
         self._kept_max = kept_max
 
     def keep(self, proxy: str, toxic: str, body: dict[str, object]) -> None:
+        """Keep the evidence of a toxic that was removed, in place of an earlier one of that name."""
         self._kept.pop((proxy, toxic), None)
         self._kept[proxy, toxic] = body
         if len(self._kept) > self._kept_max:
             self._kept.popitem(last=False)
 
     def find(self, proxy: str, toxic: str) -> dict[str, object] | None:
+        """The evidence of a removed toxic; None where there is none, or none any more."""
         return self._kept.get((proxy, toxic))
 
 

@@ -1,8 +1,8 @@
 """The exchanges that passed a tapped proxy: a bounded log of changes that a reader follows with a counter.
 
 An exchange is listed when its request head was seen, again when its response head came, and again when it ended, so a
-request that vanished in a black hole is visible too. The times are `CLOCK_MONOTONIC` nanoseconds, comparable with those of
-the load workers.
+request that vanished in a black hole is visible too. The times are `CLOCK_MONOTONIC` nanoseconds, comparable with those
+of the load workers.
 """
 
 from __future__ import annotations
@@ -15,9 +15,14 @@ CHANGES_EACH = 3
 
 
 class Exchange(msgspec.Struct):
-    """One request and its answer, as far as it has come."""
+    """One request and its answer, as far as it has come.
+
+    `t_request_ns` and `t_response_ns` are when the heads were seen, None for what has not come. `end` is `complete`,
+    `toxic` or who ended it how (`client_closed`, `upstream_reset` ...), None while the exchange is open.
+    """
 
     seq: int
+    """Counts the exchanges of this proxy from 1."""
     connection: int
     method: str
     path: str
@@ -52,6 +57,7 @@ class ExchangeLog:
         self._seq = 0
 
     def new_seq(self) -> int:
+        """The number of the next exchange."""
         self._seq += 1
         return self._seq
 

@@ -38,14 +38,17 @@ class Head(NamedTuple):
 
     @property
     def status(self) -> int:
+        """The status code of a response."""
         return int(self.first[1])
 
     @property
     def is_chunked(self) -> bool:
+        """Whether the body comes in chunks."""
         return self.fields.get("transfer-encoding", "").lower().endswith("chunked")
 
     @property
     def content_length(self) -> int | None:
+        """The length of the body in bytes, None where none is given; raises `NotHttp`."""
         text = self.fields.get("content-length")
         if text is None:
             return None
@@ -70,7 +73,7 @@ class Piece(NamedTuple):
 
 
 def parse_head(raw: bytes) -> Head:
-    """Read a head that ends in its blank line."""
+    """Read a head that ends in its blank line; raises `NotHttp`."""
     lines = raw.decode("latin-1").split("\r\n")
     first = lines[0].split(" ", 2)
     if len(first) == 2:
@@ -133,14 +136,17 @@ class Framer:
 
     @property
     def in_message(self) -> bool:
+        """Whether a head was read whose message has not ended."""
         return self._at is not _At.HEAD and self._at is not _At.BROKEN
 
     @property
     def ends_with_connection(self) -> bool:
+        """Whether the body being read ends only when the connection does."""
         return self._at is _At.UNTIL_CLOSE
 
     @property
     def is_broken(self) -> bool:
+        """Whether the stream turned out not to be HTTP/1.1."""
         return self._at is _At.BROKEN
 
     def copy(self) -> Framer:
@@ -156,7 +162,7 @@ class Framer:
         return rest
 
     def feed(self, data: bytes) -> list[Piece]:
-        """The pieces that end in this chunk, in order."""
+        """The pieces that end in this chunk, in order. Never raises: what is not HTTP/1.1 is a piece that says so."""
         before = len(self._buffer)
         if before:
             data = self._buffer + data

@@ -22,21 +22,26 @@ class HttpToxic:
     """It may change the length of a body."""
 
     def new_state(self) -> View:
+        """A view of the responses."""
         return View(responses=True, rewrites=self.rewrites)
 
     def start(self, stub: HttpStub) -> None:
+        """Join the stream, or wait for a boundary."""
         stub.state.join(stub)
 
     def end(self, stub: Stub, mark: Mark, stamp: float) -> None:
+        """Pass on what the view had kept, then the end."""
         rest = stub.state.rest()
         if rest:
             stub.forward(rest, stamp)
         stub.end(mark, stamp)
 
     def hold_again(self, stub: HttpStub, data: bytes, stamp: float) -> None:
+        """What was held is framed already."""
         stub.forward(data, stamp)
 
     def successor(self, stub: HttpStub) -> Toxic | None:
+        """None at a boundary; else what passes the stream on until there is one."""
         return None if stub.state.is_clean else _Leaving()
 
 

@@ -10,7 +10,8 @@
     Each stub runs one toxic for this link alone. The end of the stream travels the same way as a mark behind the data:
     EOF closes one direction (half-close), CUT closes the connection.
 
-Toxics come and go on a live link; only those that this connection drew have a stub in it.
+Toxics come and go on a live link; only those that this connection drew have a stub in it. Where each of them stands: a
+drawing in docs/design/toxic-chain.md.
 """
 
 from __future__ import annotations
@@ -106,10 +107,12 @@ class Link:
     # Flow control.
 
     def congest(self, by: int) -> None:
+        """Count the stubs that hold too much: one more (1), or one less (-1)."""
         self._congestion += by
         self.flow()
 
     def sink_full(self, full: bool) -> None:
+        """The sink takes no more for now, or takes it again."""
         self._sink_full = full
         self.flow()
 
@@ -166,6 +169,7 @@ class Link:
         return None
 
     def stub_of(self, entry: Entry) -> LinkStub | None:
+        """The stub of a toxic; None where this connection did not draw it."""
         for stub in self.stubs:
             if stub.entry is entry:
                 return stub

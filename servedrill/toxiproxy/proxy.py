@@ -21,7 +21,7 @@ BACKLOG = 4096
 
 
 class Proxy:
-    """See the module."""
+    """A listener with its connections and toxics. `ttl_s` is in seconds, None for a proxy that stays."""
 
     def __init__(self, *, name: str, listen: str, upstream: str, tap: bool, seed: int, archive: Archive) -> None:
         self.name = name
@@ -133,12 +133,14 @@ class Proxy:
         self.chain.equip(connection)
 
     def forget(self, connection: Connection) -> None:
+        """A connection is over: keep its byte counts."""
         if self.connections.pop(connection, self) is None:
             self._count(connection, self._totals)
 
     # Answers.
 
     def body(self) -> dict[str, Any]:
+        """The proxy as the API answers it."""
         body: dict[str, Any] = {
             "name": self.name,
             "listen": self.listen,
@@ -153,6 +155,7 @@ class Proxy:
         return body
 
     def stats(self) -> dict[str, int]:
+        """Live connections, and counts since the proxy was made."""
         totals = self.totals()
         up = sum(sent for (direction, _, _), (_, sent) in totals.items() if direction == "upstream")
         down = sum(sent for (direction, _, _), (_, sent) in totals.items() if direction == "downstream")

@@ -60,6 +60,7 @@ class Side(asyncio.Protocol):
         self._held = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self.is_open = True
@@ -69,6 +70,7 @@ class Side(asyncio.Protocol):
             self.reset()
 
     def data_received(self, data: bytes) -> None:
+        """Pass a chunk on, past the tap; kept while there is no upstream yet."""
         link = self.link
         link.received += len(data)
         connection = self.connection
@@ -96,6 +98,7 @@ class Side(asyncio.Protocol):
             link.feed(data)
 
     def eof_received(self) -> bool:
+        """The peer will send no more; true keeps the other direction open."""
         if self.connection.ready:
             self._end()
         else:
@@ -104,15 +107,18 @@ class Side(asyncio.Protocol):
         return True
 
     def connection_lost(self, problem: Exception | None) -> None:
+        """The socket is gone, with a reset where there was a problem."""
         self.is_open = False
         self.is_gone = True
         self.was_reset = problem is not None
         self.connection.side_lost(self)
 
     def pause_writing(self) -> None:
+        """The socket takes no more for now."""
         self.fed_by.sink_full(True)
 
     def resume_writing(self) -> None:
+        """The socket takes data again."""
         self.fed_by.sink_full(False)
 
     # What the connection and the links use.
@@ -146,6 +152,7 @@ class Side(asyncio.Protocol):
             self.link.feed_mark(Mark.EOF)
 
     def hold_reading(self, hold: bool) -> None:
+        """Stop reading, or go on: the peer feels it."""
         if self.is_open and hold != self._held:
             self._held = hold
             if hold:
@@ -154,6 +161,7 @@ class Side(asyncio.Protocol):
                 self.transport.resume_reading()
 
     def half_close(self) -> None:
+        """FIN behind what was written; reading goes on."""
         if self.is_open:
             self.transport.write_eof()
 

@@ -83,7 +83,7 @@ class Pipe(Protocol):
 
 
 class LinkStub:
-    """See `servedrill.toxiproxy.toxic.Stub` for what a toxic may do with it."""
+    """A toxic's place in a link; `servedrill.toxiproxy.toxic.HttpStub` says what each method does for the toxic."""
 
     __slots__ = (
         "_alarm", "_closed", "_congested", "_counting", "_held_bytes", "_hit", "_limit", "_queue", "_random",
@@ -124,9 +124,7 @@ class LinkStub:
             self._pass(data, stamp)
 
     def hold(self, data: bytes, stamp: float, due: float, shift: float = 0.0) -> None:
-        if (
-            self._counting and due > time.monotonic() + EARLY_S
-        ):  # what leaves in time was not held, whatever queue it went through
+        if self._counting and due > time.monotonic() + EARLY_S:  # What leaves in time was not held.
             self.hit()
             self.evidence.bytes_held += len(data)
             self.evidence.chunks_delayed += 1
@@ -192,12 +190,14 @@ class LinkStub:
     # What the link uses.
 
     def feed(self, data: bytes, stamp: float) -> None:
+        """Take a chunk that the link has carried since `stamp`."""
         if self._closed:
             self.evidence.bytes_dropped += len(data)
         else:
             self.toxic.feed(self, data, stamp)
 
     def feed_mark(self, mark: Mark, stamp: float) -> None:
+        """Take the end of the stream."""
         if self._closed:
             return
         if isinstance(self.toxic, Ending):
@@ -207,9 +207,11 @@ class LinkStub:
 
     @property
     def held_bytes(self) -> int:
+        """How much is held here."""
         return self._held_bytes
 
     def start(self) -> None:
+        """Begin, or begin again with other attributes."""
         if isinstance(self.toxic, Starting):
             self.toxic.start(self)
 

@@ -5,6 +5,8 @@
 
 It never changes a byte. On anything that is not HTTP/1.1 it turns itself off for this connection. Toxics that know HTTP
 ask it where in the stream they are; for them it also runs without a log.
+
+A drawing of how answers that toxics make are put between the responses of the upstream is in docs/design/tap.md.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ class Tap:
     """Both framers of one connection, and the exchanges that are open on it, by ordinal."""
 
     __slots__ = (
-        "_answers", "_cause", "_cause_ns", "_heads", "_log", "_number", "_off", "_on_sync", "_open", "_turn", "idle_since",
-        "is_synced", "requests", "responses",
+        "_answers", "_cause", "_cause_ns", "_heads", "_log", "_number", "_off", "_on_sync", "_open", "_turn",
+        "idle_since", "is_synced", "requests", "responses",
     )  # fmt: skip
 
     def __init__(
@@ -80,7 +82,7 @@ class Tap:
                 self._turn_off()
 
     def from_upstream(self, data: bytes) -> list[Turn]:
-        """Read what the upstream sent; where in it the answers that toxics made have to go."""
+        """Read what the upstream sent; returns where in it the answers of toxics have to go, in order of `at`."""
         turns: list[Turn] = []
         if self._off or not self.is_synced:
             return turns
@@ -101,7 +103,7 @@ class Tap:
         return turns
 
     def answered(self, ordinal: int, answer: Answer, status: int, retry_after_s: float | None) -> list[Answer]:
-        """A toxic answered a request itself; the answers that can go down now."""
+        """A toxic answered the request number `ordinal` itself; returns the answers that can go down now."""
         exchange = self._open.pop(ordinal, None)
         if exchange is not None:
             exchange.status, exchange.retry_after_s = status, retry_after_s
@@ -124,9 +126,11 @@ class Tap:
         self._finish_all(self._cause, self._cause_ns)
 
     def toxic_ended(self) -> None:
+        """A toxic ends the connection: whatever is open ends by it."""
         self._finish_all("toxic", now_ns())
 
     def close(self) -> None:
+        """The connection is gone: whatever is still open has ended."""
         self._finish_all(self._cause or "toxic", self._cause_ns or now_ns())
 
     def _request(self, head: Head, ordinal: int) -> None:

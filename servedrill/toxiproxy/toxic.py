@@ -15,7 +15,8 @@ One method is required. The others are powers of their own, so a toxic states ex
     Slicing    piece()      what it holds leaves in pieces
     Buffering  buffer_bytes how much it may hold of one link before the sender is slowed down
 
-The record is shared by all links and never changes: an update is a new record. What belongs to one link is in the `Stub`.
+The record is shared by all links and never changes: an update is a new record. What belongs to one link is in the
+`Stub`.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Stub(Protocol):
     """The connection was open before the toxic came."""
 
     @property
-    def random(self) -> Random: ...
+    def random(self) -> Random:
+        """Chance for this toxic on this connection; two runs with one seed draw the same."""
 
     def forward(self, data: bytes, stamp: float) -> None:
         """Pass a chunk on, behind what is held."""
@@ -83,7 +85,8 @@ class HttpStub(Stub, Protocol):
     """What a toxic that knows HTTP may do in addition."""
 
     @property
-    def tap(self) -> Tap | None: ...
+    def tap(self) -> Tap | None:
+        """Where in the stream the connection is; None before there was a toxic that asks."""
 
     def held_before(self) -> int | None:
         """How many bytes the stubs before this one hold; None where that cannot be known now."""
@@ -97,70 +100,95 @@ class HttpStub(Stub, Protocol):
 
 @runtime_checkable
 class Toxic(Protocol):
+    """Something that happens to the chunks of a link."""
+
     def feed(self, stub: Any, data: bytes, stamp: float) -> None:
         """A chunk arrived that the link has carried since `stamp`."""
 
 
 @runtime_checkable
 class Starting(Protocol):
+    """It acts without waiting for data."""
+
     def start(self, stub: Any) -> None:
         """The toxic begins on this link, or begins again with other attributes."""
 
 
 @runtime_checkable
 class Ending(Protocol):
+    """It changes how the end of the stream passes."""
+
     def end(self, stub: Any, mark: Mark, stamp: float) -> None:
         """The stream's end arrived."""
 
 
 @runtime_checkable
 class Cleaning(Protocol):
+    """Removing it does more than letting go of what it holds."""
+
     def clean_up(self, stub: Any) -> None:
         """The toxic is being removed."""
 
 
 @runtime_checkable
 class Stateful(Protocol):
+    """It remembers something about each link."""
+
     def new_state(self) -> object:
         """What the toxic remembers about one link."""
 
 
 @runtime_checkable
 class Checked(Protocol):
+    """Its attributes have a range."""
+
     def problem(self) -> str | None:
         """What is wrong with the attributes, if anything."""
 
 
 @runtime_checkable
 class Holding(Protocol):
+    """It must not see again what it held, as if it were new."""
+
     def hold_again(self, stub: Any, data: bytes, stamp: float) -> None:
         """The toxic was updated while it held this chunk."""
 
 
 @runtime_checkable
 class Lingering(Protocol):
+    """It cannot leave in the middle of something."""
+
     def successor(self, stub: Any) -> Toxic | None:
         """What takes over when this toxic is removed; None where it can go at once."""
 
 
 @runtime_checkable
 class Slicing(Protocol):
+    """What it holds leaves in pieces."""
+
     def piece(self, stub: Any) -> tuple[int, float]:
-        """The size of the next piece, and how long after it the one behind it is due."""
+        """The size of the next piece in bytes, and after how many seconds the one behind it is due."""
 
 
 @runtime_checkable
 class Directed(Protocol):
+    """It acts on one direction only."""
+
     direction: ClassVar[str]
+    """`upstream` or `downstream`, whatever stream it was added to."""
 
 
 @runtime_checkable
 class HttpAware(Protocol):
+    """It needs the connection's tap."""
+
     knows_http: ClassVar[bool]
 
 
 @runtime_checkable
 class Buffering(Protocol):
+    """It may hold more of a link than others."""
+
     buffer_bytes: ClassVar[int]
 
 

@@ -3,8 +3,8 @@
     bytes ──> framer ──> head | event, event, event | end ──> toxic ──> wire() ──> bytes
 
 A view joins a connection at a message or chunk boundary, which the connection's tap tells it, and passes everything
-untouched until then. Bodies are framed anew, one chunk an event, so a toxic may add, drop and change events freely. What
-is not HTTP/1.1 passes untouched.
+untouched until then. Bodies are framed anew, one chunk an event, so a toxic may add, drop and change events freely.
+What is not HTTP/1.1 passes untouched.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ class Kind(Enum):
 
 
 class Unit(NamedTuple):
-    """A part of a message. `nth` counts the events of this stream that carry data from 1, `[DONE]` and others are 0."""
+    """A part of a message.
+
+    `nth` counts the events of this stream that carry data from 1; it is 0 for `[DONE]` and for everything else.
+    """
 
     kind: Kind
     data: bytes
@@ -45,8 +48,8 @@ class View:
     """The state of one HTTP toxic on one link."""
 
     __slots__ = (
-        "_closes_anew", "_discarding", "_framer", "_is_chunked", "_partial", "_responses", "_rewrites", "_skip", "count",
-        "head", "is_stream", "mark_s", "ordinal",
+        "_closes_anew", "_discarding", "_framer", "_is_chunked", "_partial", "_responses", "_rewrites", "_skip",
+        "count", "head", "is_stream", "mark_s", "ordinal",
     )  # fmt: skip
 
     def __init__(self, *, responses: bool, rewrites: bool = False) -> None:
@@ -90,6 +93,7 @@ class View:
 
     @property
     def has_joined(self) -> bool:
+        """Whether it reads already, or waits for a boundary."""
         return self._framer is not None
 
     # Reading.
@@ -136,6 +140,7 @@ class View:
 
     @property
     def ends_with_connection(self) -> bool:
+        """Whether the body being read ends only when the connection does."""
         return self._framer is not None and self._framer.ends_with_connection
 
     def _chunk(self, data: bytes) -> bytes:

@@ -94,7 +94,7 @@ def test_time_only_goes_forward(arrivals: Arrivals, seed: int) -> None:
 
 @given(rate=st.floats(0.1, 100), cv=st.floats(1.01, 20), silent=st.floats(0.01, 0.99))
 def test_silences_take_their_share(rate: float, cv: float, silent: float) -> None:
-    """The two means of an interrupted process have the rate, the CV and the share of silence that were asked for, whatever these are."""
+    """The two means of an interrupted process give any rate, CV and share of silence that is asked for."""
     share, spell_s, silence_s = Interrupted(rate, cv, silent).gaps
     mean = (1 - share) * spell_s + share * silence_s
     second = 2 * ((1 - share) * spell_s**2 + share * silence_s**2)
@@ -186,7 +186,7 @@ def test_a_trace_is_replayed_with_its_lengths(tmp_path: Path) -> None:
 
 
 def test_a_trace_that_repeats_is_a_ring(tmp_path: Path) -> None:
-    """From any place on, the recording goes round with its mean gap between the last request and the first, until its bounds."""
+    """From any place on, the recording goes round, a mean gap between its last request and its first."""
     path = write_trace(tmp_path / "t.csv", *(f"2023-11-16 18:15:{second},{second},1" for second in (10, 11, 14)))
     trace = Trace(path, skip=1, repeat=True, stop_s=15.0)
     assert [(row.offset_s, row.prompt_words) for row in trace.rows()] == [

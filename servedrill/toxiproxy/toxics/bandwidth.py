@@ -26,6 +26,8 @@ class _Pace:
 @toxic("bandwidth")
 @dataclass(frozen=True, slots=True)
 class Bandwidth:
+    """`rate` is in KB/s; 0 stalls the link."""
+
     rate: int = 0
 
     def new_state(self) -> _Pace:

@@ -26,6 +26,8 @@ class _Passed(View):
 @toxic("cut_stream")
 @dataclass(frozen=True, slots=True)
 class CutStream(HttpToxic):
+    """`after_bytes` counts bytes of the body and goes before `after_events` where both are given."""
+
     after_events: int = 0
     after_bytes: int = 0
     reset: bool = False

@@ -15,6 +15,8 @@ from servedrill.toxiproxy.view import View
 @toxic("delay_first_token")
 @dataclass(frozen=True, slots=True)
 class DelayFirstToken(HttpToxic):
+    """`delay` is in milliseconds."""
+
     delay: int = 0
 
     def feed(self, stub: HttpStub, data: bytes, stamp: float) -> None:

@@ -12,6 +12,8 @@ from servedrill.toxiproxy.view import Kind, View
 @toxic("delay_headers")
 @dataclass(frozen=True, slots=True)
 class DelayHeaders(HttpToxic):
+    """`delay` is in milliseconds."""
+
     delay: int = 0
 
     def feed(self, stub: HttpStub, data: bytes, stamp: float) -> None:

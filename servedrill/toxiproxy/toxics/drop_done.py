@@ -17,6 +17,8 @@ from servedrill.toxiproxy.view import Kind, View
 @toxic("drop_done")
 @dataclass(frozen=True, slots=True)
 class DropDone(HttpToxic):
+    """It has no attributes."""
+
     rewrites: ClassVar[bool] = True
 
     def feed(self, stub: HttpStub, data: bytes, stamp: float) -> None:

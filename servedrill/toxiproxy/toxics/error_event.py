@@ -19,6 +19,8 @@ from servedrill.toxiproxy.view import Kind, Unit, View
 @toxic("error_event")
 @dataclass(frozen=True, slots=True)
 class ErrorEvent(HttpToxic):
+    """`status` is the code in the error object, `message` its text."""
+
     rewrites: ClassVar[bool] = True
 
     after_events: int = 0

@@ -1,7 +1,7 @@
 """HTTP status: requests are answered by the proxy itself with an error; the upstream never sees them.
 
-It knows "fail N times, then succeed", and answers as an OpenAI-style server does, with `Retry-After` where asked for. On a
-keep-alive connection the next request passes as if nothing had been; pipelined answers keep their order.
+It can fail N times and then let requests succeed. It answers as an OpenAI-style server does, with `Retry-After` where
+asked for. On a keep-alive connection the next request passes as usual; pipelined answers keep their order.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class _Requests(View):
 @toxic("http_status")
 @dataclass(frozen=True, slots=True)
 class HttpStatus(HttpToxic):
+    """`retry_after` is in seconds, 0 for no header; `fail_times` counts answers, 0 for no end; `path` is a prefix."""
+
     direction: ClassVar[str] = "upstream"
     """Requests go up; an answer made here goes down through the toxics of the other direction."""
 

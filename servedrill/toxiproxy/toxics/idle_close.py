@@ -16,6 +16,8 @@ from servedrill.toxiproxy.toxic import HttpStub, toxic
 @toxic("idle_close")
 @dataclass(frozen=True, slots=True)
 class IdleClose:
+    """`idle_ms` is in milliseconds; `reset` closes with an RST."""
+
     knows_http: ClassVar[bool] = True
 
     idle_ms: int = 0

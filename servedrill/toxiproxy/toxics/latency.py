@@ -14,6 +14,8 @@ from servedrill.toxiproxy.toxic import Stub, toxic
 @toxic("latency")
 @dataclass(frozen=True, slots=True)
 class Latency:
+    """`latency` and `jitter` are in milliseconds."""
+
     buffer_bytes: ClassVar[int] = 32 * 1024 * 1024
     """A long fat pipe: a second of delay must not turn into a limit on bandwidth."""
 

@@ -21,6 +21,8 @@ class _Passed:
 @toxic("limit_data")
 @dataclass(frozen=True, slots=True)
 class LimitData:
+    """`bytes` counts from the start of the connection, or from when the toxic came to it."""
+
     bytes: int = 0
 
     def new_state(self) -> _Passed:

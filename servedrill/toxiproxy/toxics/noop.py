@@ -10,5 +10,7 @@ from servedrill.toxiproxy.toxic import Stub, toxic
 @toxic("noop")
 @dataclass(frozen=True, slots=True)
 class Noop:
+    """It has no attributes."""
+
     def feed(self, stub: Stub, data: bytes, stamp: float) -> None:
         stub.forward(data, stamp)

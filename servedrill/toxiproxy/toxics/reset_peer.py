@@ -23,6 +23,8 @@ class _Fuse:
 @toxic("reset_peer")
 @dataclass(frozen=True, slots=True)
 class ResetPeer:
+    """`timeout` is in milliseconds."""
+
     timeout: int = 0
 
     def new_state(self) -> _Fuse:

@@ -13,6 +13,8 @@ from servedrill.toxiproxy.toxic import Stub, toxic
 @toxic("slicer")
 @dataclass(frozen=True, slots=True)
 class Slicer:
+    """`average_size` and `size_variation` are in bytes, `delay` in microseconds."""
+
     average_size: int = 0
     size_variation: int = 0
     delay: int = 0

@@ -10,6 +10,8 @@ from servedrill.toxiproxy.toxic import Mark, Stub, toxic
 @toxic("slow_close")
 @dataclass(frozen=True, slots=True)
 class SlowClose:
+    """`delay` is in milliseconds."""
+
     delay: int = 0
 
     def feed(self, stub: Stub, data: bytes, stamp: float) -> None:

@@ -16,6 +16,8 @@ from servedrill.toxiproxy.view import Kind, View
 @toxic("stall_stream")
 @dataclass(frozen=True, slots=True)
 class StallStream(HttpToxic):
+    """`duration` is in milliseconds; 0 is for ever."""
+
     after_events: int = 0
     duration: int = 0
 

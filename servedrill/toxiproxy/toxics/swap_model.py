@@ -1,4 +1,4 @@
-"""Swap model: the `model` field of every event says something else, as while a canary or a swap mixes up who answers."""
+"""Swap model: the `model` field of every event names another model, as when a canary or a swap mixes up who answers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _MODEL = re.compile(rb'("model"\s*:\s*)"(?:[^"\\]|\\.)*"')
 @toxic("swap_model")
 @dataclass(frozen=True, slots=True)
 class SwapModel(HttpToxic):
+    """`model` is the name that events get."""
+
     rewrites: ClassVar[bool] = True
 
     model: str = "swapped"

@@ -14,6 +14,8 @@ from servedrill.toxiproxy.toxic import Stub, toxic
 @toxic("timeout")
 @dataclass(frozen=True, slots=True)
 class Timeout:
+    """`timeout` is in milliseconds; 0 is for ever."""
+
     timeout: int = 0
 
     def start(self, stub: Stub) -> None:

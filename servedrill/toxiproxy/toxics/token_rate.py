@@ -1,4 +1,4 @@
-"""Token rate: events leave no faster than `tokens_per_s`, as from an engine that shares its GPU with too many others."""
+"""Token rate: events leave no faster than `tokens_per_s`, as from an engine that shares its GPU with too many."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from servedrill.toxiproxy.view import View
 @toxic("token_rate")
 @dataclass(frozen=True, slots=True)
 class TokenRate(HttpToxic):
+    """`tokens_per_s` is the highest rate of events."""
+
     tokens_per_s: float = 0.0
 
     def problem(self) -> str | None:
