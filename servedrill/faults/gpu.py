@@ -11,8 +11,8 @@ from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
 from servedrill.host.clock import wait_for
 from servedrill.host.gpu import Gpu, read_gpus
-from servedrill.host.processes import ProcessId, family, identify
-from servedrill.leases.undo import EndProcess, Undo
+from servedrill.host.processes import family
+from servedrill.leases.undo import Undo, ending
 from servedrill.stacks.protocols import Signallable
 
 _MIB = 1 << 20
@@ -76,9 +76,7 @@ class GpuBallast:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        identity = identify(self._ballast.pid)
-        assert isinstance(identity, ProcessId)
-        return [EndProcess(pid=identity.pid, start_ticks=identity.start_ticks)]
+        return [*ending(self._ballast.pid)]
 
     def inject(self) -> None:
         assert self._ballast is not None and self._ballast.stdin is not None and self._ballast.stdout is not None

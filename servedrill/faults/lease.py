@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Iterator
 
 from servedrill.faults.fault import Evidence, Fault
@@ -12,8 +11,6 @@ from servedrill.history.journal import Journal
 from servedrill.host.clock import NS, now_ns
 from servedrill.leases.guard import Guard
 from servedrill.leases.shield import shielded
-
-_numbers = itertools.count(1)
 
 
 @contextlib.contextmanager
@@ -26,10 +23,9 @@ def leased(guard: Guard, journal: Journal, *faults: Fault, deadline_s: float) ->
     open_: list[tuple[str, Fault]] = []
     try:
         for fault in faults:
-            lease = f"{fault.name}-{next(_numbers)}"
             deadline_ns = now_ns() + int(deadline_s * NS)
             with shielded():
-                guard.ledger.open(lease, fault.undo(), deadline_ns=deadline_ns)
+                lease = guard.ledger.open(fault.name, fault.undo(), deadline_ns=deadline_ns)
                 open_.append((lease, fault))
                 began_ns = now_ns()
                 fault.inject()

@@ -13,8 +13,7 @@ from servedrill.faults.fault import Evidence
 from servedrill.faults.process import _ProcessFault
 from servedrill.host import memory_groups
 from servedrill.host.clock import wait_for
-from servedrill.host.processes import ProcessId, identify
-from servedrill.leases.undo import EndProcess, Undo, WriteFile
+from servedrill.leases.undo import Undo, WriteFile, ending
 from servedrill.stacks.protocols import MemoryLimited
 
 _BALLAST = """
@@ -47,7 +46,6 @@ class MemoryBallast(_ProcessFault):
         self._memory: MemoryLimited = stack
         self._headroom = headroom_bytes
         self._ballast: subprocess.Popen[bytes] | None = None
-        self._ballast_id: ProcessId | None = None
         self._kills_before = self._kills_told_before = 0
 
     def undo(self) -> list[Undo]:
@@ -58,12 +56,7 @@ class MemoryBallast(_ProcessFault):
         self._ballast = subprocess.Popen(
             [sys.executable, "-c", _BALLAST, str((self._headroom >> 20) * 4)], stdin=subprocess.PIPE
         )
-        self._ballast_id = identify(self._ballast.pid)
-        assert self._ballast_id is not None
-        return [
-            WriteFile(path=str(self._limit), text=self._unlimited),
-            EndProcess(pid=self._ballast_id.pid, start_ticks=self._ballast_id.start_ticks),
-        ]
+        return [WriteFile(path=str(self._limit), text=self._unlimited), *ending(self._ballast.pid)]
 
     def inject(self) -> None:
         assert self._ballast is not None and self._ballast.stdin is not None

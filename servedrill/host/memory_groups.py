@@ -16,10 +16,17 @@ def version_of(group: Path) -> int:
     return 2 if (group / "memory.max").exists() else 1
 
 
-def make(name: str) -> Path:
-    """A new memory cgroup below (version 1) or beside (version 2) the one that this process is in. Raises `StackError` where none can be made."""
-    parent = _own_group()
-    group = parent / name
+def place(name: str) -> Path:
+    """Where a new memory cgroup of that name would be: below (version 1) or beside (version 2) the one that this process is in.
+
+    Raises `StackError` where no memory cgroup is mounted.
+    """
+    return _own_group() / name
+
+
+def make(group: Path) -> None:
+    """Make the cgroup at a `place`. Raises `StackError` where none can be made."""
+    parent = group.parent
     try:
         if (parent / "cgroup.subtree_control").exists() and "memory" not in (
             parent / "cgroup.subtree_control"
@@ -37,7 +44,6 @@ def make(name: str) -> Path:
         group.rmdir()
         raise StackError("no memory limit is possible on this system: the memory controller is off", where=str(group))
     _no_swap(group)
-    return group
 
 
 def _no_swap(group: Path) -> None:
@@ -67,6 +73,7 @@ def group_of(pid: int | str) -> Path:
 
 
 def limit_file(group: Path) -> Path:
+    """Where its limit is read and set."""
     return group / ("memory.max" if version_of(group) == 2 else "memory.limit_in_bytes")
 
 

@@ -50,6 +50,13 @@ def identify(pid: int) -> ProcessId | None:
     return None if status is None else ProcessId(pid, status.start_ticks)
 
 
+def own_identity() -> ProcessId:
+    """The identity of this process; asked each time, as a fork is another process."""
+    identity = identify(os.getpid())
+    assert identity is not None
+    return identity
+
+
 def children(pid: int) -> list[int]:
     """Direct children, in the order of their start."""
     found: list[int] = []

@@ -9,7 +9,9 @@ import threading
 from pathlib import Path
 
 from servedrill.errors import FaultError
-from servedrill.leases.ledger import Ledger, open_leases
+from servedrill.host.processes import own_identity
+from servedrill.leases.ledger import Ledger
+from servedrill.leases.reader import open_leases
 from servedrill.leases.watchdog import BEAT_EVERY_S
 
 
@@ -18,9 +20,11 @@ class Guard:
 
     def __init__(self, folder: Path) -> None:
         self.ledger = Ledger(folder / "leases.jsonl")
+        self._owner = own_identity()
+        arguments = [str(self.ledger.path), str(self._owner.pid), str(self._owner.start_ticks)]
         with (folder / "watchdog.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "servedrill.leases.watchdog", str(self.ledger.path)],
+                [sys.executable, "-m", "servedrill.leases.watchdog", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -35,15 +39,16 @@ class Guard:
 
     @property
     def pid(self) -> int:
+        """The watchdog's."""
         return self._process.pid
 
     def close(self) -> None:
-        """Let the watchdog go; what is still open in the ledger it heals before it ends."""
+        """Let the watchdog go; what is still open of this process, or of one that is gone, it heals before it ends."""
         self._over.set()
         self._thread.join()
         assert self._process.stdin is not None and self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
-            if not open_leases(self.ledger.path):
+            if not any(lease.falls_to(self._owner) for lease in open_leases(self.ledger.path)):
                 self._process.stdin.write(b"bye\n")
                 self._process.stdin.flush()
         with contextlib.suppress(BrokenPipeError):

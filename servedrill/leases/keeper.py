@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
-from pathlib import Path
+from typing import Protocol
 
-from servedrill.host.processes import identify
 from servedrill.leases.guard import Guard
 from servedrill.leases.shield import shielded
-from servedrill.leases.undo import EndProcess, HttpCall, RemoveContainers, RemoveMemoryGroup, Undo
+from servedrill.leases.undo import Undo
 
-_numbers = itertools.count(1)
+
+class UndoKeeper(Protocol):
+    """Told how to undo what is about to be made, or, where that cannot be known before, has just been."""
+
+    def keep(self, kind: str, *undo: Undo) -> None:
+        """On disk when it returns; ``kind`` is what was made: process, memory-group, containers, proxy."""
 
 
 class StackKeeper:
-    """Told of every process, memory group and proxy that a stack makes; `close` when the stack is down."""
+    """An `UndoKeeper` over a guard's ledger, one for each stack; `close` when the stack is down."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
         self._leases: list[str] = []
 
-    def process(self, pid: int) -> None:
-        """A process was started."""
-        identity = identify(pid)
-        if identity is not None:
-            self._keep("process", [EndProcess(pid=identity.pid, start_ticks=identity.start_ticks)])
-
-    def memory_group(self, path: Path) -> None:
-        """A memory cgroup was made."""
-        self._keep("memory-group", [RemoveMemoryGroup(path=str(path))])
-
-    def containers(self, engine: str, label: str) -> None:
-        """Containers and networks with this label are about to be made."""
-        self._keep("containers", [RemoveContainers(socket=engine, label=label)])
-
-    def proxy(self, address: str, name: str) -> None:
-        """A proxy is about to be made on a fault proxy server that is not ours."""
-        self._keep("proxy", [HttpCall(address=address, method="DELETE", path=f"/proxies/{name}")])
+    def keep(self, kind: str, *undo: Undo) -> None:
+        """One lease for all of ``undo``, as long as the stack is up; none where there is nothing to undo."""
+        if undo:
+            self._leases.append(self._guard.ledger.open(f"stack-{kind}", list(undo)))
 
     def close(self) -> None:
         """Everything is gone by now."""
@@ -44,8 +34,3 @@ class StackKeeper:
             for lease in self._leases:
                 self._guard.ledger.close_lease(lease)
             self._leases.clear()
-
-    def _keep(self, kind: str, undo: list[Undo]) -> None:
-        lease = f"stack-{kind}-{next(_numbers)}"
-        self._guard.ledger.open(lease, undo)
-        self._leases.append(lease)

@@ -1,31 +1,41 @@
-"""The ledger: which leases are open and how each is undone, on disk before anything is broken."""
+"""The ledger: which leases are open and how each is undone, on disk before anything is broken.
+
+Several processes may write to one ledger, at once or one after the other: a lease's name says who opened it, so that nobody
+closes another's.
+"""
 
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from pathlib import Path
 
 import msgspec
 
+from servedrill.host.processes import ProcessId, own_identity
 from servedrill.leases.undo import Undo
+
+_numbers = itertools.count(1)
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened"):
-    """A lease: ``deadline_ns`` is monotonic, 0 for one that lasts as long as the run."""
+    """A lease: ``deadline_ns`` is monotonic, 0 for one that lasts as long as the run; ``owner`` is the process that opened it."""
 
     lease: str
     undo: list[Undo]
     deadline_ns: int = 0
+    owner: ProcessId | None = None
+
+    def falls_to(self, process: ProcessId) -> bool:
+        """Whether ``process``, or its watchdog, has to undo it: its own lease, or one whose owner is gone."""
+        return self.owner is None or self.owner == process or not self.owner.alive
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True, tag="closed"):
     """The lease was healed."""
 
     lease: str
-
-
-_decoder: msgspec.json.Decoder[Opened | Closed] = msgspec.json.Decoder(Opened | Closed)
 
 
 class Ledger:
@@ -35,38 +45,26 @@ class Ledger:
         self.path = path
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
-    def open(self, lease: str, undo: list[Undo], *, deadline_ns: int = 0) -> None:
-        """Note how ``lease`` is undone; returns when that is on disk. Raises `OSError` when it cannot be."""
-        self._write(Opened(lease=lease, undo=undo, deadline_ns=deadline_ns))
+    def open(self, kind: str, undo: list[Undo], *, deadline_ns: int = 0) -> str:
+        """Note how a new lease is undone; returns its name when that is on disk. Raises `OSError` when it cannot be.
+
+        The name is ``kind``, a number, and the process: its pid, and its start in hexadecimal, as pids come again.
+        """
+        owner = own_identity()
+        lease = f"{kind}-{next(_numbers)}.{owner.pid}-{owner.start_ticks:x}"
+        self._write(Opened(lease=lease, undo=undo, deadline_ns=deadline_ns, owner=owner))
+        return lease
 
     def close_lease(self, lease: str) -> None:
-        """The lease was healed."""
+        """The lease of this very name was healed."""
         self._write(Closed(lease=lease))
 
     def close(self) -> None:
+        """No more is written; what is open stays so."""
         os.close(self._fd)
 
     def _write(self, entry: Opened | Closed) -> None:
-        line = msgspec.json.encode(entry) + b"\n"
+        line = b"\n" + msgspec.json.encode(entry) + b"\n"  # the first ends what anybody left half written
         if os.write(self._fd, line) != len(line):
             raise OSError(errno.ENOSPC, f"a lease does not fit into {self.path}; is the disk full?")
         os.fsync(self._fd)
-
-
-def open_leases(path: Path) -> list[Opened]:
-    """Leases that were opened and never healed, the latest first: the order in which to heal."""
-    leases: dict[str, Opened] = {}
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    for line in lines:
-        try:
-            entry = _decoder.decode(line)
-        except msgspec.MsgspecError:
-            continue  # cut by a crash or a full disk, before its fault was injected
-        if isinstance(entry, Opened):
-            leases[entry.lease] = entry
-        else:
-            leases.pop(entry.lease, None)
-    return list(reversed(leases.values()))

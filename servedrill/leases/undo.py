@@ -19,7 +19,7 @@ import msgspec
 
 from servedrill.errors import NotInTime
 from servedrill.host.clock import wait_for
-from servedrill.host.processes import ProcessId, family
+from servedrill.host.processes import ProcessId, family, identify
 
 
 class _Undo(msgspec.Struct, frozen=True, kw_only=True, tag_field="undo"):
@@ -50,6 +50,12 @@ class EndProcess(_Undo, frozen=True, kw_only=True, tag="end_process"):
         for pid in family(self.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def ending(pid: int) -> list[EndProcess]:
+    """How a process that runs now is ended; nothing for one that is gone."""
+    one = identify(pid)
+    return [] if one is None else [EndProcess(pid=one.pid, start_ticks=one.start_ticks)]
 
 
 class HttpCall(_Undo, frozen=True, kw_only=True, tag="http_call"):

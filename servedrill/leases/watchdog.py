@@ -1,10 +1,10 @@
 """The watchdog: a process of its own session that heals when whoever broke things cannot.
 
 It reads heartbeats from its standard input. Silence for `SILENCE_S`, or the end of the pipe (which is what
-``kill -9`` of the other side looks like), and it undoes every open lease of the ledger, the latest first. A lease past its deadline is
-undone even while heartbeats go on. ``bye`` with no lease open ends it.
+``kill -9`` of the other side looks like), and it undoes every open lease of that process, and every one whose owner is gone, the
+latest first. A lease past its deadline is undone even while heartbeats go on. ``bye`` with no such lease open ends it.
 
-    python -m servedrill.leases.watchdog LEDGER
+    python -m servedrill.leases.watchdog LEDGER PID START_TICKS
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ import sys
 import time
 from pathlib import Path
 
-from servedrill.leases.ledger import Opened, open_leases
+from servedrill.host.processes import ProcessId
+from servedrill.leases.ledger import Opened
+from servedrill.leases.reader import LedgerReader
 
 SILENCE_S = 3.0
 BEAT_EVERY_S = 0.5
 
 
-def main(ledger: Path) -> int:
+def main(ledger: Path, process: ProcessId) -> int:
+    """Watch over ``process``, until it says goodbye or everything is undone; the exit status."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    expired: set[str] = set()
+    reader, expired = LedgerReader(ledger), set[str]()
     heard = time.monotonic()
     while True:
         readable, _, _ = select.select([0], [], [], 0.1)
@@ -40,12 +43,13 @@ def main(ledger: Path) -> int:
                 return 0
         elif time.monotonic() - heard > SILENCE_S:
             break
-        for lease in open_leases(ledger):
+        for lease in reader.open_leases():
             if lease.deadline_ns and time.monotonic_ns() > lease.deadline_ns and lease.lease not in expired:
                 expired.add(lease.lease)
                 heal(lease)
-    for lease in open_leases(ledger):
-        heal(lease)
+    for lease in reader.open_leases():
+        if lease.falls_to(process):
+            heal(lease)
     return 0
 
 
@@ -59,4 +63,4 @@ def heal(lease: Opened) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), ProcessId(int(sys.argv[2]), int(sys.argv[3]))))

@@ -21,6 +21,7 @@ from docker.errors import APIError, BuildError, DockerException, ImageNotFound, 
 
 from servedrill.errors import StackError
 from servedrill.host import memory_groups
+from servedrill.leases.undo import RemoveContainers
 from servedrill.stacks.commands import Command, Container
 from servedrill.stacks.containers import LABEL, ContainerPlan, PlannedContainer, clean
 from servedrill.stacks.image import REPOSITORY, ensure_image
@@ -42,7 +43,8 @@ class DockerStack(ProcessStack):
         """As `ProcessStack.up`. Raises `StackError` where no engine answers, or an image or a container is not there."""
         self._images = {c.name: self._image(c) for c in self._file.container}
         self._run = secrets.token_hex(4)
-        self._on_undo.containers(self.docker_socket(), f"{LABEL}={self._run}")
+        mine = RemoveContainers(socket=self.docker_socket(), label=f"{LABEL}={self._run}")
+        self._on_undo.keep("containers", mine)
         self._network = f"servedrill-{self._run}"
         made = self._docker.networks.create(self._network, driver="bridge", labels={LABEL: self._run})
         made.reload()

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import httpx
 
@@ -26,6 +26,8 @@ from servedrill.host import memory_groups
 from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports, require_free
 from servedrill.host.processes import ProcessId, children, family, identify
+from servedrill.leases.keeper import UndoKeeper
+from servedrill.leases.undo import RemoveMemoryGroup, ending
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.protocols import Entry, Part, Replica
 from servedrill.stacks.proxies import Hop, Proxies
@@ -35,22 +37,13 @@ NAME = "gateway.stack.test"
 _UP_WITHIN_S = 20.0
 
 
-class OnUndo(Protocol):
-    """Told how to undo what is about to be made, before it is made."""
-
-    def process(self, pid: int) -> None: ...
-    def memory_group(self, path: Path) -> None: ...
-    def containers(self, engine: str, label: str) -> None: ...
-    def proxy(self, address: str, name: str) -> None: ...
-
-
 class EmbeddedStack:
     """One running embedded stack; `up` starts it, `down` ends it."""
 
     shared = False
 
     def __init__(
-        self, file: StackFile, folder: Path, *, defects: list[str], seed: int, on_undo: OnUndo, limit_memory: bool
+        self, file: StackFile, folder: Path, *, defects: list[str], seed: int, on_undo: UndoKeeper, limit_memory: bool
     ) -> None:
         self.name, self.environment = file.name, file.environment
         self.promises: Promises
@@ -146,12 +139,13 @@ class EmbeddedStack:
                 [sys.executable, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         self._children[name] = process
-        self._on_undo.process(process.pid)
+        self._on_undo.keep("process", *ending(process.pid))
 
     def _make_group(self, engine: str, run: str) -> None:
-        group = memory_groups.make(f"servedrill-{run}-{engine}")
+        group = memory_groups.place(f"servedrill-{run}-{engine}")
+        self._on_undo.keep("memory-group", RemoveMemoryGroup(path=str(group)))
+        memory_groups.make(group)
         self._groups[engine] = group
-        self._on_undo.memory_group(group)
 
     def _engine(self, name: str, port: int, proxy_port: int) -> dict[str, Any]:
         covered = name in self._covered

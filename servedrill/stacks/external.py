@@ -19,7 +19,7 @@ from servedrill.control.direct import direct
 from servedrill.errors import StackError
 from servedrill.history.promises import Promises
 from servedrill.host.ports import free_ports
-from servedrill.stacks.embedded import OnUndo
+from servedrill.leases.keeper import UndoKeeper
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.first_answer import require_answer
 from servedrill.stacks.hooks import Life, run_hook
@@ -35,7 +35,7 @@ class ExternalStack:
     shared = True
 
     def __init__(
-        self, file: StackFile, folder: Path, *, defects: list[str], seed: int, on_undo: OnUndo, limit_memory: bool
+        self, file: StackFile, folder: Path, *, defects: list[str], seed: int, on_undo: UndoKeeper, limit_memory: bool
     ) -> None:
         if defects:
             raise StackError(

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from servedrill.control.direct import reach_directly
-from servedrill.stacks.embedded import EmbeddedStack, OnUndo
+from servedrill.leases.keeper import UndoKeeper
+from servedrill.stacks.embedded import EmbeddedStack
 from servedrill.stacks.external import ExternalStack
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.process import ProcessStack
@@ -18,7 +19,7 @@ AnyStack: TypeAlias = EmbeddedStack | ProcessStack | ExternalStack  # a DockerSt
 
 
 def make_stack(
-    file: StackFile, folder: Path, *, on_undo: OnUndo, defects: list[str], seed: int, limit_memory: bool
+    file: StackFile, folder: Path, *, on_undo: UndoKeeper, defects: list[str], seed: int, limit_memory: bool
 ) -> AnyStack:
     """The stack that the file describes, not started: what it lacks can be asked before anything is."""
     return _kind(file)(
@@ -45,7 +46,7 @@ def stack_up(
     file: StackFile,
     folder: Path,
     *,
-    on_undo: OnUndo,
+    on_undo: UndoKeeper,
     defects: list[str],
     seed: int,
     limit_memory: bool,

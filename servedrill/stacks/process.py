@@ -30,9 +30,10 @@ from servedrill.host import memory_groups
 from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports, require_free
 from servedrill.host.processes import ProcessId, family, identify
+from servedrill.leases.keeper import UndoKeeper
+from servedrill.leases.undo import RemoveMemoryGroup, ending
 from servedrill.stacks import commands
 from servedrill.stacks.commands import Command, Container
-from servedrill.stacks.embedded import OnUndo
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.first_answer import require_answer
 from servedrill.stacks.keeper import Keeper, package_path
@@ -60,7 +61,7 @@ class ProcessStack:
         *,
         defects: list[str],
         seed: int,
-        on_undo: OnUndo,
+        on_undo: UndoKeeper,
         limit_memory: bool,
     ) -> None:
         if defects:
@@ -168,9 +169,10 @@ class ProcessStack:
         run = secrets.token_hex(4)
         for command in self._commands:
             if command.role == "engine":
-                group = memory_groups.make(f"servedrill-{run}-{command.name}")
+                group = memory_groups.place(f"servedrill-{run}-{command.name}")
+                self._on_undo.keep("memory-group", RemoveMemoryGroup(path=str(group)))
+                memory_groups.make(group)
                 self._groups[command.name] = group
-                self._on_undo.memory_group(group)
 
     def _filled(self, text: str, command: Command, version: str = "") -> str:
         where = f"{self._file.path}: process {command.name!r}"
@@ -288,7 +290,7 @@ class ProcessStack:
         keeper = Keeper(
             module, control_port=self._port(log), log=self._logs / f"{log}.log", ends_within_s=ends_within_s
         )
-        self._on_undo.process(keeper.begin())
+        self._on_undo.keep("process", *ending(keeper.begin()))
         return keeper
 
     def _require_answer(self) -> None:

@@ -25,7 +25,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -33,6 +33,8 @@ import msgspec
 from servedrill.errors import NotInTime, StackError, UsageError
 from servedrill.files.meant import meant
 from servedrill.host.clock import wait_for
+from servedrill.leases.keeper import UndoKeeper
+from servedrill.leases.undo import HttpCall, ending
 
 EMBEDDED = "embedded"
 _UP_WITHIN_S = 20.0
@@ -117,17 +119,10 @@ class Hop:
     tap: bool = False
 
 
-class OnProxyUndo(Protocol):
-    """Told how to undo what is about to be made, before it is made."""
-
-    def process(self, pid: int) -> None: ...
-    def proxy(self, address: str, name: str) -> None: ...
-
-
 class Proxies:
     """The server, from `start` to `close`; without any hop there is none."""
 
-    def __init__(self, table: ProxyTable, *, logs: Path, seed: int, on_undo: OnProxyUndo) -> None:
+    def __init__(self, table: ProxyTable, *, logs: Path, seed: int, on_undo: UndoKeeper) -> None:
         self._table, self._logs, self._seed, self._on_undo = table, logs, seed, on_undo
         self._process: subprocess.Popen[bytes] | None = None
         self._address = ""
@@ -172,7 +167,7 @@ class Proxies:
                 start_new_session=True,
                 env={"LOG_LEVEL": "warn", **os.environ},
             )
-        self._on_undo.process(self._process.pid)
+        self._on_undo.keep("process", *ending(self._process.pid))
         self._address = f"127.0.0.1:{port}"
 
     def make(self, hops: Iterable[Hop]) -> None:
@@ -183,7 +178,8 @@ class Proxies:
             self._refuse_collisions(hops)
         for hop in hops:
             if self._table.url:
-                self._on_undo.proxy(self._address, hop.name)
+                gone = HttpCall(address=self._address, method="DELETE", path=f"/proxies/{hop.name}")
+                self._on_undo.keep("proxy", gone)
             self._listens[hop.name] = hop.listen
             body = {"name": hop.name, "listen": hop.listen, "upstream": hop.upstream, "enabled": True}
             try:

@@ -185,13 +185,16 @@ from servedrill.leases.guard import Guard
 from servedrill.leases.undo import Undo
 
 guard = Guard(Path(sys.argv[1]))
-for number, undo in enumerate(msgspec.json.decode(sys.argv[2], type=list[Undo])):
-    guard.ledger.open(f"lease-{number}", [undo], deadline_ns=int(sys.argv[3]) and now_ns() + int(sys.argv[3]))
+deadline_ns = int(sys.argv[3]) and now_ns() + int(sys.argv[3])
+undos = msgspec.json.decode(sys.argv[2], type=list[Undo])
+leases = [guard.ledger.open("lease", [undo], deadline_ns=deadline_ns) for undo in undos]
 print(guard.pid, flush=True)
 for line in sys.stdin:
     if line == "heal\\n":
-        for number in range(len(msgspec.json.decode(sys.argv[2]))):
-            guard.ledger.close_lease(f"lease-{number}")
+        for lease in leases:
+            guard.ledger.close_lease(lease)
+    if line == "heal the first\\n":
+        guard.ledger.close_lease(leases[0])
     if line == "bye\\n":
         guard.close()
     print("done", flush=True)
@@ -207,9 +210,11 @@ class Parent:
             [sys.executable, "-c", PARENT, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
         )  # fmt: skip
         assert self.process.stdout is not None
-        watchdog = identify(int(self.process.stdout.readline()))
+        watchdog, identity = identify(int(self.process.stdout.readline())), identify(self.process.pid)
         assert watchdog is not None
+        assert identity is not None
         self.watchdog: ProcessId = watchdog
+        self.identity: ProcessId = identity
 
     def tell(self, word: str) -> None:
         """Say a word and wait until it is done."""

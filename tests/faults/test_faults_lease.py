@@ -20,7 +20,8 @@ from servedrill.history.history import History
 from servedrill.history.journal import Journal, read_events
 from servedrill.host.clock import now_ns
 from servedrill.leases.guard import Guard
-from servedrill.leases.ledger import Ledger, open_leases
+from servedrill.leases.ledger import Ledger
+from servedrill.leases.reader import open_leases
 from servedrill.leases.shield import shielded
 from servedrill.leases.undo import WriteFile
 
@@ -72,17 +73,6 @@ def test_the_undo_is_on_disk_before_the_fault(tmp_path: Path, guard: Guard, jour
         assert lamp.on
     assert lamp.found == [(leases[0], [WriteFile(path=str(lamp.path), text="off")], True)]
     assert open_leases(guard.ledger.path) == []
-
-
-def test_the_record_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line in the page cache would go with the machine."""
-    synced: list[int] = []
-    monkeypatch.setattr("servedrill.leases.ledger.os.fsync", synced.append)
-    ledger = Ledger(tmp_path / "leases.jsonl")
-    ledger.open("a", [])
-    ledger.close_lease("a")
-    ledger.close()
-    assert len(synced) == 2
 
 
 def test_several_faults_are_healed_in_reverse(tmp_path: Path, guard: Guard, journal: Journal) -> None:
@@ -307,80 +297,3 @@ def test_a_shield_within_a_shield_waits_for_the_outer_one() -> None:
         assert came == ["inner over", "outer over", "outside"]
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-# ---- the ledger
-
-
-def test_leases_come_latest_first(tmp_path: Path) -> None:
-    """The order in which to heal; closed ones are gone, and a lease that was opened again is open."""
-    ledger = Ledger(tmp_path / "leases.jsonl")
-    for lease in "abc":
-        ledger.open(lease, [WriteFile(path=lease, text="off")], deadline_ns=7)
-    ledger.close_lease("b")
-    ledger.close_lease("never opened")
-    ledger.close()
-    left = open_leases(ledger.path)
-    assert [(entry.lease, entry.undo, entry.deadline_ns) for entry in left] == [
-        ("c", [WriteFile(path="c", text="off")], 7),
-        ("a", [WriteFile(path="a", text="off")], 7),
-    ]
-
-
-def test_no_ledger_means_nothing_to_heal(tmp_path: Path) -> None:
-    """A watchdog may look before the first lease."""
-    assert open_leases(tmp_path / "none.jsonl") == []
-
-
-def test_a_last_record_that_was_cut_is_left_out(tmp_path: Path) -> None:
-    """Its fault was never injected: the record is written first."""
-    ledger = Ledger(tmp_path / "leases.jsonl")
-    ledger.open("a", [])
-    ledger.open("b", [])
-    ledger.close()
-    ledger.path.write_bytes(ledger.path.read_bytes()[:-5])
-    assert [entry.lease for entry in open_leases(ledger.path)] == ["a"]
-
-
-def test_a_record_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
-    """A record cut by a full disk and gone on behind is one line of garbage; the others still have to be healed."""
-    ledger = Ledger(tmp_path / "leases.jsonl")
-    ledger.open("a", [])
-    with ledger.path.open("ab") as file:
-        file.write(b'{"type":"opened","lease":"b","un{"type":"opened","lease":"c","undo":[]}\n')
-    ledger.open("d", [])
-    ledger.close()
-    assert [entry.lease for entry in open_leases(ledger.path)] == ["d", "a"]
-
-
-CRAMPED = """
-import resource, sys
-from pathlib import Path
-from servedrill.leases.ledger import Ledger
-from servedrill.leases.undo import WriteFile
-
-ledger = Ledger(Path(sys.argv[1]))
-ledger.open("fits", [WriteFile(path="a", text="off")])
-resource.setrlimit(resource.RLIMIT_FSIZE, (ledger.path.stat().st_size + 20,) * 2)
-try:
-    ledger.open("does not fit", [WriteFile(path="b", text="off")])
-except OSError as error:
-    print("refused", error)
-else:
-    print("taken")
-"""
-
-
-def test_a_record_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    """Where the undo cannot be written, the fault must not be injected: a full disk is an error, not half a record."""
-    command = [sys.executable, "-c", CRAMPED, str(tmp_path / "leases.jsonl")]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
-    assert said.startswith("refused")
-    assert [entry.lease for entry in open_leases(tmp_path / "leases.jsonl")] == ["fits"]
-
-
-def test_a_ledger_is_nobody_elses_business(tmp_path: Path) -> None:
-    """It names processes and commands, so only its owner reads it."""
-    ledger = Ledger(tmp_path / "leases.jsonl")
-    ledger.close()
-    assert ledger.path.stat().st_mode & 0o777 == 0o600

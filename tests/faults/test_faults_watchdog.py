@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 from fault_world import Parent, RememberingServer, sleeper
 
 from servedrill.host.clock import now_ns, wait_for
 from servedrill.host.ports import free_ports
-from servedrill.host.processes import identify
+from servedrill.host.processes import ProcessId, identify
 from servedrill.leases.guard import Guard
 from servedrill.leases.keeper import StackKeeper
-from servedrill.leases.ledger import open_leases
-from servedrill.leases.undo import EndProcess, HttpCall, RemoveTree, ResumeProcess, Undo, WriteFile
+from servedrill.leases.ledger import Closed, Opened
+from servedrill.leases.reader import open_leases
+from servedrill.leases.undo import (
+    EndProcess,
+    HttpCall,
+    RemoveMemoryGroup,
+    RemoveTree,
+    ResumeProcess,
+    Undo,
+    WriteFile,
+    ending,
+)
 
 S = 1_000_000_000
 
@@ -55,7 +68,7 @@ def test_the_latest_is_undone_first(tmp_path: Path) -> None:
             parent.process.kill()
             parent.watchdog_gone()
         assert [path for _, path, _ in api.calls] == ["/2", "/1", "/0"]
-    assert "lease-3: HttpCall(address='no address'" in (tmp_path / "watchdog.log").read_text()
+    assert re.search(r"^lease-4\.\S+: HttpCall\(address='no address'", (tmp_path / "watchdog.log").read_text(), re.M)
 
 
 def test_a_frozen_parent_is_as_good_as_dead(tmp_path: Path) -> None:
@@ -73,17 +86,18 @@ def test_a_lease_past_its_deadline_is_undone_though_hearts_beat(tmp_path: Path) 
     with sleeper() as frozen, sleeper() as other, RememberingServer() as api:
         frozen.stop()
         other.stop()
-        guard.ledger.open("other", [ResumeProcess(**other.record)], deadline_ns=now_ns() + 60 * S)
+        later = guard.ledger.open("other", [ResumeProcess(**other.record)], deadline_ns=now_ns() + 60 * S)
         calls = [HttpCall(address=api.address, method="POST", path=f"/{number}") for number in range(2)]
-        guard.ledger.open("hanging", [*calls, ResumeProcess(**frozen.record)], deadline_ns=now_ns() + S // 2)
+        undo = [*calls, ResumeProcess(**frozen.record)]
+        hanging = guard.ledger.open("hanging", undo, deadline_ns=now_ns() + S // 2)
         waited_s = wait_for(lambda: frozen.running, what="the deadline to pass", within_s=3)
         assert waited_s > 0.3
         wait_for(lambda: len(api.calls) == 2, what="both calls", within_s=2)
         assert [path for _, path, _ in api.calls] == ["/1", "/0"]
         assert other.state == "T"
         assert identify(guard.pid) is not None
-        guard.ledger.close_lease("hanging")
-        guard.ledger.close_lease("other")
+        guard.ledger.close_lease(hanging)
+        guard.ledger.close_lease(later)
         guard.close()
         assert other.state == "T"
         assert len(api.calls) == 2
@@ -130,12 +144,13 @@ def test_what_a_stack_makes_is_kept_until_it_is_down(tmp_path: Path) -> None:
     guard = Guard(tmp_path)
     keeper = StackKeeper(guard)
     with sleeper() as one, sleeper() as two:
-        keeper.process(one.pid)
-        keeper.process(two.pid)
-        keeper.process(2**22 + 1)  # no such process
-        keeper.memory_group(tmp_path / "group")
-        records = [entry.undo[0] for entry in open_leases(guard.ledger.path)]
-        assert records[1:] == [EndProcess(**two.record), EndProcess(**one.record)]
+        group = RemoveMemoryGroup(path=str(tmp_path / "group"))
+        keeper.keep("process", *ending(one.pid))
+        keeper.keep("process", *ending(two.pid))
+        keeper.keep("process", *ending(2**22 + 1))  # no such process
+        keeper.keep("memory-group", group)
+        kept = open_leases(guard.ledger.path)
+        assert [entry.undo for entry in kept] == [[group], [EndProcess(**two.record)], [EndProcess(**one.record)]]
         keeper.close()
         assert open_leases(guard.ledger.path) == []
         guard.close()
@@ -147,9 +162,88 @@ def test_a_stack_whose_keeper_is_gone_is_ended(tmp_path: Path) -> None:
     """Processes have no deadline of their own: they end with the run."""
     guard = Guard(tmp_path)
     with sleeper() as one:
-        StackKeeper(guard).process(one.pid)
+        StackKeeper(guard).keep("process", *ending(one.pid))
         guard.close()
         assert one.process.wait(1) == -signal.SIGKILL
+
+
+# ---- several processes, one ledger
+
+
+def test_another_process_closes_its_own_leases_alone(tmp_path: Path) -> None:
+    """Two processes that each count from one and write to one ledger: the first lease of the one is healed, that of the other stays open and is undone after its kill -9."""
+    setting = tmp_path / "setting"
+    setting.write_text("broken")
+    mine = WriteFile(path=str(setting), text="whole")
+    with Parent(tmp_path, [mine]) as one, Parent(tmp_path, [mine]) as other:
+        other.tell("heal the first")
+        (left,) = open_leases(tmp_path / "leases.jsonl")
+        assert left.owner == one.identity
+        assert setting.read_text() == "broken"
+        one.process.kill()
+        one.watchdog_gone()
+        assert setting.read_text() == "whole"
+
+
+def test_a_goodbye_leaves_what_another_process_has_in_place(tmp_path: Path) -> None:
+    """Who leaves heals what nobody else will: its own leases and those of the dead, not those of the living."""
+    with sleeper() as mine, sleeper() as theirs, sleeper() as of_the_dead:
+        for one in (mine, theirs, of_the_dead):
+            one.stop()
+        with Parent(tmp_path, [ResumeProcess(**theirs.record)]), Parent(tmp_path, [ResumeProcess(**mine.record)]) as me:
+            dead = ProcessId(me.process.pid, 1)  # the pid's life before
+            orphan = Opened(lease="lease-1.dead", undo=[ResumeProcess(**of_the_dead.record)], owner=dead)
+            with (tmp_path / "leases.jsonl").open("ab") as file:
+                file.write(msgspec.json.encode(orphan) + b"\n")
+            me.tell("bye")
+            assert (mine.running, of_the_dead.running, theirs.state) == (True, True, "T")
+
+
+# ---- a ledger that grows
+
+
+def test_a_long_ledger_is_read_once(tmp_path: Path) -> None:
+    """After 20,000 leases that are closed a look costs what is new, not what was: the watchdog reads heartbeats, and no more."""
+    guard = Guard(tmp_path)
+    began = read_by(guard.pid)
+    with guard.ledger.path.open("ab") as file:
+        for number in range(20_000):
+            opened = Opened(lease=f"a-{number}", undo=[WriteFile(path="/nowhere", text="x")], deadline_ns=1)
+            file.writelines(msgspec.json.encode(entry) + b"\n" for entry in (opened, Closed(lease=opened.lease)))
+    until = began.bytes + guard.ledger.path.stat().st_size
+    wait_for(lambda: read_by(guard.pid).bytes >= until, what="the watchdog to have read it all", within_s=20)
+    before = read_by(guard.pid)
+    wait_for(lambda: read_by(guard.pid).calls >= before.calls + 20, what="twenty more reads", within_s=10)
+    assert read_by(guard.pid).bytes - before.bytes < 100
+    guard.close()
+
+
+def test_a_watchdog_that_has_read_on_heals_what_came_last(tmp_path: Path) -> None:
+    """What is open is known from all that was ever read, whether long ago or just now."""
+    with sleeper() as early, sleeper() as late:
+        early.stop()
+        late.stop()
+        guard = Guard(tmp_path)
+        guard.ledger.open("early", [ResumeProcess(**early.record)])
+        before = read_by(guard.pid)
+        wait_for(lambda: read_by(guard.pid).calls > before.calls + 2, what="the watchdog to have looked", within_s=5)
+        guard.ledger.open("late", [ResumeProcess(**late.record)])
+        guard.close()
+        assert early.running
+        assert late.running
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a process has read so far: bytes, and calls of read(2) and its like."""
+
+    bytes: int
+    calls: int
+
+
+def read_by(pid: int) -> Read:
+    told = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+    return Read(bytes=int(told["rchar"]), calls=int(told["syscr"]))
 
 
 # ---- the records

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from stack_world import Remembering
 
 from servedrill.errors import StackError, UsageError
 from servedrill.faults.container import ContainerPause, NetworkCut
@@ -43,20 +44,6 @@ def engine() -> Iterator[Any]:
         yield client
 
 
-class Remembering:
-    """Told what is made; undoes nothing."""
-
-    def __init__(self) -> None:
-        self.labels: list[str] = []
-
-    def process(self, pid: int) -> None: ...
-    def memory_group(self, path: Path) -> None: ...
-    def proxy(self, address: str, name: str) -> None: ...
-
-    def containers(self, engine: str, label: str) -> None:
-        self.labels.append(label)
-
-
 STACK = """
 kind = "docker"
 name = "toys"
@@ -83,7 +70,7 @@ restart = { policy = "always", backoff_s = 0.1 }
 def running(folder: Path, text: str = STACK) -> Iterator[Any]:
     path = folder / "toys.toml"
     path.write_text(text)
-    undo = Remembering()
+    undo = Remembering("process", "memory-group", "containers")
     file = read_stack_file(path)
     with stack_up(file, folder, on_undo=undo, defects=[], seed=1, limit_memory=True) as stack:
         stack.undo = undo

@@ -10,34 +10,17 @@ from typing import Any
 
 import httpx
 import pytest
+from stack_world import Remembering
 
 from servedrill.errors import StackError
 from servedrill.host.clock import wait_for
-from servedrill.host.processes import ProcessId, children, identify
+from servedrill.host.processes import children, identify
 from servedrill.stacks import protocols
 from servedrill.stacks.embedded import EmbeddedStack
 from servedrill.stacks.file import Embedded, StackFile
 from servedrill.stacks.lifecycle import stack_up
 
 QUICK = {"costs": {"overhead_s": 0.002, "warmup_steps": 1}, "engine_limits": {"blocks": 64}, "restart_backoff_s": 0.05}
-
-
-class Remembering:
-    """Told what is made; undoes nothing."""
-
-    def __init__(self) -> None:
-        self.processes: list[ProcessId] = []
-
-    def process(self, pid: int) -> None:
-        identity = identify(pid)
-        assert identity is not None
-        self.processes.append(identity)
-
-    def memory_group(self, path: Path) -> None:
-        raise AssertionError("no memory group was asked for")
-
-    def proxy(self, address: str, name: str) -> None:
-        raise AssertionError("the proxy server is our own, and ends with its process")
 
 
 def up(folder: Path, made: Remembering, **how: Any) -> Any:

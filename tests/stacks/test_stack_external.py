@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from test_stack_process import Remembering
+from stack_world import Remembering
 
 from servedrill.errors import StackError, UsageError
 from servedrill.faults.process import ProcessKill
@@ -28,14 +28,10 @@ from servedrill.stacks.protocols import lacking
 def theirs(folder: Path) -> Iterator[Any]:
     """Somebody's stack: the embedded one, known by its addresses alone."""
     file = StackFile()
-    with stack_up(file, folder / "theirs", on_undo=Quiet(), defects=[], seed=1, limit_memory=False) as stack:
+    with stack_up(
+        file, folder / "theirs", on_undo=Remembering("process", "proxy"), defects=[], seed=1, limit_memory=False
+    ) as stack:
         yield stack
-
-
-class Quiet(Remembering):
-    """Lets everything be made."""
-
-    def proxy(self, address: str, name: str) -> None: ...
 
 
 BARE = """
@@ -56,7 +52,12 @@ def ours(folder: Path, text: str) -> Iterator[Any]:
     path = folder / "ours.toml"
     path.write_text(text)
     with stack_up(
-        read_stack_file(path), folder / "ours", on_undo=Quiet(), defects=[], seed=1, limit_memory=False
+        read_stack_file(path),
+        folder / "ours",
+        on_undo=Remembering("process", "proxy"),
+        defects=[],
+        seed=1,
+        limit_memory=False,
     ) as stack:
         yield stack
 

@@ -19,10 +19,11 @@ from typing import Any
 
 import httpx
 import pytest
+from stack_world import Remembering
 
 from servedrill.errors import StackError, UsageError
 from servedrill.host.clock import wait_for
-from servedrill.host.processes import ProcessId, children, identify
+from servedrill.host.processes import children, identify
 from servedrill.stacks.file import read_stack_file
 from servedrill.stacks.lifecycle import stack_up
 from servedrill.stacks.process import ProcessStack
@@ -64,24 +65,6 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 print("serving", flush=True)
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
-
-
-class Remembering:
-    """Told what is made; undoes nothing."""
-
-    def __init__(self) -> None:
-        self.processes: list[ProcessId] = []
-
-    def process(self, pid: int) -> None:
-        identity = identify(pid)
-        assert identity is not None
-        self.processes.append(identity)
-
-    def memory_group(self, path: Path) -> None:
-        raise AssertionError("no memory group was asked for")
-
-    def proxy(self, address: str, name: str) -> None:
-        raise AssertionError("no server of somebody else's was asked for")
 
 
 def written(
@@ -395,7 +378,8 @@ def test_everything_ends_with_the_process_that_started_it(tmp_path: Path) -> Non
         import sys, time
         from pathlib import Path
         sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from test_stack_process import Remembering, up
+        from stack_world import Remembering
+        from test_stack_process import up
         made = Remembering()
         with up(Path({str(path)!r}), Path({str(tmp_path / "run")!r}), made) as stack:
             print(made.processes[0].pid, stack.process("engine").pid, stack.process("engine", "core").pid, flush=True)

@@ -17,12 +17,12 @@ from typing import Any
 
 import httpx
 import pytest
+from stack_world import Remembering, proxies_at
 
 from servedrill.errors import StackError, UsageError
 from servedrill.faults.toxic import Toxic
 from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports
-from servedrill.host.processes import ProcessId, identify
 from servedrill.stacks.embedded import EmbeddedStack
 from servedrill.stacks.file import Embedded, StackFile, read_stack_file
 from servedrill.stacks.lifecycle import stack_up
@@ -35,26 +35,6 @@ needs_original = pytest.mark.skipif(
 )
 GROUPS = {"gateways": ["gateway-0", "gateway-1"], "engines": ["engine-0"]}
 QUICK = {"costs": {"overhead_s": 0.002, "warmup_steps": 1}, "engine_limits": {"blocks": 64}, "restart_backoff_s": 0.05}
-
-
-class Remembering:
-    """Told what is made; undoes nothing."""
-
-    def __init__(self) -> None:
-        self.processes: list[ProcessId] = []
-        self.proxies: list[tuple[str, str]] = []
-
-    def process(self, pid: int) -> None:
-        identity = identify(pid)
-        assert identity is not None
-        self.processes.append(identity)
-
-    def memory_group(self, path: Path) -> None:
-        raise AssertionError("no memory group was asked for")
-
-    def proxy(self, address: str, name: str) -> None:
-        assert not proxies_at(address).get(name), "told before it is made"
-        self.proxies.append((address, name))
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
@@ -79,10 +59,6 @@ def web() -> Iterator[str]:
         yield f"127.0.0.1:{server.server_address[1]}"
         server.shutdown()
         thread.join()
-
-
-def proxies_at(address: str) -> dict[str, Any]:
-    return dict(httpx.get(f"http://{address}/proxies").json())
 
 
 @contextlib.contextmanager
@@ -243,7 +219,7 @@ def test_on_a_server_that_runs_only_ours_are_removed(
     tmp_path: Path, foreign: str, theirs: dict[str, Any], web: str
 ) -> None:
     """Each on record before it is made; closing twice does no harm."""
-    undo, listen = Remembering(), local()
+    undo, listen = Remembering("proxy"), local()
     mine = proxies(ProxyTable(server=f"http://{foreign}"), tmp_path, undo)
     mine.start(port=0)
     mine.make([Hop(name=name, listen=at, upstream=web) for name, at in (("engine-0", listen), ("gateway-0", local()))])
@@ -285,7 +261,7 @@ def test_a_hop_that_cannot_listen_takes_those_before_it_away(
             Hop(name="engine-0", listen=local(), upstream=web),
             Hop(name="engine-1", listen=local(taken.getsockname()[1]), upstream=web),
         ]
-        mine = proxies(ProxyTable(server=f"http://{foreign}"), tmp_path, Remembering())
+        mine = proxies(ProxyTable(server=f"http://{foreign}"), tmp_path, Remembering("proxy"))
         with contextlib.closing(mine), pytest.raises(StackError, match=r"engine-1 cannot listen on .*in use"):
             mine.start(port=0)
             mine.make(hops)
@@ -303,7 +279,7 @@ def test_a_url_where_no_toxiproxy_answers_is_a_usage_error(tmp_path: Path, web: 
 def test_a_server_that_went_away_has_nothing_left_of_ours(tmp_path: Path, web: str) -> None:
     """Its proxies ended with it."""
     port = free_ports(1)[0]
-    mine = proxies(ProxyTable(server=f"http://127.0.0.1:{port}"), tmp_path, Remembering())
+    mine = proxies(ProxyTable(server=f"http://127.0.0.1:{port}"), tmp_path, Remembering("proxy"))
     with running(ours(port), f"127.0.0.1:{port}"):
         mine.start(port=0)
         mine.make([Hop(name="engine-0", listen=local(), upstream=web)])
@@ -398,7 +374,7 @@ def test_a_stack_on_a_server_that_runs_leaves_it_as_it_was(
     tmp_path: Path, foreign: str, theirs: dict[str, Any]
 ) -> None:
     """Ours or the original: users come through it, a plain toxic bites, and only theirs is left."""
-    undo = Remembering()
+    undo = Remembering("process", "proxy")
     with up(tmp_path, undo, ProxyTable(server=f"http://{foreign}")) as stack:
         assert answer_of(stack).status_code == 200
         assert (stack.proxy_api(), stack.hops()) == (foreign, ["engine-0", "gateway-0"])

@@ -1,0 +1,53 @@
+"""What tests of stacks share: who is told how to undo what a stack makes, and looks whether it is told in time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from servedrill.host.processes import ProcessId
+from servedrill.leases.undo import EndProcess, HttpCall, RemoveContainers, RemoveMemoryGroup, Undo
+
+
+class Remembering:
+    """Keeps every undo in mind and carries none out; what is not of the ``kinds`` expected was not asked for."""
+
+    def __init__(self, *kinds: str) -> None:
+        self.kinds = kinds or ("process",)
+        self.undo: list[Undo] = []
+
+    def keep(self, kind: str, *undo: Undo) -> None:
+        assert kind in self.kinds, f"no {kind} was asked for"
+        assert undo
+        for one in undo:
+            if isinstance(one, HttpCall):
+                assert proxies_at(one.address).get(one.path.removeprefix("/proxies/")) is None, "told before it is made"
+        self.undo += undo
+
+    @property
+    def processes(self) -> list[ProcessId]:
+        """Processes that would be ended."""
+        return [ProcessId(one.pid, one.start_ticks) for one in self.undo if isinstance(one, EndProcess)]
+
+    @property
+    def proxies(self) -> list[tuple[str, str]]:
+        """Proxies that would be removed: where, and which."""
+        calls = [one for one in self.undo if isinstance(one, HttpCall)]
+        assert all(one.method == "DELETE" for one in calls)
+        return [(one.address, one.path.removeprefix("/proxies/")) for one in calls]
+
+    @property
+    def memory_groups(self) -> list[str]:
+        """Memory cgroups that would be removed."""
+        return [one.path for one in self.undo if isinstance(one, RemoveMemoryGroup)]
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels of containers that would be removed."""
+        return [one.label for one in self.undo if isinstance(one, RemoveContainers)]
+
+
+def proxies_at(address: str) -> dict[str, Any]:
+    """Proxies of the server at ``host:port``."""
+    return dict(httpx.get(f"http://{address}/proxies").json())
