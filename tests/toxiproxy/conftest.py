@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
-from toxi_world import Server, answering_at_the_end, echoing, upstream
+from toxi_server import Proxy, Server
+from toxi_upstreams import Engine, answering_at_the_end, echoing, upstream
 
 settings.register_profile("thorough", max_examples=10_000)
 """For `pytest tests/toxiproxy/test_toxi_fuzz.py --hypothesis-profile=thorough`: minutes, not a second."""
+
+STREAM_TOXICS: list[tuple[str, dict[str, Any]]] = [
+    ("http_status", {"probability": 0}),
+    ("delay_headers", {"delay": 1}),
+    ("delay_first_token", {"delay": 1}),
+    ("stall_stream", {"after_events": 2, "duration": 1}),
+    ("cut_stream", {"after_events": 99}),
+    ("drop_done", {}),
+    ("drop_event", {"nth": 2}),
+    ("repeat_event", {"nth": 2}),
+    ("corrupt_event", {"nth": 2}),
+    ("error_event", {"after_events": 2}),
+    ("swap_model", {"model": "m2"}),
+    ("token_rate", {"tokens_per_s": 500}),
+    ("idle_close", {"idle_ms": 60_000}),
+]
+"""All that know HTTP, each with attributes under which a plain answer passes unchanged."""
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +56,22 @@ def echo() -> Iterator[str]:
 def late_answer() -> Iterator[str]:
     with upstream(answering_at_the_end) as address:
         yield address
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def proxy(server: Server, engine: Engine) -> Iterator[Proxy]:
+    """A proxy in front of an engine."""
+    with upstream(engine) as address:
+        yield server.proxy("p", address)
+
+
+@pytest.fixture(params=STREAM_TOXICS, ids=[name for name, _ in STREAM_TOXICS])
+def stream_toxic(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """Type and attributes of each toxic that knows HTTP."""
+    found: tuple[str, dict[str, Any]] = request.param
+    return found

@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 import pytest
-from toxi_world import Server
+from toxi_server import Server
 
 from servedrill.toxiproxy import toxics
 from servedrill.toxiproxy.toxic import REGISTRY

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from toxi_world import Peer, Server, Stopwatch, dead_address, sending, swallowing, upstream
+from toxi_peers import Peer, Stopwatch
+from toxi_server import Server
+from toxi_upstreams import dead_address, sending, swallowing, upstream
 
 from servedrill.host.clock import wait_for
 

@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from toxi_world import Server, Stopwatch, sending, upstream
+from toxi_peers import Stopwatch
+from toxi_server import Server
+from toxi_upstreams import sending, upstream
 
 from servedrill.host.clock import wait_for
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from toxi_world import Proxy, Server, Stopwatch
+from toxi_peers import Stopwatch
+from toxi_server import Proxy, Server
 from toxiproxy import Toxiproxy
 from toxiproxy.api import APIConsumer
 from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists

@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from toxi_world import Peer, Server, Stopwatch, dead_address, upstream
+from toxi_peers import Peer, Stopwatch
+from toxi_server import Server
+from toxi_upstreams import dead_address, upstream
 
 from servedrill.host.clock import wait_for
 from servedrill.toxiproxy.addresses import split_host_port
@@ -158,7 +160,7 @@ def greeting_back(peer: Peer) -> None:
 def test_every_toxic_does_what_the_original_s_does(
     server: Server, original_port: int, type_name: str, attributes: dict[str, int]
 ) -> None:
-    """As many bytes, the same ending, and the same time within 60 ms, at the best of three: others use the machine too."""
+    """As many bytes, the same ending and, at the best of three, the same time within 60 ms."""
     fastest_s = [math.inf, math.inf]
     with upstream(greeting_back) as address:
         for _ in range(3):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from toxi_world import Server
+from toxi_server import Server
 
 from servedrill.toxiproxy import toxics
 from servedrill.toxiproxy.toxic import REGISTRY

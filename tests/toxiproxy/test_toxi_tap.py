@@ -7,14 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from toxi_world import EVENTS, STREAM, Engine, Peer, Proxy, Server, echoing, get, post, upstream
+from toxi_peers import Peer, get, post
+from toxi_server import Proxy, Server
+from toxi_upstreams import EVENTS, STREAM, Engine, echoing, upstream
 
 from servedrill.host.clock import wait_for
-
-
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
 
 
 @pytest.fixture

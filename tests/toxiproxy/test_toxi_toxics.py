@@ -1,9 +1,14 @@
-"""What each plain toxic does to bytes on real sockets, measured. Lower bounds are strict, upper ones leave room for a busy machine."""
+"""What each plain toxic does to bytes on real sockets, measured.
+
+Lower bounds are strict, upper ones leave room for a busy machine.
+"""
 
 from __future__ import annotations
 
 import pytest
-from toxi_world import Proxy, Server, Stopwatch, sending, swallowing, upstream
+from toxi_peers import Stopwatch
+from toxi_server import Proxy, Server
+from toxi_upstreams import sending, swallowing, upstream
 
 from servedrill.host.clock import wait_for
 
