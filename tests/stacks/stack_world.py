@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from servedrill.host.processes import ProcessId
+from servedrill.host.processes import ProcessId, family, identify
 from servedrill.leases.undo import EndProcess, HttpCall, RemoveContainers, RemoveMemoryGroup, Undo
 
 
@@ -29,6 +29,11 @@ class Remembering:
     def processes(self) -> list[ProcessId]:
         """Processes that would be ended."""
         return [ProcessId(one.pid, one.start_ticks) for one in self.undo if isinstance(one, EndProcess)]
+
+    def family(self) -> list[ProcessId]:
+        """Those processes, and all that they started."""
+        pids = [below for one in self.processes for below in family(one.pid)]
+        return [identity for pid in pids if (identity := identify(pid)) is not None]
 
     @property
     def proxies(self) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from stack_world import Remembering
 
 from servedrill.errors import StackError
 from servedrill.host.clock import wait_for
-from servedrill.host.processes import children, identify
+from servedrill.host.processes import children
 from servedrill.stacks import protocols
 from servedrill.stacks.embedded import EmbeddedStack
 from servedrill.stacks.file import Embedded, StackFile
@@ -36,15 +36,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
     made = Remembering()
     with up(tmp_path_factory.mktemp("stack"), made) as running:
         yield running
-        family = [pid for root in made.processes for pid in below(root.pid)]
-        identities = [identity for pid in family if (identity := identify(pid)) is not None]
-        assert len(identities) >= 7
-    assert not [identity for identity in (*made.processes, *identities) if identity.alive]
-
-
-def below(pid: int) -> list[int]:
-    """A process and all that it started."""
-    return [pid, *(one for child in children(pid) for one in below(child))]
+        family = made.family()
+        assert len(family) >= 7
+    assert not [identity for identity in family if identity.alive]
 
 
 def healthy(stack: EmbeddedStack, name: str) -> bool:

@@ -19,18 +19,20 @@ from servedrill.errors import StackError, UsageError
 from servedrill.faults.process import ProcessKill
 from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports
+from servedrill.stacks.embedded import EmbeddedStack
 from servedrill.stacks.file import StackFile, read_stack_file
 from servedrill.stacks.lifecycle import stack_up
 from servedrill.stacks.protocols import lacking
 
 
-@contextlib.contextmanager
-def theirs(folder: Path) -> Iterator[Any]:
-    """Somebody's stack: the embedded one, known by its addresses alone."""
-    file = StackFile()
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    """Somebody's stack: the embedded one, known by its addresses alone. Every test leaves it as it was."""
+    folder = tmp_path_factory.mktemp("theirs")
     with stack_up(
-        file, folder / "theirs", on_undo=Remembering("process", "proxy"), defects=[], seed=1, limit_memory=False
+        StackFile(), folder, on_undo=Remembering("process", "proxy"), defects=[], seed=1, limit_memory=False
     ) as stack:
+        assert isinstance(stack, EmbeddedStack)
         yield stack
 
 
@@ -62,14 +64,14 @@ def ours(folder: Path, text: str) -> Iterator[Any]:
         yield stack
 
 
-def front(stack: Any) -> str:
+def front(stack: EmbeddedStack) -> str:
     return next(str(r.url) for r in stack.replicas() if r.role == "gateway")
 
 
-def test_a_bare_url_can_be_sent_traffic_and_nothing_else(tmp_path: Path) -> None:
+def test_a_bare_url_can_be_sent_traffic_and_nothing_else(tmp_path: Path, theirs: EmbeddedStack) -> None:
     """What it lacks is said with its reason."""
-    with theirs(tmp_path) as stack, ours(tmp_path, BARE.replace("{url}", front(stack))) as bare:
-        assert bare.entry().base_url == front(stack)
+    with ours(tmp_path, BARE.replace("{url}", front(theirs))) as bare:
+        assert bare.entry().base_url == front(theirs)
         assert bare.replicas() == []
         for capability in ("Proxied", "Proxied:engines", "Signallable", "Supervised", "Scrapable", "Alerting"):
             assert lacking(bare, capability), capability
@@ -77,40 +79,39 @@ def test_a_bare_url_can_be_sent_traffic_and_nothing_else(tmp_path: Path) -> None
         assert httpx.post(f"{bare.entry().base_url}/v1/completions", json={"model": "chat-model", "prompt": "a", "max_tokens": 2}).status_code == 200  # fmt: skip
 
 
-def test_hooks_kill_and_restart_and_tell_lives_apart(tmp_path: Path) -> None:
+def test_hooks_kill_and_restart_and_tell_lives_apart(tmp_path: Path, theirs: EmbeddedStack) -> None:
     """A kill is proven by another identity, as one of our own processes is by another pid; a proxy stands where the file says."""
-    with theirs(tmp_path) as stack:
-        engine = next(r for r in stack.replicas() if r.role == "engine")
-        port = free_ports(1)[0]
-        find = f"{sys.executable} {tmp_path}/find.py"
-        (tmp_path / "find.py").write_text(
-            "import json, os, signal, sys, urllib.request\n"
-            f"views = json.load(urllib.request.urlopen('{stack.control_urls()[0]}'))\n"
-            f"pid = next(v['pid'] for v in views if v['name'] == '{engine.name}')\n"
-            "os.kill(pid, signal.SIGKILL) if sys.argv[1:] == ['kill'] else print(pid or sys.exit('no pid'))\n"
-        )
-        text = BARE.replace("{url}", front(stack)) + (
-            f'[[replica]]\nname = "engine-0"\nrole = "engine"\nurl = "{engine.url}"\nlisten = "127.0.0.1:{port}"\n'
-            f'hooks = {{ kill = "{find} kill", identity = "{find}", restart = "false" }}\n'
-        )
-        with ours(tmp_path, text) as external:
-            assert lacking(external, "Signallable") == "" == lacking(external, "Proxied:engines")
-            assert "no core" in lacking(external, "Signallable:core")
-            assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
-            kill = ProcessKill(external, "engine-0", back_within_s=15)
-            kill.undo()
-            kill.inject()
-            assert kill.evidence().proven
-            assert kill.heal().proven
-            assert external.starts("engine-0") == 2
-            assert external.processes()[0]["pid"] < 0
-            with pytest.raises(StackError, match="exit status 1"):
-                external.restart("engine-0")
-            with pytest.raises(StackError, match="can be killed, and no more"):
-                external.signal("engine-0", signal.SIGSTOP)
-        with pytest.raises(httpx.ConnectError):
-            httpx.get(f"http://127.0.0.1:{port}/health")
-        assert httpx.get(f"{front(stack)}/health").status_code == 200
+    engine = next(r for r in theirs.replicas() if r.role == "engine")
+    port = free_ports(1)[0]
+    find = f"{sys.executable} {tmp_path}/find.py"
+    (tmp_path / "find.py").write_text(
+        "import json, os, signal, sys, urllib.request\n"
+        f"views = json.load(urllib.request.urlopen('{theirs.control_urls()[0]}'))\n"
+        f"pid = next(v['pid'] for v in views if v['name'] == '{engine.name}')\n"
+        "os.kill(pid, signal.SIGKILL) if sys.argv[1:] == ['kill'] else print(pid or sys.exit('no pid'))\n"
+    )
+    text = BARE.replace("{url}", front(theirs)) + (
+        f'[[replica]]\nname = "engine-0"\nrole = "engine"\nurl = "{engine.url}"\nlisten = "127.0.0.1:{port}"\n'
+        f'hooks = {{ kill = "{find} kill", identity = "{find}", restart = "false" }}\n'
+    )
+    with ours(tmp_path, text) as external:
+        assert lacking(external, "Signallable") == "" == lacking(external, "Proxied:engines")
+        assert "no core" in lacking(external, "Signallable:core")
+        assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
+        kill = ProcessKill(external, "engine-0", back_within_s=15)
+        kill.undo()
+        kill.inject()
+        assert kill.evidence().proven
+        assert kill.heal().proven
+        assert external.starts("engine-0") == 2
+        assert external.processes()[0]["pid"] < 0
+        with pytest.raises(StackError, match="exit status 1"):
+            external.restart("engine-0")
+        with pytest.raises(StackError, match="can be killed, and no more"):
+            external.signal("engine-0", signal.SIGSTOP)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/health")
+    assert httpx.get(f"{front(theirs)}/health").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -123,14 +124,13 @@ def test_hooks_kill_and_restart_and_tell_lives_apart(tmp_path: Path) -> None:
     ids=["nobody-there", "model", "metrics"],
 )  # fmt: skip
 def test_what_is_wrong_is_said_before_any_drill(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, says: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: EmbeddedStack, old: str, new: str, says: str
 ) -> None:
     """With what was answered instead."""
     monkeypatch.setattr("servedrill.stacks.first_answer._WITHIN_S", 1.0)
-    with theirs(tmp_path) as stack:
-        text = BARE.replace(old, new).replace("{url}", front(stack))
-        with pytest.raises(StackError, match=says), ours(tmp_path, text):
-            pass
+    text = BARE.replace(old, new).replace("{url}", front(theirs))
+    with pytest.raises(StackError, match=says), ours(tmp_path, text):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -152,16 +152,22 @@ def test_files_that_cannot_be_meant(tmp_path: Path, old: str, new: str, says: st
         read_stack_file(path)
 
 
-def test_drills_that_need_only_traffic_run_against_a_bare_url(tmp_path: Path) -> None:
-    """The cancel storm and the caps give a verdict; the others are skipped with their reasons; the stack is as it was."""
-    with theirs(tmp_path) as stack:
-        path = tmp_path / "ours.toml"
-        path.write_text(BARE.replace("{url}", front(stack)))
-        command = [sys.executable, "-m", "pytest", "drills/test_4_gateway_failover.py", "drills/test_5_cancel_storm.py", "-rs"]  # fmt: skip
-        done = subprocess.run(
-            [*command, "--stack", str(path), "--runs", str(tmp_path / "runs"), "--no-report"],
-            capture_output=True, text=True, timeout=120, env={**os.environ, "NO_COLOR": "1"}, check=False,
-        )  # fmt: skip
-        assert "1 passed, 1 skipped" in done.stdout, done.stdout
-        assert "no hooks kill, restart and identity" in done.stdout
-        wait_for(lambda: httpx.get(f"{front(stack)}/health").status_code == 200, what="their stack", within_s=2)
+def test_drills_that_need_only_traffic_run_against_a_bare_url(tmp_path: Path, theirs: EmbeddedStack) -> None:
+    """The cancel storm and the caps give a verdict; others are skipped with their reasons; the stack is as it was."""
+    path = tmp_path / "ours.toml"
+    path.write_text(BARE.replace("{url}", front(theirs)))
+    starts = [(view["name"], view["starts"]) for view in theirs.processes()]
+    drills = ["drills/test_4_gateway_failover.py", "drills/test_5_cancel_storm.py"]
+    options = ["--stack", str(path), "--runs", str(tmp_path / "runs"), "--no-report", "-rs"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *drills, *options],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "NO_COLOR": "1"},
+        check=False,
+    )
+    assert "1 passed, 1 skipped" in done.stdout, done.stdout
+    assert "no hooks kill, restart and identity" in done.stdout
+    wait_for(lambda: httpx.get(f"{front(theirs)}/health").status_code == 200, what="their stack", within_s=2)
+    assert [(view["name"], view["starts"]) for view in theirs.processes()] == starts

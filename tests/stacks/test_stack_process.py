@@ -23,7 +23,7 @@ from stack_world import Remembering
 
 from servedrill.errors import StackError, UsageError
 from servedrill.host.clock import wait_for
-from servedrill.host.processes import children, identify
+from servedrill.host.processes import identify
 from servedrill.stacks.file import read_stack_file
 from servedrill.stacks.lifecycle import stack_up
 from servedrill.stacks.process import ProcessStack
@@ -135,14 +135,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessStack]:
     path = written(folder, engine=second, promises='model = "toy"\ncandidates = ["v2", "broken"]')
     with up(path, folder / "run", made) as running:
         yield running
-        family = [pid for one in made.processes for pid in below(one.pid)]
-        identities = [identity for pid in family if (identity := identify(pid)) is not None]
-        assert len(identities) >= 8  # supervisor, proxy, three servers, three cores
-    assert not [one for one in (*made.processes, *identities) if one.alive]
-
-
-def below(pid: int) -> list[int]:
-    return [pid, *(one for child in children(pid) for one in below(child))]
+        family = made.family()
+        assert len(family) >= 8  # supervisor, proxy, three servers, three cores
+    assert not [one for one in family if one.alive]
 
 
 def get(stack: ProcessStack, name: str, path: str) -> Any:
@@ -326,7 +321,7 @@ text = '''
  "gateways": [{"name": "gateway", "host": "127.0.0.1", "port": {port:gateway}}],
  "control_host": "{host}", "control_port": {port:rollouts}, "alerts_port": {port:alerts}, "dns_port": 0,
  "models": [{"version": "v1"}, {"version": "v2"}, {"version": "v2-damaged", "loads": false}],
- "canary_observe_s": 0.2, "log_dir": "/tmp"}
+ "canary_observe_s": 0.2, "log_dir": "{folder}"}
 '''
 [[process]]
 name = "engine"
