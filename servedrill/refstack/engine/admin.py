@@ -7,15 +7,15 @@ import asyncio
 from aiohttp import web
 
 from servedrill.refstack.engine import messages as m
-from servedrill.refstack.engine.api import EngineAPI
+from servedrill.refstack.engine.engine import Engine
 
 
 class EngineAdmin:
     """vLLM's development routes and runtime adapters, and /update_weights; one change at a time."""
 
-    def __init__(self, api: EngineAPI) -> None:
-        self.api = api
-        self.swap = api.policies.make("swap", api.stack.drain_grace_s)
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.swap = engine.policies.make("swap", engine.stack.drain_grace_s)
         self.changing = asyncio.Lock()
 
     def routes(self) -> list[web.RouteDef]:
@@ -34,17 +34,17 @@ class EngineAdmin:
         """Carry out a control message, after the open requests where it must not meet any."""
         async with self.changing:
             try:
-                if quiesce and not await self.swap.quiesce(self.api.state, lambda: len(self.api.open)):
-                    return self.api.refuse(
+                if quiesce and not await self.swap.quiesce(self.engine.state, lambda: len(self.engine.open)):
+                    return self.engine.refuse(
                         409, "open requests did not end within the grace period", code="busy", request_id=""
                     )
-                done = await self.api.link.control(message)
-                self.api.model = self.api.stack.model(done.version) or self.api.model
-                self.api.adapters = done.adapters
+                done = await self.engine.link.control(message)
+                self.engine.model = self.engine.stack.model(done.version) or self.engine.model
+                self.engine.adapters = done.adapters
             except ConnectionError as error:
-                return self.api.refuse(500, str(error), code="engine_dead", request_id="")
+                return self.engine.refuse(500, str(error), code="engine_dead", request_id="")
             finally:
-                self.swap.resume(self.api.state)
+                self.swap.resume(self.engine.state)
         return web.json_response(
             {"success": done.ok, "detail": done.detail, "version": done.version}, status=200 if done.ok else 400
         )
@@ -64,11 +64,11 @@ class EngineAdmin:
 
     async def is_sleeping(self, http: web.Request) -> web.Response:
         """``{"is_sleeping": ...}``, as the core's gauges last said."""
-        return web.json_response({"is_sleeping": self.api.state.sleeping})
+        return web.json_response({"is_sleeping": self.engine.state.sleeping})
 
     async def reset_prefix_cache(self, http: web.Request) -> web.Response:
         """``success`` is false while sequences hold blocks."""
-        done = await self.api.link.control(m.ResetPrefixCache())
+        done = await self.engine.link.control(m.ResetPrefixCache())
         return web.json_response({"success": done.ok})
 
     async def load_lora(self, http: web.Request) -> web.Response:
