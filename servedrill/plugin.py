@@ -151,8 +151,8 @@ class DrillSession:
 
         from servedrill.drill.context import Drill
         from servedrill.history.events import DeclaredWeakness
+        from servedrill.host.chance import seed_of
         from servedrill.leases.keeper import StackKeeper
-        from servedrill.oracle.tokens import hash64
         from servedrill.reporting.console import ConsoleProgress, console_for
         from servedrill.runs.about import Options
         from servedrill.runs.folder import Run
@@ -194,7 +194,7 @@ class DrillSession:
             option("slo"), environment=file.environment, stack=file.name, runs=Path(option("runs"))
         )
         folder = run.drill_folder(name, item.nodeid)
-        seed = (run.options.seed ^ hash64(name)) & 0x7FFFFFFF
+        seed = seed_of(run.options.seed, name)
         with ConsoleProgress(console_for(self._terminal()), name) as progress:
             limit_memory = item.get_closest_marker("memory_limit") is not None
             keeper = StackKeeper(run.guard)

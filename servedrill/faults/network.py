@@ -15,6 +15,7 @@ from servedrill.errors import FaultError
 from servedrill.faults.fault import Evidence
 from servedrill.faults.streams import http_status
 from servedrill.faults.toxic import Direction, Toxic, at_least, client_of, require_hop
+from servedrill.host.addresses import split_host_port
 from servedrill.leases.undo import HttpCall, Undo
 from servedrill.stacks.protocols import Proxied
 
@@ -116,13 +117,11 @@ class Down:
         return Evidence(proven=accepts, observed=f"{self.target} {_said(accepts)}")
 
     def _accepts(self) -> bool:
-        listen = str(client_of(self._api).get_proxy(self.target).listen)
-        host, _, port = listen.rpartition(":")
-        host = host.strip("[]")
+        host, port = split_host_port(str(client_of(self._api).get_proxy(self.target).listen))
         if host in ("", "0.0.0.0", "::"):
-            host = self._api.rpartition(":")[0]
+            host, _ = split_host_port(self._api)
         try:
-            socket.create_connection((host, int(port)), timeout=2).close()
+            socket.create_connection((host, port), timeout=2).close()
         except ConnectionRefusedError:
             return False
         return True

@@ -23,6 +23,7 @@ from toxiproxy.api import APIConsumer
 from servedrill.control.direct import reach_directly
 from servedrill.errors import FaultError, NotInTime, UsageError
 from servedrill.faults.fault import Evidence
+from servedrill.host.addresses import split_host_port
 from servedrill.host.clock import wait_for
 from servedrill.host.sockets import Carried, carried_at
 from servedrill.leases.undo import HttpCall, Undo
@@ -92,8 +93,7 @@ def server_at(address: str) -> Server:
 
 def ask(address: str, path: str) -> tuple[int, bytes]:
     """GET of a control API; status and body."""
-    host, _, port = address.rpartition(":")
-    with contextlib.closing(http.client.HTTPConnection(host, int(port), timeout=5)) as connection:
+    with contextlib.closing(http.client.HTTPConnection(*split_host_port(address), timeout=5)) as connection:
         connection.request("GET", path)
         response = connection.getresponse()
         return response.status, response.read()
@@ -233,7 +233,7 @@ class Toxic:
         """None where the hop is not on this machine, or the kernel does not say."""
         try:
             listen = json.loads(ask(self._server.address, f"/proxies/{self.target}")[1])["listen"]
-            return carried_at(*_numeric(listen))
+            return carried_at(*split_host_port(listen))
         except (OSError, ValueError, LookupError, http.client.HTTPException):
             return None
 
@@ -246,22 +246,17 @@ class Toxic:
 
 def client_of(address: str) -> Toxiproxy:
     """A client of the server at ``host:port``; one at a time, as the library keeps the address for all."""
-    host, _, port = address.rpartition(":")
+    host, port = split_host_port(address)
     reach_directly(host)
     server = Toxiproxy()
-    server.update_api_consumer(host, int(port))
-    assert APIConsumer.port == int(port)
+    server.update_api_consumer(f"[{host}]" if ":" in host else host, port)  # it makes URLs of them as they are
+    assert APIConsumer.port == port
     return server
 
 
 def _since(before: Carried | None, now: Carried) -> Carried:
     """What a connection has carried since; all of it where it was not there before."""
     return now if before is None else Carried(now.received - before.received, now.sent - before.sent)
-
-
-def _numeric(listen: str) -> tuple[str, int]:
-    host, _, port = listen.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 def at_least(least: float, **given: float) -> None:

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from servedrill.errors import NotInTime
+from servedrill.host.addresses import split_host_port
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import ProcessId, family, identify
 
@@ -67,8 +68,7 @@ class HttpCall(_Undo, frozen=True, kw_only=True, tag="http_call"):
     body: str = ""
 
     def carry_out(self) -> None:
-        host, _, port = self.address.rpartition(":")
-        connection = http.client.HTTPConnection(host, int(port), timeout=2)
+        connection = http.client.HTTPConnection(*split_host_port(self.address), timeout=2)
         with contextlib.suppress(OSError, http.client.HTTPException):
             connection.request(
                 self.method, self.path, body=self.body or None, headers={"content-type": "application/json"}

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import gc
 import os
 import select
@@ -28,6 +27,7 @@ from servedrill.errors import ExitCode, UsageError
 from servedrill.history.events import LoadHealth, Observed, RequestRecord
 from servedrill.history.journal import Journal
 from servedrill.host.clock import NS, now_ns
+from servedrill.host.prctl import end_with_parent
 from servedrill.load.client import Client
 from servedrill.load.dispatch import Dispatcher
 from servedrill.load.health import CpuMeter, LagMeter, counts_ms, p99_s, settle_gc
@@ -226,7 +226,7 @@ def say(status: Status, *, within_s: float = 0.0) -> None:
 def main() -> NoReturn:
     """Read the job, run it, and leave with an exit code of this package."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    end_with_parent()
     if stat.S_ISFIFO(os.fstat(1).st_mode):
         os.set_blocking(1, False)
     try:

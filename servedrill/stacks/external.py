@@ -18,6 +18,7 @@ import msgspec
 from servedrill.control.direct import direct
 from servedrill.errors import StackError
 from servedrill.history.promises import Promises
+from servedrill.host.addresses import join_host_port
 from servedrill.host.ports import free_ports
 from servedrill.leases.keeper import UndoKeeper
 from servedrill.stacks.file import StackFile
@@ -194,4 +195,4 @@ def _lacks(file: StackFile) -> dict[str, str]:
 def _address(url: str) -> str:
     """``host:port`` of a URL."""
     parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    return join_host_port(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))

@@ -32,6 +32,7 @@ import msgspec
 
 from servedrill.errors import NotInTime, StackError, UsageError
 from servedrill.files.meant import meant
+from servedrill.host.addresses import join_host_port, split_host_port
 from servedrill.host.clock import wait_for
 from servedrill.leases.keeper import UndoKeeper
 from servedrill.leases.undo import HttpCall, ending
@@ -97,7 +98,7 @@ class ProxyTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if not self.url and self.server != EMBEDDED:
             _program(self.server, where=where)
         if self.url:
-            host = _address(self.url, where=where).rpartition(":")[0].strip("[]")
+            host, _ = split_host_port(_address(self.url, where=where))
             if on_loopback and host != "localhost" and not host.startswith("127.") and host != "::1":
                 raise UsageError(
                     f"proxy.server is {self.url!r}", where=where, expected="a server on this machine, for this stack"
@@ -303,12 +304,11 @@ def _address(url: str, *, where: str) -> str:
         parts, port = urlsplit(""), None
     if parts.scheme != "http" or not parts.hostname or port is None or parts.path not in ("", "/") or parts.query:
         raise UsageError(f"proxy.server is {url!r}", where=where, expected="a URL such as http://127.0.0.1:8474")
-    return f"[{parts.hostname}]:{port}" if ":" in parts.hostname else f"{parts.hostname}:{port}"
+    return join_host_port(parts.hostname, port)
 
 
 def _call(address: str, method: str, path: str, body: Any = None, *, timeout_s: float = 5.0) -> tuple[int, bytes]:
-    host, _, port = address.rpartition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=timeout_s)
+    connection = http.client.HTTPConnection(*split_host_port(address), timeout=timeout_s)
     try:
         connection.request(method, path, body=None if body is None else json.dumps(body))
         response = connection.getresponse()

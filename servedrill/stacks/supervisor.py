@@ -1,6 +1,6 @@
 """Keeps the commands of a process stack running: a program of its own, ``python -m servedrill.stacks.supervisor``.
 
-It adopts what its children leave behind (`PR_SET_CHILD_SUBREAPER`), so everything that a command ever started is below this
+It adopts what its children leave behind, so everything that a command ever started is below this
 one process: who ends it and its descendants has ended the stack. Its plan is the first line of its standard input, never a file: commands and
 environment may hold keys. That input is a pipe that only the starter holds; its end ends everything here, too.
 
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -27,9 +26,8 @@ import msgspec
 from aiohttp import web
 
 from servedrill.host import processes
+from servedrill.host.prctl import adopt_orphans, end_with_parent
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
 _GONE_WITHIN_S = 10.0
 
 
@@ -142,11 +140,10 @@ class _Birth:
     """Runs in the child before the command: end with the supervisor, live in the memory group."""
 
     def __init__(self, memory_group: str) -> None:
-        self._libc = ctypes.CDLL(None)
         self._group = memory_group
 
     def __call__(self) -> None:
-        self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        end_with_parent()
         if self._group:
             (Path(self._group) / "cgroup.procs").write_text(str(os.getpid()))
 
@@ -237,7 +234,7 @@ async def serve(supervisor: Supervisor, *, control_port: int) -> None:
 
 
 def main() -> int:
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    adopt_orphans()
     try:
         plan = msgspec.json.decode(first_line(), type=Plan)
         step_back(plan.nice)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ctypes
-import os
 import resource
 import secrets
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +13,7 @@ from pathlib import Path
 import uvloop
 
 from servedrill.errors import ExitCode, UsageError
+from servedrill.host.prctl import end_with_parent
 from servedrill.toxiproxy.api import VERSION
 from servedrill.toxiproxy.server import Settings, serve
 
@@ -52,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         port_file=given.port_file,
     )
     if given.die_with_parent:
-        _die_with_parent()
+        end_with_parent()
     _allow_many_sockets()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -67,11 +65,3 @@ def _allow_many_sockets() -> None:
     """Each connection takes two descriptors, and the usual soft limit of 1,024 is a limit for select() only."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel for a SIGKILL when the parent ends: a proxy must not outlive the drill that made it."""
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # It ended before the request took effect.
-        os.kill(os.getpid(), signal.SIGKILL)
