@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections import Counter
 from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
-from servedrill.dialect.vendor import Vendor
+from servedrill.dialect.vendor import Term, Vendor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +21,12 @@ class Page:
     missing: list[str] = field(default_factory=list)
 
 
+_COPIES = {"tp_rank", "pp_rank", "attn_cp_rank", "cp_rank", "moe_ep_rank", "ep_rank"}
+"""Ranks that do the same work together, and each tell of it: their samples are copies of one figure (SGLang)."""
+_TOTAL = "priority"
+"""A label whose empty value is the sum over its other values (SGLang's priority scheduling)."""
+
+
 def read_page(text: str, vendor: Vendor) -> Page:
     """Word (or ``word/label value``) -> value; a word without any of its sources on the page is absent.
 
@@ -24,20 +34,64 @@ def read_page(text: str, vendor: Vendor) -> Page:
     that is no exposition format.
     """
     wanted = {source for term in vendor.terms for source in term.sources}
-    kept = [line for line in text.splitlines() if line.split("{", 1)[0].split(" ", 1)[0] in wanted]
+    kept = [line for line in _lines(text, vendor) if _name(line) in wanted]
     samples = [sample for family in text_string_to_metric_families("\n".join(kept) + "\n") for sample in family.samples]
     values: dict[str, float] = {}
     missing: list[str] = []
     for term in vendor.terms:
         for source in term.sources:
-            found = [sample for sample in samples if sample.name == source]
-            for sample in found:
-                word = f"{term.word}/{sample.labels.get(term.label, '')}" if term.label else term.word
-                before = values.get(word, 0.0)
-                values[word] = max(before, sample.value) if term.largest else before + sample.value
+            found = _told([sample for sample in samples if sample.name == source], term)
             if found:
+                values |= found
                 break
         else:
             if not term.lazy:
                 missing.append(term.word)
     return Page(values=values, missing=missing)
+
+
+def names_on(text: str, *, most: int = 3) -> list[str]:
+    """What the names on a page begin with, the commonest first: what a page says of itself whose vendor nobody knows."""
+    names = [name for line in text.splitlines() if (name := _name(line)) and not name.startswith("#")]
+    counted = Counter(_BEGINNING.split(name, maxsplit=1)[0] for name in names)
+    return [f"{beginning}*" for beginning, _ in counted.most_common(most)]
+
+
+_BEGINNING = re.compile(r"(?<=[:_])")
+
+
+def _name(line: str) -> str:
+    return line.split("{", 1)[0].split(" ", 1)[0]
+
+
+def _lines(text: str, vendor: Vendor) -> list[str]:
+    """Its lines, each with the vendor's own mark."""
+    lines = text.splitlines()
+    if any(line.startswith(vendor.mark) for line in lines):
+        return lines
+    for other in vendor.spelt:
+        lines = [vendor.mark + line[len(other) :] if line.startswith(other) else line for line in lines]
+    return lines
+
+
+def _told(samples: list[Sample], term: Term) -> dict[str, float]:
+    """Word -> value, of the samples of one source."""
+    label, value = term.where
+    samples = [sample for sample in samples if not label or sample.labels.get(label) == value]
+    if any(sample.labels.get(_TOTAL) == "" for sample in samples):
+        samples = [sample for sample in samples if not sample.labels.get(_TOTAL)]
+    figures: dict[frozenset[tuple[str, str]], float] = {}
+    for sample in samples:
+        whose = frozenset(pair for pair in sample.labels.items() if pair[0] not in _COPIES)
+        figures[whose] = _most(figures.get(whose), sample.value)
+    words: dict[str, float] = {}
+    for whose, figure in figures.items():
+        word = f"{term.word}/{dict(whose).get(term.label, '')}" if term.label else term.word
+        before = words.get(word)
+        words[word] = _most(before, figure) if term.largest else figure if before is None else before + figure
+    return words
+
+
+def _most(one: float | None, other: float) -> float:
+    """The larger; NaN, which says nothing, only where there is nothing else."""
+    return other if one is None or math.isnan(one) or other > one else one

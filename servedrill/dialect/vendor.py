@@ -40,6 +40,8 @@ class Term:
     label: str = ""
     largest: bool = False
     """The largest of several samples counts, instead of their sum: for ratios."""
+    where: tuple[str, str] = ("", "")
+    """A label and its value: only samples that have it are meant."""
     lazy: bool = False
     """Comes to the page with its first event only, so that its absence means nothing."""
 
@@ -52,6 +54,8 @@ class Vendor:
     role: str
     mark: str
     """What names on its page begin with."""
+    spelt: tuple[str, ...] = ()
+    """What they begin with where somebody else passes the page on: Ray and KServe put their own name before it."""
     terms: tuple[Term, ...]
     version_path: str = ""
     """Where it tells its version, as JSON."""

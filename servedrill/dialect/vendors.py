@@ -24,6 +24,7 @@ KNOWN: tuple[Vendor, ...] = (
         role="engine",
         mark="vllm:",
         version_path="/version",
+        spelt=("ray_vllm:", "ray_vllm_", "kserve_vllm:"),
         versions=("0.9", "0.33"),
         terms=vllm.TERMS,
     ),
@@ -31,6 +32,7 @@ KNOWN: tuple[Vendor, ...] = (
         name="SGLang",
         role="engine",
         mark="sglang:",
+        spelt=("sglang_",),
         version_path="/server_info",
         versions=("0.4", "0.5"),
         terms=(
@@ -66,6 +68,33 @@ KNOWN: tuple[Vendor, ...] = (
             Term(word="running", sources=("trtllm_num_requests_running",)),
             Term(word="waiting", sources=("trtllm_num_requests_waiting",)),
             Term(word="kv_usage", largest=True, sources=("trtllm_kv_cache_utilization",)),
+        ),
+    ),
+    Vendor(
+        name="Triton TensorRT-LLM",
+        role="engine",
+        mark="nv_trt_llm_",
+        terms=(
+            Term(word="running", sources=("nv_trt_llm_request_metrics",), where=("request_type", "scheduled")),
+            Term(word="waiting", sources=("nv_trt_llm_request_metrics",), where=("request_type", "waiting")),
+            Term(
+                word="kv_usage",
+                sources=("nv_trt_llm_kv_cache_block_metrics",),
+                where=("kv_cache_block_type", "fraction"),
+                largest=True,
+            ),
+        ),
+    ),
+    Vendor(
+        name="LMDeploy",
+        role="engine",
+        mark="lmdeploy:",
+        terms=(
+            Term(word="running", sources=("lmdeploy:num_requests_running",)),
+            Term(word="waiting", sources=("lmdeploy:num_requests_waiting",)),
+            Term(word="kv_usage", largest=True, sources=("lmdeploy:gpu_cache_usage_perc",)),
+            Term(word="generated_tokens", sources=("lmdeploy:generation_tokens_total",), lazy=True),
+            Term(word="prompt_tokens", sources=("lmdeploy:prompt_tokens_total",), lazy=True),
         ),
     ),
     Vendor(
@@ -146,6 +175,7 @@ def installed() -> tuple[Vendor, ...]:
 
 def _whose(text: str, role: str, vendors: tuple[Vendor, ...]) -> Vendor | None:
     for vendor in vendors:
-        if vendor.role == role and any(line.startswith(vendor.mark) for line in text.splitlines()):
+        marks = (vendor.mark, *vendor.spelt)
+        if vendor.role == role and any(line.startswith(marks) for line in text.splitlines()):
             return vendor
     return None

@@ -17,7 +17,7 @@ import httpx
 
 from servedrill.control.direct import direct
 from servedrill.dialect.openai import HEALTH
-from servedrill.dialect.scrape import Page, read_page
+from servedrill.dialect.scrape import Page, names_on, read_page
 from servedrill.dialect.vendor import Vendor
 from servedrill.dialect.vendors import vendor_of
 from servedrill.errors import ServedrillError
@@ -132,6 +132,7 @@ class Observer:
                 known=vendor is not None and (not vendor.versions[0] or vendor.knows(version)),
                 words={term.word: term.sources[0] for term in vendor.terms} if vendor else {},
                 missing=page.missing,
+                names=[] if vendor else names_on(text),
             )
             self._sources[replica.name] = seen
             self._journal.append(seen)

@@ -316,6 +316,8 @@ class SourceSeen(Event, frozen=True, kw_only=True, tag="source"):
     """Words that this vendor publishes -> the metric that gives each."""
     missing: list[str] = []
     """Words whose metric should be on the page and is not."""
+    names: list[str] = []
+    """Where the vendor is nobody that we know: what the names on the page begin with."""
 
 
 class Expected(Event, frozen=True, kw_only=True, tag="expected"):

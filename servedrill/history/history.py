@@ -197,7 +197,12 @@ class History:
         """Why a replica gives no such word, by the name of the metric that is not there."""
         page = self.pages.get(source)
         if page is None or not page.vendor:
-            return f"{source} does not give {word!r}"
+            found = (
+                f": nobody's page that is known, its names begin with {', '.join(page.names)}"
+                if page and page.names
+                else ""
+            )
+            return f"{source} does not give {word!r}{found}"
         whose = f"{page.vendor} {page.version}".strip()
         if word not in page.words:
             return f"{source}: {whose} publishes no {word!r}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
 import pytest
 
-from servedrill.dialect.scrape import read_page
+from servedrill.dialect.scrape import names_on, read_page
 from servedrill.dialect.vendor import UNITS, Vendor
 from servedrill.dialect.vendors import KNOWN, installed, vendor_of
 
@@ -23,8 +24,8 @@ def page(vendor: Vendor, *, without: str = "", number: float = 3) -> str:
     lines = ["# HELP python_info Python.", "python_info 1.0"]
     label_of = {term.sources[0]: term.label for term in vendor.terms if term.label}
     for term in vendor.terms:
-        label = label_of.get(term.sources[0])
-        labels = f'{{{label}="one"}}' if label else ""
+        label, value = term.where if term.where[0] else (label_of.get(term.sources[0]), "one")
+        labels = f'{{{label}="{value}"}}' if label else ""
         if term.word != without:
             lines.append(f"{term.sources[0]}{labels} {number}")
     return "\n".join(dict.fromkeys(lines)) + "\n"
@@ -108,6 +109,70 @@ def test_the_table_for_people_has_every_name() -> None:
         for term in vendor.terms:
             assert term.word in UNITS
             assert any(name.split("{")[0] == term.sources[0] for name in told), (vendor.name, term.sources[0])
+
+
+PRIORITIES = """\
+sglang:num_running_reqs{model_name="m",pp_rank="0",priority="",tp_rank="0"} 14.0
+sglang:num_running_reqs{model_name="m",pp_rank="0",priority="-1",tp_rank="0"} 0.0
+sglang:num_running_reqs{model_name="m",pp_rank="0",priority="0",tp_rank="0"} 14.0
+sglang:num_queue_reqs{model_name="m",pp_rank="0",priority="",tp_rank="0"} 2.0
+sglang:num_queue_reqs{model_name="m",pp_rank="0",priority="-1",tp_rank="0"} 2.0
+sglang:token_usage{model_name="m",pp_rank="0",tp_rank="0"} 0.5
+"""
+RANKS = """\
+sglang:num_running_reqs{model_name="m",dp_rank="0",tp_rank="0"} 4.0
+sglang:num_running_reqs{model_name="m",dp_rank="0",tp_rank="1"} 4.0
+sglang:num_running_reqs{model_name="m",dp_rank="1",tp_rank="0"} 2.0
+sglang:num_running_reqs{model_name="m",dp_rank="1",tp_rank="1"} 2.0
+sglang:num_queue_reqs{model_name="m",dp_rank="0"} 0.0
+sglang:token_usage{model_name="m",dp_rank="0"} 0.5
+"""
+RAY = """\
+ray_vllm:num_requests_running{Component="core_worker",WorkerId="w1",model_name="m"} 3.0
+ray_vllm:num_requests_waiting{Component="core_worker",WorkerId="w1",model_name="m"} 1.0
+"""
+TRITON = """\
+nv_trt_llm_request_metrics{model="m",request_type="waiting",version="1"} 3
+nv_trt_llm_request_metrics{model="m",request_type="scheduled",version="1"} 4
+nv_trt_llm_request_metrics{model="m",request_type="max",version="1"} 512
+nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="fraction",model="m",version="1"} 0.25
+nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="used",model="m",version="1"} 64
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        (PRIORITIES, {"running": 14.0, "waiting": 2.0, "kv_usage": 0.5}),
+        (RANKS, {"running": 6.0, "waiting": 0.0, "kv_usage": 0.5}),
+        (RAY, {"running": 3.0, "waiting": 1.0}),
+        (RAY.replace("ray_", "kserve_"), {"running": 3.0, "waiting": 1.0}),
+        ("sglang_num_running_reqs 3\nsglang_num_queue_reqs 1\n", {"running": 3.0, "waiting": 1.0}),
+        (TRITON, {"running": 4.0, "waiting": 3.0, "kv_usage": 0.25}),
+        ("lmdeploy:num_requests_running 2\nlmdeploy:num_requests_waiting 0\n", {"running": 2.0, "waiting": 0.0}),
+        ('vllm:num_requests_running NaN\nvllm:num_requests_running{a="1"} 2\n', {"running": math.nan}),
+    ],
+    ids=["priorities", "ranks", "ray", "kserve", "underscores", "triton", "lmdeploy", "nan"],
+)
+def test_each_request_counts_once(text: str, values: dict[str, float]) -> None:
+    """Copies of one figure are not added up, a sum beside its parts is the sum, and a mark may have another's before it."""
+    vendor = vendor_of(text, "engine")
+    assert vendor is not None
+    assert read_page(text, vendor).values == pytest.approx(values, nan_ok=True)
+
+
+def test_a_ratio_that_is_no_number_is_not_zero() -> None:
+    """A gauge that says NaN says nothing; another one beside it counts."""
+    page = 'vllm:kv_cache_usage_perc{engine="0"} NaN\n'
+    vllm = named("vLLM", "engine")
+    assert math.isnan(read_page(page, vllm).values["kv_usage"])
+    assert read_page(page + 'vllm:kv_cache_usage_perc{engine="1"} 0.25\n', vllm).values == {"kv_usage": 0.25}
+
+
+def test_a_page_that_nobody_knows_is_described() -> None:
+    """By what its names begin with, so that whoever reads the verdict can tell whose page it is."""
+    text = "# TYPE acme_busy gauge\nacme_busy 3\nacme_queue_depth 1\nhttp_requests_total 7\n"
+    assert names_on(text) == ["acme_*", "http_*"]
 
 
 def test_another_package_brings_a_vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
