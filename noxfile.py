@@ -80,7 +80,7 @@ def drills_vllm(session: nox.Session) -> None:
     session.run(str(vllm / "bin/python"), "fixtures/data/models/make.py", str(cache / "models"), external=True)
     session.install("-e", ".")
     stack, slo = "fixtures/data/stacks/vllm.toml", "fixtures/data/slos/shared-cpu.toml"
-    # FAIL is what a drill says of vLLM and its router (docs/findings.md), not of servedrill: it is told, and is no failure of the session.
+    # FAIL is what a drill says of vLLM and its router (docs/findings.md), not of servedrill: no failure of the session.
     session.run("pytest", *(session.posargs or ["drills"]), "--stack", stack, "--slo", slo, success_codes=[0, 1])
 
 

@@ -2,8 +2,9 @@
 
     python bench/catch_rate.py [--jobs N] [PATTERN]
 
-Prints a line for each and the rate at the end; exits 1 when one was missed. A defect counts as caught when its drill says FAIL.
-With several jobs drills run beside each other; one that was missed then is tried once more alone, and said to have been.
+Prints a line for each and the rate at the end; exits 1 when one was missed. A defect counts as caught when its drill
+says FAIL. With several jobs drills run beside each other; one that was missed then is tried once more alone, and said
+to have been.
 """
 
 from __future__ import annotations

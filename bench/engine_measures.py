@@ -1,6 +1,7 @@
 """What one engine does, seen from outside: times, queueing, KV cache, aborts, refusals, metric names, frames.
 
-Every measurement is a function from an `Engine` to a record, with the same seeded load for every engine. Nothing here knows which engine it is.
+Every measurement is a function from an `Engine` to a record, with the same seeded load for every engine. Nothing here
+knows which engine it is.
 """
 
 from __future__ import annotations
@@ -366,7 +367,8 @@ def names(engine: Engine) -> Names:
     for family in text_string_to_metric_families(page):
         if family.name.startswith("vllm:") and not family.name.endswith("_created"):
             labels = {label for sample in family.samples for label in sample.labels} - {"le"}
-            values = sorted({v for sample in family.samples for k, v in sample.labels.items() if k in ("reason", "finished_reason", "sleep_state")})  # fmt: skip
+            pairs = [pair for sample in family.samples for pair in sample.labels.items()]
+            values = sorted({value for label, value in pairs if label in ("reason", "finished_reason", "sleep_state")})
             shown = f" of {', '.join(values)}" if values else ""
             found[family.name] = f"{family.type}({', '.join(sorted(labels))}){shown}"
     return Names(metrics=found)
@@ -380,7 +382,9 @@ def frames(engine: Engine) -> Frames:
     finish: dict[str, str] = {}
     for route in ("chat", "completions"):
         path = "chat/completions" if route == "chat" else "completions"
-        asked: dict[str, Any] = {"messages": [{"role": "user", "content": "bada"}]} if route == "chat" else {"prompt": "bada"}  # fmt: skip
+        asked: dict[str, Any] = {"prompt": "bada"}
+        if route == "chat":
+            asked = {"messages": [{"role": "user", "content": "bada"}]}
         asked |= {"model": engine.model, "max_tokens": 5, "temperature": 0, "ignore_eos": True}
         for kind, more in {
             "stream": {},
@@ -417,8 +421,8 @@ def _kind(event: str, where: str, fields: dict[str, set[str]]) -> str:
     choice = body["choices"][0]
     delta = choice.get("delta", {})
     text = choice.get("text") or delta.get("content")
-    parts = [word for word, there in (("role", "role" in delta), ("text", text), (choice["finish_reason"], True)) if there and word]  # fmt: skip
-    return "+".join(parts) or "empty"
+    parts = ["role" if "role" in delta else "", "text" if text else "", choice["finish_reason"]]
+    return "+".join(filter(None, parts)) or "empty"
 
 
 def _note(where: str, value: Any, fields: dict[str, set[str]]) -> None:

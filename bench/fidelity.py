@@ -1,10 +1,12 @@
-"""The embedded engine beside a real vLLM: the same seeded load on both, what differs, and the costs with which the times agree.
+"""The embedded engine beside a real vLLM: the same seeded load on both, what differs, and costs whose times agree.
 
     python bench/fidelity.py [--vllm FILE] [--keep FILE] [--real FILE] [--write]
 
-Starts one engine of the stack file (default fixtures/data/stacks/vllm.toml, on the CPU) and measures it (`engine_measures`), then the embedded engine with the
-limits of like-vllm-cpu.toml and its own default costs, fits the costs to the real one's times and measures the embedded engine again. Prints the tables, or puts them
-between the markers of docs/fidelity.md (``--write``). ``--keep`` stores what was measured of the real engine, ``--real`` takes it from there.
+Starts one engine of the stack file (default fixtures/data/stacks/vllm.toml, on the CPU) and measures it
+(`engine_measures`), then the embedded engine with the limits of like-vllm-cpu.toml and its own default costs, fits the
+costs to the real one's times and measures the embedded engine again. Prints the tables, or puts them between the
+markers of docs/fidelity.md (``--write``). ``--keep`` stores what was measured of the real engine, ``--real`` takes it
+from there.
 """
 
 from __future__ import annotations
@@ -70,7 +72,10 @@ def embedded(like: StackFile, costs: dict[str, float]) -> StackFile:
 
 
 def fitted(real: Times) -> dict[str, float]:
-    """Least squares: gaps over the number of sequences give overhead and decode, first tokens over the prompt's length prefill and what a request costs."""
+    """Least squares: gaps over the number of sequences give overhead and decode.
+
+    First tokens over the prompt's length give prefill and what a request costs.
+    """
     decode, overhead = statistics.linear_regression(list(real.itl_s), list(real.itl_s.values()))
     prefill, first = statistics.linear_regression(list(real.ttft_s), list(real.ttft_s.values()))
     return {
@@ -118,24 +123,35 @@ def error(real: dict[int, float], ours: dict[int, float]) -> float:
 
 def behaviour_table(real: Measured, ours: Measured) -> list[str]:
     """What both did with the same load."""
-    pairs = [
-        ("queue: TTFT of the first 16, then of the other 20", lambda m: f"{m.queueing.ttft_s_first_batch * 1e3:.0f}, {m.queueing.ttft_s_queued * 1e3:.0f} ms"),
-        ("queue: running and waiting at their peak", lambda m: f"{m.queueing.running_peak:g}, {m.queueing.waiting_peak:g}"),
-        ("queue: first come, first served", lambda m: "yes" if m.queueing.in_order else "no"),
-        ("KV full: usage at its peak", lambda m: f"{m.kv.usage_peak:.1%}"),
-        ("KV full: preemptions", lambda m: f"{m.kv.preemptions:g}"),
-        ("KV full: whole answers", lambda m: f"{m.kv.finished} of {m.kv.sent}"),
-        ("KV full: tokens counted, received", lambda m: f"{m.kv.generated:g}, {m.kv.received}"),
-        ("KV full: all done, longest standstill", lambda m: f"{m.kv.end_s:.1f} s, {m.kv.stall_s_max:.2f} s"),
-        ("abort: cancelled, counted as abort", lambda m: f"{m.aborts.cancelled} of {m.aborts.sent}, {m.aborts.counted_as_abort:g}"),
-        ("abort: running, waiting and KV at 0 after", lambda m: f"{m.aborts.idle_after_s * 1e3:.0f} ms"),
-        ("three choices: requests counted, tokens counted, received", lambda m: f"{m.choices.requests:g}, {m.choices.tokens:g}, {m.choices.received}"),
-        ("abort: tokens generated, received", lambda m: f"{m.aborts.generated:g}, {m.aborts.received}"),
-        *((f"90 at once: {how}", lambda m, how=how: str(m.refusals.answers.get(how, 0))) for how in sorted({*real.refusals.answers, *ours.refusals.answers})),
-        *((what, lambda m, what=what: m.refusals.bad[what]) for what in real.refusals.bad),
-        *((f"finish: {what}", lambda m, what=what: m.frames.finish[what]) for what in real.frames.finish),
-    ]  # fmt: skip
-    return table(["", "vLLM", "embedded"], [[what, show(real), show(ours)] for what, show in pairs])
+    ways = sorted({*real.refusals.answers, *ours.refusals.answers})
+    columns = [_behaviour(one, ways, real) for one in (real, ours)]
+    return table(["", "vLLM", "embedded"], [[what, theirs, columns[1][what]] for what, theirs in columns[0].items()])
+
+
+def _behaviour(m: Measured, ways: list[str], real: Measured) -> dict[str, str]:
+    """What one did, row by row; ``ways`` in which either answered a crowd, and whatever was asked of the real one."""
+    queue, kv, aborts, choices = m.queueing, m.kv, m.aborts, m.choices
+    return {
+        "queue: TTFT of the first 16, then of the other 20": (
+            f"{queue.ttft_s_first_batch * 1e3:.0f}, {queue.ttft_s_queued * 1e3:.0f} ms"
+        ),
+        "queue: running and waiting at their peak": f"{queue.running_peak:g}, {queue.waiting_peak:g}",
+        "queue: first come, first served": "yes" if queue.in_order else "no",
+        "KV full: usage at its peak": f"{kv.usage_peak:.1%}",
+        "KV full: preemptions": f"{kv.preemptions:g}",
+        "KV full: whole answers": f"{kv.finished} of {kv.sent}",
+        "KV full: tokens counted, received": f"{kv.generated:g}, {kv.received}",
+        "KV full: all done, longest standstill": f"{kv.end_s:.1f} s, {kv.stall_s_max:.2f} s",
+        "abort: cancelled, counted as abort": f"{aborts.cancelled} of {aborts.sent}, {aborts.counted_as_abort:g}",
+        "abort: running, waiting and KV at 0 after": f"{aborts.idle_after_s * 1e3:.0f} ms",
+        "three choices: requests counted, tokens counted, received": (
+            f"{choices.requests:g}, {choices.tokens:g}, {choices.received}"
+        ),
+        "abort: tokens generated, received": f"{aborts.generated:g}, {aborts.received}",
+        **{f"90 at once: {how}": str(m.refusals.answers.get(how, 0)) for how in ways},
+        **{what: m.refusals.bad[what] for what in real.refusals.bad},
+        **{f"finish: {what}": m.frames.finish[what] for what in real.frames.finish},
+    }
 
 
 def frames_table(real: Measured, ours: Measured) -> list[str]:
@@ -190,16 +206,20 @@ def shortened(form: str) -> str:
 def page(real: Measured, before: Times, after: Measured, costs: dict[str, float]) -> str:
     """All tables."""
     t = real.times
+    first = [error(t.ttft_s, one.ttft_s) for one in (before, after.times)]
+    gaps = [error(t.itl_s, one.itl_s) for one in (before, after.times)]
+    fit = ", ".join(f"`{name} = {value:.3g}`" for name, value in costs.items())
+    by_prompt, by_batch = (explained(list(points), list(points.values())) for points in (t.ttft_s, t.itl_s))
     return "\n".join(
         [
             "### Times",
             "",
             *times_table(t, before, after.times),
-            f"Mean relative error of TTFT: {error(t.ttft_s, before.ttft_s):.0%} with default costs, {error(t.ttft_s, after.times.ttft_s):.0%} with fitted ones; "
-            f"of ITL: {error(t.itl_s, before.itl_s):.0%} and {error(t.itl_s, after.times.itl_s):.0%}.",
+            f"Mean relative error of TTFT: {first[0]:.0%} with default costs, {first[1]:.0%} with fitted ones; "
+            f"of ITL: {gaps[0]:.0%} and {gaps[1]:.0%}.",
             "",
-            f"The fit: {', '.join(f'`{name} = {value:.3g}`' for name, value in costs.items())}. A line explains {explained(list(t.ttft_s), list(t.ttft_s.values())):.1%} of the variance "
-            f"of TTFT over the prompt's length, and {explained(list(t.itl_s), list(t.itl_s.values())):.1%} of that of ITL over the sequences.",
+            f"The fit: {fit}. A line explains {by_prompt:.1%} of the variance of TTFT over the prompt's length, "
+            f"and {by_batch:.1%} of that of ITL over the sequences.",
             "",
             "### Behaviour",
             "",

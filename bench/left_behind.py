@@ -1,10 +1,10 @@
-"""What an interrupted run leaves behind: drills are killed at random moments, again and again, and the machine is looked at.
+"""What an interrupted run leaves behind: drills are killed at random moments, and the machine is looked at.
 
     python bench/left_behind.py [TRIALS] [SEED]
 
-Each trial starts one of the drills, sends SIGINT or SIGKILL (in turn) to pytest alone after a random time, and looks 5 s later at the latest for
-processes that came of it, whose ports end with them, and for memory cgroups. Prints a line for each; exits 1 when one
-left something.
+Each trial starts one of the drills, sends SIGINT or SIGKILL (in turn) to pytest alone after a random time, and looks
+5 s later at the latest for processes that came of it, whose ports end with them, and for memory cgroups. Prints a line
+for each; exits 1 when one left something.
 """
 
 from __future__ import annotations
@@ -79,10 +79,8 @@ def main() -> int:
     bad = 0
     for which, when_s, after_s, rest in trials(count, random.Random(seed)):
         bad += bool(rest)
-        print(
-            f"{which.name:7} after {when_s:5.1f} s: {'LEFT ' + '; '.join(rest) if rest else f'clean within {after_s:.2f} s'}",
-            flush=True,
-        )
+        found = "LEFT " + "; ".join(rest) if rest else f"clean within {after_s:.2f} s"
+        print(f"{which.name:7} after {when_s:5.1f} s: {found}", flush=True)
     print(f"{count - bad} of {count} clean")
     return 1 if bad else 0
 

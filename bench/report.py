@@ -1,10 +1,11 @@
-"""What judging and drawing a large run costs: 1,000,000 requests have to be judged and drawn within 60 s, 2 GB and a page of 10 MB.
+"""What judging and drawing a large run costs: 1,000,000 requests within 60 s, 2 GB and a page of 10 MB.
 
-The history is made up: an hour of chats at 280 a second with 17 tokens each, two faults, three engines and two gateways that are
-read every 0.2 s. Its prompts are 400 different ones: the oracle that says what the embedded stack has to answer costs 0.2 ms for each prompt
-that it has not met, whoever reads the history.
+The history is made up: an hour of chats at 280 a second with 17 tokens each, two faults, three engines and two gateways
+that are read every 0.2 s. Its prompts are 400 different ones: the oracle that says what the embedded stack has to
+answer costs 0.2 ms for each prompt that it has not met, whoever reads the history.
 
-A year of nightly runs, six drills with 30 claims each, has to be listed within a second of CPU time, once its index is made.
+A year of nightly runs, six drills with 30 claims each, has to be listed within a second of CPU time, once its index is
+made.
 
     python bench/report.py [--requests N] [--nights N] [--check] [--keep FOLDER]
 """
@@ -107,29 +108,34 @@ def made_up(requests: int, seed: int = 1) -> Iterator[e.AnyEvent]:
         end = (first if failed else last) + 100_000
         request = f"large-0-chat-{number:07}"
         common = {
-            "t_ns": end, "id": f"chat-{number:07}", "cls": "chat", "route": "chat", "stream": True, "model": "m", "prompt": prompt,
-            "prompt_tokens": prompt_tokens, "max_tokens": tokens, "params": {"temperature": 0, "ignore_eos": True}, "t_int_ns": due,
-            "t_send_ns": sent, "t_end_ns": end, "deadline_s": 12.0,
+            "t_ns": end, "id": f"chat-{number:07}", "cls": "chat", "route": "chat", "stream": True, "model": "m",
+            "prompt": prompt, "prompt_tokens": prompt_tokens, "max_tokens": tokens,
+            "params": {"temperature": 0, "ignore_eos": True},
+            "t_int_ns": due, "t_send_ns": sent, "t_end_ns": end, "deadline_s": 12.0,
         }  # fmt: skip
         attempt = e.Attempt(
-            t_send_ns=sent, t_end_ns=end, address="127.0.0.10:20000", status=503 if failed else 200, request_id=request,
-            served_by=None if failed else f"engine-{served}/100", via=f"gateway-{number % 2}", error="http_503" if failed else None, retry_after_s=1.0 if failed else None,
+            t_send_ns=sent, t_end_ns=end, address="127.0.0.10:20000", request_id=request, via=f"gateway-{number % 2}",
+            status=503 if failed else 200, served_by=None if failed else f"engine-{served}/100",
+            error="http_503" if failed else None, retry_after_s=1.0 if failed else None,
         )  # fmt: skip
         if failed:
             yield e.RequestRecord(
-                **common, attempts=[attempt], status=503, error_status=503, error_type="overloaded", error_message="busy",
-                error_request_id=request, error_schema_ok=True, failure="http_503",
+                **common, attempts=[attempt], status=503, error_status=503, error_type="overloaded",
+                error_message="busy", error_request_id=request, error_schema_ok=True, failure="http_503",
             )  # fmt: skip
         else:
             yield e.RequestRecord(
                 **common, t_first_ns=first, t_last_ns=last, gaps_ns=gaps, attempts=[attempt], status=200, texts=[text],
-                finish_reasons=[finish], preambles=1, done_frames=1, models=["m"], fingerprints=["v1"], completion_tokens=tokens,
-                usage_prompt_tokens=prompt_tokens,
+                finish_reasons=[finish], preambles=1, done_frames=1, models=["m"], fingerprints=["v1"],
+                completion_tokens=tokens, usage_prompt_tokens=prompt_tokens,
             )  # fmt: skip
     wanted = (
-        NoFailures(window="baseline"), SloMet(window="baseline", classes=["chat"]), StallBounded(window="broken", stall_s_max=2.0),
-        ErrorsReadable(window="broken"), GoodputRecovers(after="broken", within_s=5.0),
-    )  # fmt: skip
+        NoFailures(window="baseline"),
+        SloMet(window="baseline", classes=["chat"]),
+        StallBounded(window="broken", stall_s_max=2.0),
+        ErrorsReadable(window="broken"),
+        GoodputRecovers(after="broken", within_s=5.0),
+    )
     for checker in wanted:
         yield checker.expected(length)
     yield e.DrillEnded(t_ns=length + 10 * S)
@@ -157,11 +163,12 @@ folder = Path(sys.argv[1])
 began = time.perf_counter()
 verdict = judge_folder(folder / "large")
 judged = time.perf_counter()
-most_judging = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def most(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+most_judging = most()
 run = read_run(folder)
 write_page(run, folder / "report.html", [drill_page(drill) for drill in run.drills])
 drawn = time.perf_counter()
-print(verdict.answer.value, judged - began, drawn - judged, time.process_time(), most_judging * 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(verdict.answer.value, judged - began, drawn - judged, time.process_time(), most_judging, most())
 """
 
 
@@ -181,8 +188,8 @@ def make_nights(runs: Path, nights: int) -> None:
         verdicts = []
         for name in names:
             verdict = {
-                "drill": name, "answer": "fail" if night % 30 == 29 else "pass", "hypothesis": "It holds.", "seed": night, "control": False,
-                "defects": [], "findings": [finding] * 30, "detect_s": 1.5,
+                "drill": name, "answer": "fail" if night % 30 == 29 else "pass", "hypothesis": "It holds.",
+                "seed": night, "control": False, "defects": [], "findings": [finding] * 30, "detect_s": 1.5,
             }  # fmt: skip
             verdicts.append(verdict)
             (folder / name).mkdir(parents=True)
@@ -213,9 +220,8 @@ def list_nights(folder: Path, nights: int) -> float:
         listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        print(
-            f"listed {len(json.loads(listed))} runs, {time_} time: {spent:.2f} s of CPU time, interpreter and imports included"
-        )
+        count = len(json.loads(listed))
+        print(f"listed {count} runs, {time_} time: {spent:.2f} s of CPU time, interpreter and imports included")
     return spent
 
 

@@ -1,11 +1,12 @@
-"""What the fault proxy costs: CPU per streamed event, added delay, bulk throughput; beside the original where there is one.
+"""What the fault proxy costs: CPU per streamed event, added delay, throughput; beside the original where there is one.
 
     python bench/toxiproxy.py [--streams 300] [--seconds 3] [--rounds 3]
 
-The original is `toxiproxy-server` on PATH, or what SERVEDRILL_TOXIPROXY_SERVER names. Both do the same scenes in turn, round by round,
-and the ratios are of the medians: below 1 ours is cheaper, or faster to pass on; for throughput above 1 ours carries more.
-One process sends and receives all streams, 50 events a second each, and the proxy's own CPU time is read from /proc, so the
-load's cost is not counted. Delay is what each event took from write to read; "direct" is the same without a proxy.
+The original is `toxiproxy-server` on PATH, or what SERVEDRILL_TOXIPROXY_SERVER names. Both do the same scenes in turn,
+round by round, and the ratios are of the medians: below 1 ours is cheaper, or faster to pass on; for throughput above 1
+ours carries more. One process sends and receives all streams, 50 events a second each, and the proxy's own CPU time is
+read from /proc, so the load's cost is not counted. Delay is what each event took from write to read; "direct" is the
+same without a proxy.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ class Source(asyncio.Protocol):
 
 def event() -> bytes:
     """One chunk with one event of about 200 bytes, as a completion stream has them."""
-    text = f'{{"id":"cmpl-0","object":"text_completion","choices":[{{"index":0,"text":" word","t":"{time.monotonic_ns():020d}"}}]}}'
+    choice = f'{{"index":0,"text":" word","t":"{time.monotonic_ns():020d}"}}'
+    text = f'{{"id":"cmpl-0","object":"text_completion","choices":[{choice}]}}'
     body = f"data: {text:<180}\n\n"
     return f"{len(body):x}\r\n{body}\r\n".encode()
 
