@@ -1,0 +1,41 @@
+"""The tests side by side, each in one of several processes: most of their time is waiting for others.
+
+Only where several files are asked for, pytest-xdist is there and nothing on the command line speaks against it: one
+file, `-n`, `--dist`, `--pdb` and `-s` are as everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_HERE = Path(__file__).parent
+_PER_CORE = 2
+"""Processes for each core, as one that waits needs none."""
+_PROCESSES_MAX = 8
+_FILES_EACH = 2
+"""Fewer are not worth another process, which takes a second to start."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Says to pytest-xdist, which looks next, what the user has not said."""
+    given = config.option
+    if getattr(given, "numprocesses", 0) is not None or given.dist != "no" or hasattr(config, "workerinput"):
+        return
+    if given.usepdb or given.trace or given.collectonly or given.capture == "no":
+        return
+    files = _files_asked_for(config)
+    processes = min(_PER_CORE * len(os.sched_getaffinity(0)), _PROCESSES_MAX, files // _FILES_EACH)
+    if processes > 1:
+        given.numprocesses, given.dist = processes, "worksteal"
+
+
+def _files_asked_for(config: pytest.Config) -> int:
+    """How many files of tests; none where others than these are asked for, too."""
+    paths = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
+    if not all(path.resolve().is_relative_to(_HERE) for path in paths):
+        return 0
+    return len({file for path in paths for file in ([path] if path.is_file() else path.rglob("test_*.py"))})
