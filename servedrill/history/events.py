@@ -1,7 +1,8 @@
 """What a run writes down: one typed, immutable event a line.
 
-Every time is `servedrill.host.clock.now_ns` (monotonic nanoseconds). Field names that end in ``_ns`` are
-instants, ``_s`` durations in seconds. Events are only ever added to a history, never changed.
+Every time is `servedrill.host.clock.now_ns` (monotonic nanoseconds) of the machine that wrote it. Field names that end in ``_ns``
+are instants, but for `servedrill.history.clocks.DURATIONS`; ``_s`` durations in seconds. Events are only ever added to a history,
+never changed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_de
     """Anything that happened, and when it was written down."""
 
     t_ns: int
+    host: str = ""
+    """The machine that wrote it, and whose clock its instants are of; empty: the one that the drill runs on."""
     extra: dict[str, Any] | None = None
     """What a newer version wrote into the event and this one does not know: fields of the line, not one of this name."""
 
@@ -295,6 +298,17 @@ class Reference(Event, frozen=True, kw_only=True, tag="reference"):
     finish_reason: str | None = None
 
 
+class ClockOffset(Event, frozen=True, kw_only=True, tag="clock_offset"):
+    """How another machine's clock was measured to stand, at the start and each minute; see `servedrill.history.clocks`."""
+
+    clock: str
+    """The machine, as its events name it in ``host``."""
+    offset_ns: int
+    """What its clock is ahead by at ``t_ns``."""
+    error_ns: int
+    """The true offset is no further from that than this."""
+
+
 class PartSkipped(Event, frozen=True, kw_only=True, tag="part_skipped"):
     """A part of the drill, or a claim, that this stack cannot be held to."""
 
@@ -359,6 +373,7 @@ KnownEvent: TypeAlias = (
     | AlertSeen
     | Observed
     | Reference
+    | ClockOffset
     | PartSkipped
     | SourceSeen
     | Expected

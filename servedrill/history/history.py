@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
 from servedrill.history import events as e
+from servedrill.history.clocks import Clocks, on_one_clock
 from servedrill.history.promises import Promises, as_made
 
 E = TypeVar("E", bound=e.Event)
@@ -48,13 +49,20 @@ class FaultSpan:
 
 
 class History:
-    """Events in the order of time."""
+    """Events in the order of time, all on the clock of the drill's machine."""
 
-    def __init__(self, events: Sequence[e.AnyEvent]) -> None:
-        self.events = events
+    def __init__(self, events: Sequence[e.AnyEvent], *, moved: Mapping[str, int] | None = None) -> None:
+        """``moved``: machine -> nanoseconds by which its events are put later than its clock says."""
+        self._written = events
+        self.clocks: Clocks
+        self.events, self.clocks = on_one_clock(events, moved=moved)
         self._by_kind: dict[type[e.Event], list[Any]] = {}
-        for event in events:
+        for event in self.events:
             self._by_kind.setdefault(type(event), []).append(event)
+
+    def moved(self, by_ns: Mapping[str, int]) -> History:
+        """The same history if the clocks of other machines stood otherwise than they were measured to."""
+        return History(self._written, moved=by_ns)
 
     def of(self, kind: type[E]) -> list[E]:
         """All events of one kind."""

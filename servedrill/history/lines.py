@@ -24,6 +24,7 @@ class _Header(msgspec.Struct, frozen=True):
 
     type: Any = None
     t_ns: Any = None
+    host: Any = ""
     format: Any = 1
 
 
@@ -72,7 +73,8 @@ class LineDecoder:
         if not self.newer and (known or not timed):
             return None
         self._last_ns = header.t_ns if timed else self._last_ns
-        return Unknown(t_ns=self._last_ns, kind=str(header.type or "?"), raw=line.rstrip(b"\n"))
+        kind, host = (text if isinstance(text, str) else "" for text in (header.type, header.host))
+        return Unknown(t_ns=self._last_ns, host=host, kind=kind or "?", raw=line.rstrip(b"\n"))
 
 
 def _format(line: bytes) -> int:

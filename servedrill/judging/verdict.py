@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from servedrill._version import __version__
@@ -11,7 +13,8 @@ from servedrill.errors import UsageError
 from servedrill.history.events import DeclaredWeakness, DrillEnded, Expected, PartSkipped
 from servedrill.history.history import History
 from servedrill.judging.catalogue import ALWAYS, WHERE_NOT_ALL_IS_KNOWN
-from servedrill.judging.timeline import Restored, timeline
+from servedrill.judging.clocks import where_clocks_allow
+from servedrill.judging.timeline import Restored, Times, timeline
 from servedrill.slo.spending import Spending, spendings
 
 
@@ -69,11 +72,7 @@ def judge(history: History) -> Verdict:
     drill = history.drill
     if drill is None:
         raise UsageError("no drill in it", where="history", expected="a history that a drill wrote")
-    always = ALWAYS if history.all_known else (*ALWAYS, WHERE_NOT_ALL_IS_KNOWN)
-    findings = [
-        *(_judged(checker, history) for checker in always),
-        *(_asked(expected, history) for expected in history.of(Expected)),
-    ]
+    findings = where_clocks_allow(findings_of, history)
     late = any(finding.checker == "LoadKeptSchedule" and finding.answer is not Answer.PASS for finding in findings)
     if late:
         findings = [_doubted(finding) for finding in findings]
@@ -85,7 +84,7 @@ def judge(history: History) -> Verdict:
         answer = Answer.INCONCLUSIVE
     else:
         answer = Answer.PASS
-    times = timeline(history)
+    times = timeline(history) if all(map(math.isfinite, history.clocks.errors_ns.values())) else Times()
     return Verdict(
         drill=drill.drill,
         answer=answer,
@@ -102,6 +101,15 @@ def judge(history: History) -> Verdict:
         spending=spendings(history),
         skipped=[Skipped(part=event.part, reason=event.reason) for event in history.of(PartSkipped)],
     )
+
+
+def findings_of(history: History) -> list[Finding]:
+    """What every checker says that is always asked or that the drill asked for."""
+    always = ALWAYS if history.all_known else (*ALWAYS, WHERE_NOT_ALL_IS_KNOWN)
+    return [
+        *(_judged(checker, history) for checker in always),
+        *(_asked(expected, history) for expected in history.of(Expected)),
+    ]
 
 
 def _asked(expected: Expected, history: History) -> Finding:
