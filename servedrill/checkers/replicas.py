@@ -258,17 +258,16 @@ class AlertFired(Checker, frozen=True, kw_only=True):
             ),
             default=within.start_ns,
         )
-        mine = [
-            a
-            for a in history.of(AlertSeen)
-            if a.alert == alert and self.replica in a.labels.values() and a.t_ns >= began_ns - 2e9
-        ]
+        mine = [a for a in history.of(AlertSeen) if a.alert == alert and self.replica in a.labels.values()]
+        before = [a for a in mine if a.t_ns < began_ns]
+        if before and before[-1].state == "firing":
+            return self.cannot_say(f"{alert} fired for {self.replica} before anything was broken")
+        mine = [a for a in mine if a.t_ns >= began_ns]
         fired = next((a for a in mine if a.state == "firing"), None)
         if fired is None:
-            others = sorted({a.alert for a in history.of(AlertSeen)})
             return self.says(
                 False,
-                f"{alert} never fired for {self.replica}; there were {', '.join(others) or 'none'}",
+                _untold(history, mine, alert, self.replica),
                 threshold=f"within {within_s:g} s",
                 evidence=[self.replica],
             )
@@ -283,6 +282,14 @@ class AlertFired(Checker, frozen=True, kw_only=True):
             fired_s=after_s,
             lasted_s=lasted_s,
         )
+
+
+def _untold(history: History, mine: list[AlertSeen], alert: str, replica: str) -> str:
+    """Why nobody was told."""
+    if suppressed := next((a for a in mine if a.state == "suppressed"), None):
+        return f"{alert} for {replica} told nobody: {', '.join(suppressed.by) or 'it was suppressed'}"
+    others = sorted({a.alert for a in history.of(AlertSeen)})
+    return f"{alert} never fired for {replica}; there were {', '.join(others) or 'none'}"
 
 
 class BreakersClosed(Checker, frozen=True, kw_only=True):

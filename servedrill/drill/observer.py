@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import httpx
+from msgspec import structs
 
 from servedrill.control.direct import direct
 from servedrill.dialect.openai import HEALTH
@@ -37,7 +38,8 @@ class Observer:
     def __init__(self, stack: Stack, journal: Journal) -> None:
         self._stack, self._journal = stack, journal
         self.latest: dict[str, Sample] = {}
-        self.alerts: dict[tuple[str, str], dict[str, str]] = {}
+        self.alerts: dict[str, AlertSeen] = {}
+        """By fingerprint: those that are active."""
         self._sources: dict[str, SourceSeen] = {}
         self._changes: dict[str, int] = {}
         self._known: dict[str, dict[int, processes.ProcessId]] = {}
@@ -203,12 +205,31 @@ class Observer:
             active = (await http.get(f"{self._stack.alerts_url()}/api/v2/alerts")).json()
         except (httpx.HTTPError, ValueError):
             return
-        now = {(alert["labels"].get("alertname", ""), alert["fingerprint"]): alert["labels"] for alert in active}
-        for key in now.keys() - self.alerts.keys():
-            self._journal.append(AlertSeen(t_ns=now_ns(), alert=key[0], labels=now[key], state="firing"))
+        now = {alert["fingerprint"]: _alert_seen(alert) for alert in active}
+        for key, seen in now.items():
+            before = self.alerts.get(key)
+            if before is None or (before.state, before.by) != (seen.state, seen.by):
+                self._journal.append(seen)
         for key in self.alerts.keys() - now.keys():
-            self._journal.append(AlertSeen(t_ns=now_ns(), alert=key[0], labels=self.alerts[key], state="resolved"))
+            self._journal.append(structs.replace(self.alerts[key], t_ns=now_ns(), state="resolved", by=[]))
         self.alerts = now
+
+
+def _alert_seen(alert: dict[str, Any]) -> AlertSeen:
+    """As Alertmanager's v2 API lists it. It lists those that tell nobody, too, unless it is asked not to."""
+    labels, status = alert["labels"], alert.get("status") or {}
+    by = [f"{how} {name}" for how, key in _SUPPRESSED.items() for name in status.get(key) or []]
+    suppressed = status.get("state") == "suppressed" or bool(by)
+    return AlertSeen(
+        t_ns=now_ns(),
+        alert=labels.get("alertname", ""),
+        labels=labels,
+        state="suppressed" if suppressed else "firing",
+        by=by,
+    )
+
+
+_SUPPRESSED = {"silence": "silencedBy", "inhibited by": "inhibitedBy", "muted by": "mutedBy"}
 
 
 async def _nothing() -> None:

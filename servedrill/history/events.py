@@ -268,7 +268,9 @@ class AlertSeen(Event, frozen=True, kw_only=True, tag="alert"):
 
     alert: str
     labels: dict[str, str] = {}
-    state: Literal["firing", "resolved"]
+    state: Literal["firing", "suppressed", "resolved"]
+    by: list[str] = []
+    """What keeps a suppressed one from telling anybody: silences, other alerts that inhibit it, mute intervals."""
 
 
 class Observed(Event, frozen=True, kw_only=True, tag="observed"):

@@ -393,10 +393,11 @@ def seen(
     ]
 
 
-def alert(name: str, replica: str, fired: float, resolved: float | None) -> Events:
+def alert(name: str, replica: str, fired: float, resolved: float | None, *, silence: str = "") -> Events:
     """An alert from one instant to another."""
     labels = {"alertname": name, "replica": replica}
-    found: Events = [e.AlertSeen(t_ns=at(fired), alert=name, labels=labels, state="firing")]
+    told: dict[str, Any] = {"state": "suppressed", "by": [f"silence {silence}"]} if silence else {"state": "firing"}
+    found: Events = [e.AlertSeen(t_ns=at(fired), alert=name, labels=labels, **told)]
     if resolved is not None:
         found.append(e.AlertSeen(t_ns=at(resolved), alert=name, labels=labels, state="resolved"))
     return found

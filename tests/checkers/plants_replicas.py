@@ -175,8 +175,12 @@ PLANTS = [
             "stays": history(*PHASES, *KILL, *alert("ReplicaDown", "engine-0", 5, None)),
             "resolved-late": history(*PHASES, *KILL, *alert("ReplicaDown", "engine-0", 5, 11)),
             "of-another-time": history(*PHASES, *KILL, *alert("ReplicaDown", "engine-0", 0.5, 1)),
+            "silenced": history(*PHASES, *KILL, *alert("ReplicaDown", "engine-0", 5, 9, silence="s-1")),
         },
-        too_little={"no-fault": history(*PHASES)},
+        too_little={
+            "no-fault": history(*PHASES),
+            "fires-already": history(*PHASES, *KILL, *alert("ReplicaDown", "engine-0", 1, 9)),
+        },
     ),
     Plant(
         checker=c.BreakersClosed(window="inject"),
