@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
@@ -26,8 +26,8 @@ _GROUP = "servedrill.checkers"
 class Checker(msgspec.Struct, frozen=True, kw_only=True):
     """One claim; its fields are its parameters. Calling it judges a history.
 
-    Subclasses are found by their ids, so that a stored history names the checkers that it wants to be judged by: the bare name of
-    servedrill's own, ``module:Class`` of anybody else's.
+    Subclasses are found by their ids, so that a stored history names the checkers that it wants to be judged by: the
+    bare name of servedrill's own, ``module:Class`` of anybody else's.
     """
 
     id: ClassVar[str] = ""
@@ -105,8 +105,9 @@ def limit(given: float | None, history: History, promise: Callable[[Promises], f
 def find_checker(name: str) -> type[Checker] | None:
     """The checker of an id or a bare name, if there is one.
 
-    A history is data from elsewhere, so nothing is imported because it says so: only what is loaded already counts, and modules that
-    an installed package names as its checkers' (entry points in the group ``servedrill.checkers``). Raises what these raise.
+    A history is data from elsewhere, so nothing is imported because it says so: only what is loaded already counts, and
+    modules that an installed package names as its checkers' (entry points in the group ``servedrill.checkers``). Raises
+    what these raise.
     """
     found = REGISTRY.get(name) or _BARE.get(name)
     if found is None and ":" in name:
@@ -119,7 +120,10 @@ def find_checker(name: str) -> type[Checker] | None:
 
 
 def read_checker(expected: Expected) -> Checker:
-    """The checker that a history asks for. Raises `UsageError` for one that this version does not have, or not with these parameters."""
+    """The checker that a history asks for.
+
+    Raises `UsageError` for one that this version does not have, or not with these parameters.
+    """
     try:
         cls = find_checker(expected.checker)
     except Exception as error:
@@ -134,7 +138,3 @@ def read_checker(expected: Expected) -> Checker:
         return msgspec.convert(expected.params, cls)
     except msgspec.ValidationError as error:
         raise UsageError(f"parameters of {expected.checker}: {error}", where="history") from error
-
-
-def ids(requests: Sequence[RequestRecord]) -> list[str]:
-    return [request.id for request in requests[:EVIDENCE_MAX]]

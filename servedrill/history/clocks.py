@@ -5,8 +5,9 @@
     another one            t_remote
 
 Whenever the other machine read its clock, it was between t0 and t1, so the true offset lies within the error (Cristian,
-Probabilistic clock synchronization, Distributed Computing 3, 1989). Between two measurements the offset is interpolated, which keeps
-the order of a machine's events and their durations; before the first and after the last it stands still.
+Probabilistic clock synchronization, Distributed Computing 3, 1989). Between two measurements the offset is
+interpolated, which keeps the order of a machine's events and their durations; before the first and after the last it
+stands still.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import msgspec
 from servedrill.history.events import Attempt, ClockOffset, Event, KnownEvent, RequestRecord, Unknown
 
 DRIFT_RATIO_MAX = 500e-6
-"""How fast two clocks that count seconds may part: what Linux lets NTP slew its monotonic clock by (500 ppm, adjtimex(2))."""
+"""How fast two clocks may part: what Linux lets NTP slew a monotonic clock by, 500 ppm (adjtimex(2))."""
 DURATIONS = frozenset({"gaps_ns", "offset_ns", "error_ns"})
 """Fields whose name ends in ``_ns`` and that are no instants."""
 
@@ -48,7 +49,7 @@ class Trip(NamedTuple):
 
 
 def measured(clock: str, trips: Iterable[Trip]) -> ClockOffset:
-    """The offset of a machine's clock by the shortest of some round trips, as an event. Raises `ValueError` without one."""
+    """The offset of a machine's clock by the shortest of some round trips. Raises `ValueError` without one."""
     best = min(trips, key=lambda trip: trip.back_ns - trip.sent_ns)
     if best.back_ns < best.sent_ns:
         raise ValueError(f"an answer of {clock} came before its question")
@@ -83,11 +84,11 @@ class Clock:
         return remote_ns - before - (after - before) * (remote_ns - start_ns) // (end_ns - start_ns)
 
     def error_ns(self, first_ns: int, last_ns: int) -> float:
-        """What `drill_ns` may be wrong by, from one instant of that machine to another; infinite for a clock that jumped.
+        """What `drill_ns` may be wrong by between two instants of that machine; infinite for a clock that jumped.
 
-        With drift d, an interpolated offset is off by at most the larger error of its neighbours and d / 2 of the time between
-        them, beyond the last measurement by its error and d of the time since. A hundredth more, because where between
-        them an instant lies is only known that well too.
+        With drift d, an interpolated offset is off by at most the larger error of its neighbours and d / 2 of the time
+        between them, beyond the last measurement by its error and d of the time since. A hundredth more, because where
+        between them an instant lies is only known that well too.
         """
         if self.jumped:
             return math.inf
@@ -115,7 +116,7 @@ class Clocks:
         self._spans: dict[str, tuple[int, int]] = {}
 
     def on_drills(self, event: E) -> E:
-        """The event with its instants on the drill's clock; itself, if it was written there or nobody knows that clock."""
+        """The event with its instants on the drill's clock; as it is where nobody measured the clock of its machine."""
         if not event.host:
             return event
         event = self._put(event, event.host)
@@ -148,7 +149,7 @@ class Clocks:
 
 
 def on_one_clock(events: Sequence[E], *, moved: Mapping[str, int] | None = None) -> tuple[Sequence[E], Clocks]:
-    """Events in the order of time on the drill's clock, and the clocks that they were written by; ``moved`` as in `Clocks`."""
+    """Events in the order of the drill's time, and the clocks that they were written by; ``moved`` as in `Clocks`."""
     if not any(map(attrgetter("host"), events)):
         return events, Clocks()
     clocks = Clocks((event for event in events if isinstance(event, ClockOffset)), moved=moved)

@@ -1,7 +1,8 @@
 """A large history held in half the memory: what a million records have in common is kept once, gaps as plain numbers.
 
-A decoded `RequestRecord` of a usual answer takes 3.1 kB, of which its gaps between tokens are a quarter (40 bytes a gap; as an array
-8) and texts that every other record has too another quarter. For reading only: nothing in a history changes, so records can share.
+A decoded `RequestRecord` of a usual answer takes 3.1 kB, of which its gaps between tokens are a quarter (40 bytes a
+gap; as an array 8) and texts that every other record has too another quarter. For reading only: nothing in a history
+changes, so records can share.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a run writes down: one typed, immutable event a line.
 
-Every time is `servedrill.host.clock.now_ns` (monotonic nanoseconds) of the machine that wrote it. Field names that end in ``_ns``
-are instants, but for `servedrill.history.clocks.DURATIONS`; ``_s`` durations in seconds. Events are only ever added to a history,
-never changed.
+Every time is `servedrill.host.clock.now_ns` (monotonic nanoseconds) of the machine that wrote it. Field names that end
+in ``_ns`` are instants, but for `servedrill.history.clocks.DURATIONS`; ``_s`` durations in seconds. Events are only
+ever added to a history, never changed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 FORMAT = 2
-"""The format that this version writes, in a history's first line. 1: before formats were numbered. It rises when an event, a
-field or a meaning is added that an older version could not judge without."""
+"""The format that this version writes, in a history's first line. 1: before formats were numbered. It rises when an
+event, a field or a meaning is added that an older version could not judge without."""
 
 
 def finite(figures: dict[str, float]) -> dict[str, float]:
@@ -29,13 +29,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_de
     host: str = ""
     """The machine that wrote it, and whose clock its instants are of; empty: the one that the drill runs on."""
     extra: dict[str, Any] | None = None
-    """What a newer version wrote into the event and this one does not know: fields of the line, not one of this name."""
+    """What a newer version wrote into the event and this one does not know: fields of the line."""
 
 
 class DeclaredWeakness(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the stack is known not to do: checkers (``Name`` or ``Name:window``) whose refutation is shown and not held against it, and why."""
+    """What the stack is known not to do, and why: a refutation by these checkers is shown and not held against it."""
 
     checks: list[str]
+    """``Name`` or ``Name:window``."""
     because: str
 
 
@@ -60,11 +61,12 @@ class DrillStarted(Event, frozen=True, kw_only=True, tag="drill_started"):
 
 
 class ObjectivesGiven(Event, frozen=True, kw_only=True, tag="objectives"):
-    """The SLOs that the drill is held to instead of the built-in ones, each as `servedrill.slo.slo.Slo`; the last one holds."""
+    """The SLOs that the drill is held to instead of the built-in ones; the last such event holds."""
 
     source: str
     """The file that they are from."""
     slos: list[dict[str, Any]] = []
+    """Each as `servedrill.slo.slo.Slo`."""
 
 
 class PhaseStarted(Event, frozen=True, kw_only=True, tag="phase"):
@@ -130,7 +132,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     served_by: str | None = None
     via: str | None = None
     error: str | None = None
-    """Why the try ended without a whole answer: connect, reset, closed, first_token_timeout, idle_timeout, deadline ..."""
+    """Why there was no whole answer: connect, reset, closed, first_token_timeout, idle_timeout, deadline ..."""
 
 
 class CancelPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -152,7 +154,7 @@ class RequestRecord(Event, frozen=True, kw_only=True, tag="request"):
     n: int = 1
     model: str
     prompt: str
-    """The prompt in its short form, see `servedrill.oracle.prompts`; ``sha:`` + digest where it is longer than a line."""
+    """In its short form, see `servedrill.oracle.prompts`; ``sha:`` + digest where it is longer than a line."""
     prompt_tokens: int
     max_tokens: int | None
     params: dict[str, Any] = {}
@@ -205,7 +207,7 @@ class LoadHealth(Event, frozen=True, kw_only=True, tag="load_health"):
     sent: int
     in_flight: int
     loop_lags_ms: dict[int, int]
-    """Beats of the event loop by lag in whole milliseconds, rounded up; counted, so that the run's percentile is a true one."""
+    """Beats of the event loop by lag in whole ms, rounded up; counted, so that a run's percentile is a true one."""
     send_lags_ms: dict[int, int]
     """Requests by the lag of their sending, likewise."""
     cpu_ratio: float
@@ -249,7 +251,7 @@ class Exchange(Event, frozen=True, kw_only=True, tag="exchange"):
 
 
 class ProcessSeen(Event, frozen=True, kw_only=True, tag="process"):
-    """A process of the stack as the kernel shows it; written when anything but its memory changed, and with each scrape."""
+    """A process as the kernel shows it; written when anything but its memory changed, and with each scrape."""
 
     name: str
     role: str
@@ -288,7 +290,10 @@ class Observed(Event, frozen=True, kw_only=True, tag="observed"):
 
 
 class Reference(Event, frozen=True, kw_only=True, tag="reference"):
-    """What a model version says greedily to a prompt while it is asked nothing else: how answers of a real model are checked."""
+    """What a model version says greedily to a prompt while it is asked nothing else.
+
+    Answers of a real model are checked by it.
+    """
 
     version: str
     source: str
@@ -301,7 +306,7 @@ class Reference(Event, frozen=True, kw_only=True, tag="reference"):
 
 
 class ClockOffset(Event, frozen=True, kw_only=True, tag="clock_offset"):
-    """How another machine's clock was measured to stand, at the start and each minute; see `servedrill.history.clocks`."""
+    """How another machine's clock stood, measured at the start and each minute; see `servedrill.history.clocks`."""
 
     clock: str
     """The machine, as its events name it in ``host``."""

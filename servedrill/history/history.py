@@ -141,7 +141,10 @@ class History:
     def requests(
         self, window: str | None = None, *, classes: Iterable[str] | None = None, cancelled: bool = False
     ) -> list[e.RequestRecord]:
-        """Requests that were due in a window, of some classes; those that the drill cancelled only with ``cancelled``."""
+        """Requests that were due in a window, of some classes.
+
+        Those that the drill cancelled only with ``cancelled``. Raises `KeyError` for a window that never opened.
+        """
         within = self.windows[window] if window else None
         wanted = set(classes) if classes is not None else None
         return [
@@ -153,7 +156,10 @@ class History:
         ]
 
     def undisturbed(self, window: str, *, classes: Iterable[str] | None = None) -> list[e.RequestRecord]:
-        """`requests` that were over, or failed, before a fault began that is later than the window: what a window's own condition did to them."""
+        """`requests` that were over before the first fault that was injected after the window.
+
+        What became of them is the window's own doing. Raises `KeyError` for a window that never opened.
+        """
         next_ns = min(
             (span.start_ns for span in self.faults if span.start_ns >= self.windows[window].end_ns),
             default=self.end_ns + 1,
@@ -217,7 +223,10 @@ class History:
         return f"{source}: no {page.words[word]} on the page of {whose}"
 
     def publishes(self, source: str, word: str) -> bool:
-        """Whether the replica's vendor has a metric for the word; a replica whose vendor nobody noted is held to all of them."""
+        """Whether the replica's vendor has a metric for the word.
+
+        A replica whose vendor nobody noted is held to all of them.
+        """
         page = self.pages.get(source)
         return page is None or not page.vendor or word in page.words
 

@@ -46,8 +46,8 @@ class Journal:
 def iter_events(path: Path) -> Iterator[AnyEvent]:
     """All whole events of a history file as they stand in it, one at a time: for what is too much to hold at once.
 
-    What this version does not know is among them as `Unknown`. Raises `UsageError` naming the line when anything but the last
-    line is no event.
+    What this version does not know is among them as `Unknown`. Raises `UsageError` naming the line when anything but
+    the last line is no event.
     """
     try:
         file = path.open("rb")
@@ -72,7 +72,10 @@ def iter_events(path: Path) -> Iterator[AnyEvent]:
 
 
 def read_events(path: Path, *, compact: bool = False) -> list[AnyEvent]:
-    """All whole events of a history file, in the order of ``t_ns``; ``compact``: in half the memory. Raises as `iter_events` does."""
+    """All whole events of a history file, in the order of ``t_ns``; ``compact``: in half the memory.
+
+    Raises as `iter_events` does.
+    """
     with _no_collection():
         events = list(compacted(iter_events(path)) if compact else iter_events(path))
         events.sort(key=lambda event: event.t_ns)
@@ -81,7 +84,7 @@ def read_events(path: Path, *, compact: bool = False) -> list[AnyEvent]:
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Events hold no cycles, and looking for some again and again while a million are made takes longer than making them."""
+    """Events hold no cycles, and to look for some while a million are made takes longer than making them."""
     was_on = gc.isenabled()
     gc.disable()
     try:

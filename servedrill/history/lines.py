@@ -1,8 +1,9 @@
 """One event, one line: how it is written, and how it is read, a line of a version still to come included.
 
-An event of a type that this version does not know becomes `Unknown` and keeps its line. A history of a newer format (its first
-line says which) may change known events too: one that does not fit any more becomes `Unknown` as well, and fields that are new
-are kept in ``extra``. So no line of it is an error, whatever is written again is whole, and a verdict can say what was not read.
+An event of a type that this version does not know becomes `Unknown` and keeps its line. A history of a newer format
+(its first line says which) may change known events too: one that does not fit any more becomes `Unknown` as well, and
+fields that are new are kept in ``extra``. So no line of it is an error, whatever is written again is whole, and a
+verdict can say what was not read.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def _format(line: bytes) -> int:
 
 
 def _extra(event: KnownEvent, line: bytes) -> dict[str, Any] | None:
-    """What a line says beyond the event that was made of it: fields that it does not have, or that have more in them."""
+    """What a line says beyond its event: fields that an event does not have, or that have more in them."""
     kept = {name: msgspec.to_builtins(getattr(event, name), str_keys=True) for name in event.__struct_fields__}
     told: dict[str, Any] = msgspec.json.decode(line)
     return {k: v for k, v in told.items() if k != "type" and (k not in kept or kept[k] != v)} or None

@@ -1,8 +1,8 @@
 """What may be said where events are of several machines, whose clocks are known to within an error only.
 
-A word that changes when clocks are moved to the ends of what is not known about them is no word. So a history is judged again
-with each pair of machines as far apart as they may be, and a claim whose answer is not the same every time is INCONCLUSIVE.
-Checkers need not know: it holds for limits, for edges of windows, and for checkers of other packages.
+A word that changes when clocks are moved to the ends of what is not known about them is no word. So a history is judged
+again with each pair of machines as far apart as they may be, and a claim whose answer is not the same every time is
+INCONCLUSIVE. Checkers need not know: it holds for limits, for edges of windows, and for checkers of other packages.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ def where_clocks_allow(findings_of: Callable[[History], list[Finding]], history:
         findings = [_doubted(finding, why) if finding.timing or finding.window else finding for finding in findings]
     if known:
         why = ", ".join(f"the clock of {host} is known to within {ns / 1e6:.3g} ms" for host, ns in known.items())
+        short = {name for name, window in history.windows.items() if window.seconds <= 2e-9 * max(known.values())}
+        findings = [_doubted(finding, why) if finding.window in short else finding for finding in findings]
         for moved_ns in _far_apart(known):
             again = findings_of(history.moved(moved_ns))
             findings = [
@@ -39,8 +41,8 @@ def where_clocks_allow(findings_of: Callable[[History], list[Finding]], history:
 def _far_apart(errors_ns: dict[str, int]) -> list[dict[str, int]]:
     """All other machines early, all late; each one early while the others are late, and the reverse.
 
-    So any two clocks, the drill's included, are once as far apart as they may be in either direction. Of up to three machines these are
-    all combinations of the ends.
+    So any two clocks, the drill's included, are once as far apart as they may be in either direction. Of up to three
+    machines these are all combinations of the ends.
     """
     ways: list[dict[str, int]] = []
     for lone in (None, *errors_ns):

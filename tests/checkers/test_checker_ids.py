@@ -1,4 +1,4 @@
-"""How checkers are named in histories: ours by bare names, anybody else's with their module; nothing is imported on a file's word."""
+"""How histories name checkers: ours by bare names, others with their module; nothing is imported on a file's word."""
 
 from __future__ import annotations
 

@@ -303,7 +303,10 @@ def test_evidence_is_bounded() -> None:
     ],
 )
 def test_times(told: History, times: Times) -> None:
-    """Detected at the first sign after the fault, failed over with the last failure in it, recovered with the last bad half second after it."""
+    """Detected at the first sign after the fault, failed over with the last failure in it.
+
+    Recovered with the last bad half second after it.
+    """
     assert _near(timeline(told), times), timeline(told)
 
 
@@ -334,7 +337,10 @@ WELL, BAD = ("restored", 0.0), ("never", None)
             [("restored", 1.0)], 1.0, id="routed-around-while-it-lasts",
         ),
         pytest.param(
-            [*fault(start=2, end=3), *many(10, 2, 2.9, refused), *fault(start=6, end=7), *many(30, 6, 7.9, refused), *many(30, 3, 5.9), *many(40, 8, 12)],
+            [
+                *fault(start=2, end=3), *many(10, 2, 2.9, refused), *fault(start=6, end=7), *many(30, 6, 7.9, refused),
+                *many(30, 3, 5.9), *many(40, 8, 12),
+            ],
             [("restored", 1.0), ("restored", 2.0)], 1.5, id="each-by-its-own-injection",
         ),
         pytest.param(
@@ -355,7 +361,9 @@ WELL, BAD = ("restored", 0.0), ("never", None)
             [WELL, ("unknown", None)], None, id="one-without-effect",
         ),
         pytest.param([*fault(took_effect=None), *many(40, 4, 12)], [("unknown", None)], None, id="no-evidence"),
-        pytest.param([*fault(), *many(40, 4, 12), *many(10, 9, 12, refused, cls="bad")], [WELL], 0.0, id="meant-to-be-refused"),
+        pytest.param(
+            [*fault(), *many(40, 4, 12), *many(10, 9, 12, refused, cls="bad")], [WELL], 0.0, id="meant-to-be-refused"
+        ),
         pytest.param([*fault(), *many(40, 0, 3.9)], [("unknown", None)], None, id="no-traffic"),
     ],
 )  # fmt: skip

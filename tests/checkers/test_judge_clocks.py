@@ -105,6 +105,16 @@ def test_the_edge_of_a_window_is_no_sharper_than_the_clocks() -> None:
     assert finding(judged(*clock, *inside).findings, name).answer is Answer.PASS
 
 
+def test_a_window_that_is_shorter_than_the_clocks_are_apart_is_not_judged() -> None:
+    """Something could have happened before it, in it and after it, and look the same with clocks at either end."""
+    brief = [e.WindowOpened(t_ns=at(5), window="brief"), e.WindowClosed(t_ns=at(5.01), window="brief")]
+    asked = NotedIn(window="brief", name="n").expected(at(12))
+    here, there = noted("n", 5.005), noted("m", 5, host="w")
+    found = finding(judged(*brief, here, there, *measured("w", ahead_s=0, error_s=0.02), asked).findings, NotedIn.id)
+    assert found.answer is Answer.INCONCLUSIVE
+    assert finding(judged(*brief, here, asked).findings, NotedIn.id).answer is Answer.PASS
+
+
 def test_two_other_machines_may_be_apart_by_both_errors() -> None:
     """Each is known to 20 ms, so an order of events 30 ms apart is not."""
     clocks = [*measured("v", ahead_s=1, error_s=0.02), *measured("w", ahead_s=2, error_s=0.02)]

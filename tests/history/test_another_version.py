@@ -1,4 +1,4 @@
-"""Histories of other versions: read without an exception, judged as far as they are known, written again without a loss."""
+"""Histories of other versions: read, judged as far as they are known, and written again without a loss."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_no_trip_measures_nothing(trips: list[c.Trip]) -> None:
 def test_a_converted_instant_is_never_further_off_than_it_says(
     start_ns: int, parts: list[tuple[int, float, float, int]], data: st.DataObject
 ) -> None:
-    """Whatever a clock's drift does between measurements that are off by up to their error, within what drift is allowed."""
+    """Whatever a clock's drift does, within what is allowed, between measurements that are off by their error."""
     at_ns, true_ns = 0, float(start_ns)
     corners, offsets = [], []
     for length_ns, drift, off, error_ns in parts:
@@ -136,7 +136,8 @@ def test_an_event_of_another_machine_is_on_the_drills_clock_with_all_in_it() -> 
     fields: dict[str, Any] = {"cls": "chat", "route": "chat", "stream": True, "model": "m", "prompt": "p"}
     request = e.RequestRecord(
         **fields, host="w", id="r", prompt_tokens=1, max_tokens=1, deadline_s=1.0, t_ns=SECOND_NS + 4,
-        t_int_ns=SECOND_NS, t_send_ns=None, t_first_ns=SECOND_NS + 3, t_end_ns=SECOND_NS + 4, gaps_ns=[7], attempts=[attempt],
+        t_int_ns=SECOND_NS, t_send_ns=None, t_first_ns=SECOND_NS + 3, t_end_ns=SECOND_NS + 4, gaps_ns=[7],
+        attempts=[attempt],
     )  # fmt: skip
     written = [offset(0, SECOND_NS), noted(3, host=""), noted(SECOND_NS + 2), request]
     history = History(written)

@@ -13,8 +13,9 @@ S = 1_000_000_000
 def request(t: int, *, cls: str = "chat", end: int | None = None, cancelled: bool = False) -> e.RequestRecord:
     ended = t if end is None else end
     return e.RequestRecord(
-        t_ns=ended, id=f"{cls}-{t}", cls=cls, route="chat", stream=True, model="m", prompt="p", prompt_tokens=1, max_tokens=1,
-        t_int_ns=t, t_send_ns=t, t_end_ns=ended, deadline_s=1.0, cancelled_ns=ended if cancelled else None,
+        t_ns=ended, id=f"{cls}-{t}", cls=cls, route="chat", stream=True, model="m", prompt="p", prompt_tokens=1,
+        max_tokens=1, t_int_ns=t, t_send_ns=t, t_end_ns=ended, deadline_s=1.0,
+        cancelled_ns=ended if cancelled else None,
     )  # fmt: skip
 
 
