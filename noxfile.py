@@ -64,7 +64,22 @@ def drills(session: nox.Session) -> None:
 
 @nox.session(name="drills-vllm")
 def drills_vllm(session: nox.Session) -> None:
-    """The six drills on two real vLLM engines (CPU) behind two real vllm-routers; installs both into the cache folder (3.5 GB, about 20 minutes in all)."""
+    """The six drills on two real vLLM engines (CPU) behind two real vllm-routers (about 20 minutes in all)."""
+    _install_vllm(session)
+    session.install("-e", ".")
+    stack, slo = "fixtures/data/stacks/vllm.toml", "fixtures/data/slos/shared-cpu.toml"
+    # FAIL is what a drill says of vLLM and its router (docs/findings.md), not of servedrill: no failure of the session.
+    session.run("pytest", *(session.posargs or ["drills"]), "--stack", stack, "--slo", slo, success_codes=[0, 1])
+
+
+@nox.session
+def vllm(session: nox.Session) -> None:
+    """What drills-vllm drills, installed into the cache folder (3.5 GB), with models of random weights."""
+    _install_vllm(session)
+
+
+def _install_vllm(session: nox.Session) -> None:
+    """What is there already stays."""
     cache = Path(os.environ.get("SERVEDRILL_CACHE") or "~/.cache/servedrill").expanduser()
     vllm, router = cache / "vllm", cache / "vllm-router"
     if not (vllm / "installed").exists():
@@ -78,10 +93,6 @@ def drills_vllm(session: nox.Session) -> None:
         session.run("python", "-m", "venv", str(router))
         session.run(str(router / "bin/pip"), "install", "vllm-router==0.1.17", external=True)
     session.run(str(vllm / "bin/python"), "fixtures/data/models/make.py", str(cache / "models"), external=True)
-    session.install("-e", ".")
-    stack, slo = "fixtures/data/stacks/vllm.toml", "fixtures/data/slos/shared-cpu.toml"
-    # FAIL is what a drill says of vLLM and its router (docs/findings.md), not of servedrill: no failure of the session.
-    session.run("pytest", *(session.posargs or ["drills"]), "--stack", stack, "--slo", slo, success_codes=[0, 1])
 
 
 @nox.session(name="drills-docker")
