@@ -24,7 +24,7 @@ ONE_ENGINE = "One engine filled to its last KV block, and flooded."
 KILLED = "An engine killed by the kernel for its memory."
 
 
-@pytest.mark.memory_limit
+@pytest.mark.uses("MemoryLimited")
 @pytest.mark.catches("O1", "O2", "O3", "O4", "O5", "O8", "O11", "R12", "B1", "B6", "T11", "T12")
 def test_out_of_memory(drill: Drill) -> None:
     """Too much is refused or preempted and hurts nobody else; when the kernel does kill an engine for its memory,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from servedrill.errors import ExitCode, UsageError
+from servedrill.runs.layout import RUNS
 
 if TYPE_CHECKING:
     from servedrill.runs.spent import Spent
@@ -30,7 +31,7 @@ def register(commands: Any) -> None:
     )
     source = budget.add_mutually_exclusive_group()
     source.add_argument(
-        "--runs", type=Path, metavar="DIR", help="what drills spent, by their stored runs (default: .servedrill/runs)"
+        "--runs", type=Path, metavar="DIR", help=f"what drills spent, by their stored runs (default: {RUNS})"
     )
     source.add_argument(
         "--prometheus",
@@ -55,7 +56,7 @@ def _budget(given: argparse.Namespace) -> int:
 
     file = read_slos(*given.slo) if given.slo else SloFile(slos=defaults())
     url = given.prometheus or ("" if given.runs else file.prometheus_url)
-    runs = given.runs or Path(".servedrill/runs")
+    runs = given.runs or Path(RUNS)
     if given.runs and not runs.is_dir():
         raise UsageError("no such folder", where=str(runs), expected="a folder of runs")
     now = datetime.now(UTC)

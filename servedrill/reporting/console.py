@@ -35,7 +35,8 @@ class ConsoleProgress:
     def __init__(self, console: Console, drill: str) -> None:
         self._console, self._drill = console, drill
         self._began = time.monotonic()
-        self._phase = "starting the stack"
+        self._phase = ""
+        self._said = False
         self._faults: list[str] = []
         self._status: Status | None = None
         self._live = (
@@ -47,9 +48,6 @@ class ConsoleProgress:
     def __enter__(self) -> ConsoleProgress:
         if self._live is not None:
             self._live.start()
-        else:
-            self._console.print()
-            self._say(self._phase)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,6 +71,9 @@ class ConsoleProgress:
 
     def _say(self, text: str) -> None:
         if self._live is None:
+            if not self._said:
+                self._console.print()
+                self._said = True
             self._console.print(
                 f"  {time.monotonic() - self._began:6.1f} s  {self._drill}: {text}{_rates(self._status)}", markup=False
             )

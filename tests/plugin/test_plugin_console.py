@@ -117,6 +117,7 @@ def test_progress_in_a_log_is_one_line_a_step() -> None:
     """With the seconds since the start, what was injected and healed, and the traffic's latest figures."""
     file = io.StringIO()
     with ConsoleProgress(console_for(file), "made_up") as progress:
+        progress.phase("starting the stack", "")
         progress.phase("baseline", "")
         progress.tick(Status(sent=9, in_flight=2, tokens_per_s=31.0, failed={"cut": 1, "reset": 2}))
         progress.tick(None)

@@ -14,54 +14,11 @@ from typing import Any
 
 import pytest
 
+from tests.worlds import named
+from tests.worlds.paper import run_drills
+
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
-
-CONFTEST = '''
-import contextlib
-
-import servedrill.runs.verdicts as verdicts
-import servedrill.stacks.lifecycle as lifecycle
-from fixtures.drill import drill
-from servedrill.checkers.finding import Answer, Finding
-from servedrill.errors import StackError
-from servedrill.history.promises import Promises
-from servedrill.stacks.protocols import Entry, Replica
-
-
-class PaperStack:
-    """Nobody is there."""
-
-    name, environment, shared, promises = "paper", "local", True, Promises(model="m")
-
-    def replicas(self):
-        return [Replica(name="engine-0", role="engine", url="http://127.0.0.1:9")]
-
-    def entry(self):
-        return Entry(base_url="http://127.0.0.1:9")
-
-
-@contextlib.contextmanager
-def paper_up(file, folder, **_):
-    if folder.name.startswith("torn"):
-        raise StackError("the paper is torn", where="paper", hint="see the bin")
-    yield PaperStack()
-
-
-def judge_by_name(folder):
-    """A drill that holds holds, one that fails fails, and nobody knows of the others."""
-    answer = {"holds": Answer.PASS, "fails": Answer.FAIL}.get(folder.name[:5], Answer.INCONCLUSIVE)
-    finding = Finding(checker="Name", answer=answer, claim="It is in the name.", observed=folder.name, evidence=["chat-1"])
-    started = verdicts.read_events(folder / "history.jsonl")[0]
-    return verdicts.Verdict(
-        drill=started.drill, answer=answer, hypothesis=started.hypothesis, seed=started.seed, control=started.control,
-        defects=started.defects, findings=[finding],
-    )
-
-
-lifecycle.stack_up = paper_up
-verdicts.judge_folder = judge_by_name
-'''
 
 DRILLS = """
 def test_holds(drill):
@@ -99,18 +56,8 @@ PLUGIN = ("-p", "servedrill.plugin", "-p", "no:cacheprovider", "--runs", "runs")
 ALONE = {"PYTHONPATH": str(ROOT), "NO_COLOR": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
-@pytest.fixture
-def paper(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A folder with the stack of paper."""
-    for name, value in ALONE.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    pytester.makeconftest(CONFTEST)
-    return pytester
-
-
-def run(paper: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return paper.runpytest_subprocess(*PLUGIN, *arguments, timeout=60)
+def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return run_drills(pytester, *arguments, plugins=[named])
 
 
 @dataclass
@@ -131,7 +78,7 @@ class Whole:
 
 def run_whole(folder: Path, *arguments: str) -> Whole:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *PLUGIN, *arguments], cwd=folder, env={**os.environ, **ALONE, "PYTEST_ADDOPTS": ""},
+        [sys.executable, "-m", "pytest", *PLUGIN, "-p", "tests.worlds.paper", "-p", "tests.worlds.named", *arguments], cwd=folder, env={**os.environ, **ALONE, "PYTEST_ADDOPTS": ""},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     return Whole(folder, done.returncode, done.stdout.splitlines())
@@ -141,7 +88,6 @@ def run_whole(folder: Path, *arguments: str) -> Whole:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     """One such run, for everything that is asked of it."""
     folder = tmp_path_factory.mktemp("whole")
-    (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_it.py").write_text(DRILLS + MORE)
     return run_whole(folder, "--junitxml=report.xml", "-rA", "--control")
 
@@ -185,7 +131,6 @@ def test_a_run_leaves_what_happened(whole: Whole) -> None:
     assert (folder / "leases.jsonl").read_text() == ""
     assert (folder / "watchdog.log").read_text() == ""
     assert {path.name for path in whole.folder.iterdir()} - {"__pycache__"} == {
-        "conftest.py",
         "report.xml",
         "runs",
         "test_it.py",
@@ -208,7 +153,9 @@ def test_a_drill_that_walks_out_is_skipped_and_not_green(whole: Whole) -> None:
 
 def test_a_capability_that_the_stack_lacks_skips_its_drill(whole: Whole) -> None:
     """With the reason, and without a verdict."""
-    assert any(line.startswith("SKIPPED") and line.endswith("stack 'paper' is not Signallable") for line in whole.lines)
+    assert any(
+        line.startswith("SKIPPED") and line.endswith("stack 'embedded' is not Signallable") for line in whole.lines
+    )
     assert "needs" not in {verdict["drill"] for verdict in whole.json("verdicts.json")}
 
 
@@ -228,15 +175,15 @@ def test_a_seed_is_told_and_replays(whole: Whole) -> None:
     shutil.rmtree(whole.folder / "again")
 
 
-def test_doubt_is_an_exit_code_of_its_own(paper: pytest.Pytester) -> None:
+def test_doubt_is_an_exit_code_of_its_own(pytester: pytest.Pytester) -> None:
     """6 where nothing failed, however many held; never called passed where none did."""
-    paper.makepyfile(test_it=DRILLS)
-    both = run(paper, "-k", "not fails", "-v")
+    pytester.makepyfile(test_it=DRILLS)
+    both = run(pytester, "-k", "not fails", "-v")
     assert both.ret == 6
     both.stdout.fnmatch_lines(
         ["PASSED *", "INCONCLUSIVE (INCONCLUSIVE: Name: *", "*1 passed, 1 deselected, 1 inconclusive in *"]
     )
-    alone = run(paper, "-k", "doubtful")
+    alone = run(pytester, "-k", "doubtful")
     assert alone.ret == 6
     assert "passed" not in alone.stdout.str()
     alone.stdout.fnmatch_lines(
@@ -244,23 +191,23 @@ def test_doubt_is_an_exit_code_of_its_own(paper: pytest.Pytester) -> None:
     )
 
 
-def test_a_drill_with_a_slash_in_its_name_has_a_folder(paper: pytest.Pytester) -> None:
+def test_a_drill_with_a_slash_in_its_name_has_a_folder(pytester: pytest.Pytester) -> None:
     """Parametrized by a route or a URL, for instance."""
-    paper.makepyfile(
+    pytester.makepyfile(
         test_it="import pytest\n\n@pytest.mark.parametrize('route', ['a/b'])\ndef test_holds(drill, route):\n    pass\n"
     )
-    run(paper).assert_outcomes(passed=1)
+    run(pytester).assert_outcomes(passed=1)
 
 
-def test_two_drills_of_one_name_do_not_meet(paper: pytest.Pytester) -> None:
+def test_two_drills_of_one_name_do_not_meet(pytester: pytest.Pytester) -> None:
     """In two files, as two teams may call theirs the same."""
-    paper.mkpydir("one")
-    paper.mkpydir("two")
+    pytester.mkpydir("one")
+    pytester.mkpydir("two")
     for folder in ("one", "two"):
-        (paper.path / folder / "test_it.py").write_text(DRILLS)
-    result = run(paper, "-k", "holds")
+        (pytester.path / folder / "test_it.py").write_text(DRILLS)
+    result = run(pytester, "-k", "holds")
     result.assert_outcomes(passed=2)
-    assert len(json.loads((paper.path / "runs" / "latest" / "verdicts.json").read_text())) == 2
+    assert len(json.loads((pytester.path / "runs" / "latest" / "verdicts.json").read_text())) == 2
 
 
 # ---- wrong usage
@@ -274,10 +221,12 @@ def test_two_drills_of_one_name_do_not_meet(paper: pytest.Pytester) -> None:
         pytest.param("    from servedrill.drill.traffic import chat\n    drill.load(chat(rate=1, n=0))", "class 'chat': n of 0; expected", id="no-choice"),
     ],
 )  # fmt: skip
-def test_a_drill_that_asks_for_the_impossible_is_told_in_one_line(paper: pytest.Pytester, body: str, says: str) -> None:
+def test_a_drill_that_asks_for_the_impossible_is_told_in_one_line(
+    pytester: pytest.Pytester, body: str, says: str
+) -> None:
     """Exit code 4 and no traceback."""
-    paper.makepyfile(test_it=f"def test_holds(drill):\n{body}\n")
-    result = run(paper)
+    pytester.makepyfile(test_it=f"def test_holds(drill):\n{body}\n")
+    result = run(pytester)
     assert result.ret == 4
     assert sum(line.startswith("ERROR: ") for line in result.outlines) == 1
     result.stdout.fnmatch_lines([f"ERROR: {says}*"])
@@ -285,54 +234,54 @@ def test_a_drill_that_asks_for_the_impossible_is_told_in_one_line(paper: pytest.
     assert 'File "' not in result.stdout.str()
 
 
-def test_a_stack_that_does_not_come_up_is_told_in_one_line(paper: pytest.Pytester) -> None:
+def test_a_stack_that_does_not_come_up_is_told_in_one_line(pytester: pytest.Pytester) -> None:
     """With the hint where to look; the drills after it are not tried."""
-    paper.makepyfile(test_it="def test_torn(drill):\n    pass\n\ndef test_torn_too(drill):\n    pass\n")
-    result = run(paper)
+    pytester.makepyfile(test_it="def test_torn(drill):\n    pass\n\ndef test_torn_too(drill):\n    pass\n")
+    result = run(pytester)
     assert result.ret == 4
     result.stdout.fnmatch_lines(["ERROR: paper: the paper is torn; hint: see the bin"])
     result.assert_outcomes(errors=1)
 
 
-def test_a_capability_that_does_not_exist_is_told_in_one_line(paper: pytest.Pytester) -> None:
+def test_a_capability_that_does_not_exist_is_told_in_one_line(pytester: pytest.Pytester) -> None:
     """A typing mistake must not look like a broken stack."""
-    paper.makepyfile(test_it="import pytest\n\n@pytest.mark.needs('Signalable')\ndef test_holds(drill):\n    pass\n")
-    result = run(paper)
+    pytester.makepyfile(test_it="import pytest\n\n@pytest.mark.needs('Signalable')\ndef test_holds(drill):\n    pass\n")
+    result = run(pytester)
     assert result.ret == 4
     result.stdout.fnmatch_lines(["ERROR: *Signalable*"])
 
 
 @pytest.mark.parametrize("arguments", [("--seed", "soon"), ("--stack",)], ids=" ".join)
 def test_options_that_cannot_be_understood_are_pytests_own_errors(
-    paper: pytest.Pytester, arguments: tuple[str, ...]
+    pytester: pytest.Pytester, arguments: tuple[str, ...]
 ) -> None:
     """Exit code 4, before anything is collected."""
-    paper.makepyfile(test_it=DRILLS)
-    result = run(paper, *arguments)
+    pytester.makepyfile(test_it=DRILLS)
+    result = run(pytester, *arguments)
     assert result.ret == 4
     result.stderr.fnmatch_lines(["ERROR: *"])
-    assert not (paper.path / "runs").exists()
+    assert not (pytester.path / "runs").exists()
 
 
 @pytest.mark.parametrize("text", ["[embedded]\nengines = 99\n", "[embedded]\nengins = 1\n", "kind = 'cloud'\n"])
-def test_a_stack_file_that_cannot_be_used_is_told_before_anything_starts(paper: pytest.Pytester, text: str) -> None:
+def test_a_stack_file_that_cannot_be_used_is_told_before_anything_starts(pytester: pytest.Pytester, text: str) -> None:
     """One line with the file's name and what was expected."""
-    paper.makepyfile(test_it=DRILLS)
-    paper.makefile(".toml", stack=text)
-    result = run(paper, "--stack", "stack.toml")
+    pytester.makepyfile(test_it=DRILLS)
+    pytester.makefile(".toml", stack=text)
+    result = run(pytester, "--stack", "stack.toml")
     assert result.ret == 4
     lines = [line for line in result.errlines if line]
     assert len(lines) == 1
     assert lines[0].startswith("ERROR: stack.toml: ")
     assert "expected" in lines[0].lower()
-    assert not (paper.path / "runs").exists()
+    assert not (pytester.path / "runs").exists()
 
 
-def test_a_place_for_runs_that_is_none_is_told_in_one_line(paper: pytest.Pytester) -> None:
+def test_a_place_for_runs_that_is_none_is_told_in_one_line(pytester: pytest.Pytester) -> None:
     """Exit code 4: it is what was given that is wrong."""
-    paper.makepyfile(test_it=DRILLS)
-    (paper.path / "runs").write_text("a file")
-    result = run(paper, "-k", "holds")
+    pytester.makepyfile(test_it=DRILLS)
+    (pytester.path / "runs").write_text("a file")
+    result = run(pytester, "-k", "holds")
     assert result.ret == 4
     result.stdout.fnmatch_lines(["ERROR: *runs*"])
 

@@ -34,6 +34,7 @@ from servedrill.slo.replay import replay
 from servedrill.slo.slo import BurnCondition, Sli, Slo, event_of, slos_in
 from servedrill.slo.spending import drill_replay, spending, spendings
 from servedrill.slo.windows import burn_alerts, period_s_min
+from tests.worlds.paper import run_drills
 
 D = 86400.0
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -298,35 +299,12 @@ def test_production_refuses_without_data(prometheus: Any, tmp_path: Path) -> Non
         refuse_if_spent(SloFile(slos=file.slos, prometheus_url="http://127.0.0.1:9"), stack="prod", runs=tmp_path)
 
 
-PAPER = """
-import contextlib
-import servedrill.stacks.lifecycle as lifecycle
-from fixtures.drill import drill
-from servedrill.history.promises import Promises
-from servedrill.stacks.protocols import Entry, Replica
-
-class PaperStack:
-    name, shared, promises = "prod", True, Promises(model="m")
-    def replicas(self): return [Replica(name="engine-0", role="engine", url="http://127.0.0.1:9")]
-    def entry(self): return Entry(base_url="http://127.0.0.1:9")
-
-@contextlib.contextmanager
-def paper_up(file, folder, **_):
-    yield PaperStack()
-
-lifecycle.stack_up = paper_up
-"""
 pytest_plugins = ["pytester"]
-ARGUMENTS = ("-p", "servedrill.plugin", "-p", "no:cacheprovider", "--runs", "runs")
 
 
 @pytest.fixture
-def paper(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+def paper(pytester: pytest.Pytester) -> pytest.Pytester:
     """A folder with a drill on a stack of paper."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("NO_COLOR", "1")
-    pytester.makeconftest(PAPER)
     pytester.makepyfile(test_it="def test_it(drill):\n    '''It holds.'''\n")
     (pytester.path / "stack.toml").write_text(
         'environment = "production"\nname = "prod"\nblast_radius = "one engine of three"\n'
@@ -336,7 +314,7 @@ def paper(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
 
 def test_a_drill_is_given_its_objectives(paper: pytest.Pytester) -> None:
     """At the head of its history and in the command that runs it again; they judge it later too, unless others are given."""
-    done = paper.runpytest_subprocess(*ARGUMENTS, "--slo", str(CHAT), timeout=60)
+    done = run_drills(paper, "--slo", str(CHAT))
     assert f"--slo {CHAT}" in done.stdout.str()
     path = paper.path / "runs" / "latest" / "it" / "history.jsonl"
     told = History(read_events(path))
@@ -351,7 +329,7 @@ def test_a_drill_on_production_does_not_start(paper: pytest.Pytester) -> None:
     stored(paper.path / "runs", "before", *many(60, 0, 12, refused), began=datetime.now(UTC), stack="prod")
     path = slo_file(paper.path, target="0.99999")
     arguments = ("--slo", path.name, "--stack", "stack.toml", "--production")
-    done = paper.runpytest_subprocess(*ARGUMENTS, *arguments, timeout=60)
+    done = run_drills(paper, *arguments)
     assert done.ret == 4
     assert any("production stack 'prod': the error budget is spent" in line for line in done.outlines)
     assert [
@@ -363,17 +341,17 @@ def test_a_drill_on_production_does_not_start(paper: pytest.Pytester) -> None:
 
 def test_production_takes_a_flag_and_a_blast_radius(paper: pytest.Pytester) -> None:
     """The refusal names what is at stake; with the flag it goes on to the budget."""
-    asked = (*ARGUMENTS, "--stack", "stack.toml")
-    done = paper.runpytest_subprocess(*asked, timeout=60)
+    asked = ("--stack", "stack.toml")
+    done = run_drills(paper, *asked)
     assert done.ret == 4
     assert "'prod' is a production stack; a drill's blast radius there: one engine of three" in done.stderr.str()
     assert "expected --production" in done.stderr.str()
     assert not (paper.path / "runs").exists()
-    allowed = paper.runpytest_subprocess(*asked, "--production", timeout=60)
+    allowed = run_drills(paper, *asked, "--production")
     assert allowed.ret != 4
     assert (paper.path / "runs" / "latest" / "it" / "history.jsonl").exists()
     (paper.path / "stack.toml").write_text('environment = "production"\nname = "prod"\n')
-    unstated = paper.runpytest_subprocess(*asked, "--production", timeout=60)
+    unstated = run_drills(paper, *asked, "--production")
     assert unstated.ret == 4
     assert "no blast_radius" in unstated.stderr.str()
 
@@ -381,7 +359,7 @@ def test_production_takes_a_flag_and_a_blast_radius(paper: pytest.Pytester) -> N
 def test_a_wrong_slo_file_is_wrong_usage(paper: pytest.Pytester) -> None:
     """Before anything runs, with all of its mistakes."""
     (paper.path / "slo.yaml").write_text("kind: SLOO\n")
-    done = paper.runpytest_subprocess(*ARGUMENTS, "--slo", "slo.yaml", timeout=60)
+    done = run_drills(paper, "--slo", "slo.yaml")
     assert done.ret == 4
     assert "did you mean 'SLO'" in done.stderr.str()
 

@@ -1,0 +1,44 @@
+"""``servedrill judge``: the stored histories of a run judged again."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from servedrill.errors import ExitCode, UsageError
+
+
+def register(commands: Any) -> None:
+    """Add ``judge`` to the commands."""
+    judge = commands.add_parser(
+        "judge", help="judge the stored histories of a run again, with the checkers of this version"
+    )
+    judge.add_argument("folder", type=Path, metavar="RUN", help="a run's folder, or one drill's folder inside it")
+    judge.add_argument(
+        "--slo", type=Path, metavar="FILE", help="by the SLOs of this file instead of those it was run with"
+    )
+    judge.set_defaults(run=_judge)
+
+
+def _judge(given: argparse.Namespace) -> int:
+    from servedrill.checkers.finding import Answer
+    from servedrill.reporting.console import console_for, print_summary
+    from servedrill.runs.gate import given_objectives
+    from servedrill.runs.layout import HISTORY
+    from servedrill.runs.verdicts import judge_folder
+
+    folder: Path = given.folder
+    drills = [folder] if (folder / HISTORY).is_file() else sorted(path.parent for path in folder.glob(f"*/{HISTORY}"))
+    if not drills:
+        raise UsageError(
+            "no drill's history in it", where=str(folder), expected=f"a folder with {HISTORY}, or one with such folders"
+        )
+    objectives = given_objectives(given.slo) if given.slo else []
+    verdicts = [judge_folder(drill, *objectives) for drill in drills]
+    print_summary(console_for(sys.stdout), verdicts, str(folder))
+    answers = {verdict.answer for verdict in verdicts}
+    if Answer.FAIL in answers:
+        return ExitCode.FAILED
+    return ExitCode.INCONCLUSIVE if Answer.INCONCLUSIVE in answers else ExitCode.PASSED

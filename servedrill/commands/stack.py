@@ -1,0 +1,115 @@
+"""``servedrill stack``: play with a stack by hand."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import secrets
+import signal
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from servedrill.errors import ExitCode
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def register(commands: Any) -> None:
+    """Add ``stack`` to the commands."""
+    stack = commands.add_parser("stack", help="play with a stack by hand")
+    actions = stack.add_subparsers(title="actions", metavar="ACTION", required=True)
+    up = actions.add_parser("up", help="start it and keep it until Ctrl-C")
+    up.add_argument("--stack", type=Path, metavar="FILE", help="stack file (TOML); default: the embedded stack")
+    up.add_argument(
+        "--defect",
+        action="append",
+        default=[],
+        metavar="MODULE:CLASS",
+        help="start it with this policy (module:Class or path.py:Class); repeatable",
+    )
+    up.add_argument("--folder", type=Path, metavar="DIR", help="where logs go (default: a temporary folder)")
+    up.set_defaults(run=_up)
+
+
+def _up(given: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from servedrill.leases.guard import Guard
+    from servedrill.session.options import check_defects
+    from servedrill.session.stack import guarded_stack
+    from servedrill.stacks.file import read_stack_file
+
+    file = read_stack_file(given.stack)
+    check_defects(given.defect)
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    folder = given.folder or Path(tempfile.mkdtemp(prefix="servedrill-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    seed = secrets.randbelow(1 << 31)
+    with (
+        contextlib.closing(Guard(folder)) as guard,
+        guarded_stack(file, folder, guard, defects=given.defect, seed=seed) as stack,
+    ):
+        doors = _doors(stack)
+        console.print(_table(stack, doors, folder / "logs"))
+        console.print("Try:", style="bold")
+        console.print(f"  {_request(next(iter(doors.values())), stack.promises.model)}", soft_wrap=True, markup=False)
+        console.print("Ctrl-C ends it.")
+        stopped.wait()
+    return ExitCode.PASSED
+
+
+def _doors(stack: Any) -> dict[str, str]:
+    """Gateway -> the URL where users come in by it."""
+    url = stack.entry().base_url
+    return {name: _at(url, host) for name, host in stack.addresses().items()} or {"users": url}
+
+
+def _at(url: str, host: str) -> str:
+    """The URL with another host."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{host}:{parts.port}").geturl()
+
+
+def _table(stack: Any, doors: dict[str, str], logs: Path) -> Table:
+    """Everything of the stack that can be reached, and where."""
+    from rich.table import Table
+
+    from servedrill.stacks.protocols import lacking
+
+    entry, hops = stack.entry(), stack.hops()
+    table = Table("what", "where", title=f"the stack {stack.name!r} is up", title_justify="left")
+    for name, url in doors.items():
+        table.add_row(f"{name}, through its proxy" if name in hops else name, url)
+    for replica in stack.replicas():
+        table.add_row(replica.name, replica.url)
+    if not lacking(stack, "Named"):
+        table.add_row("DNS name", f"{entry.base_url} at DNS server {entry.resolver}")
+    if not lacking(stack, "Alerting"):
+        table.add_row("alerts", f"{stack.alerts_url()}/api/v2/alerts")
+    for url in stack.control_urls():
+        table.add_row("processes", url)
+    replicas = [replica.name for replica in stack.replicas()]
+    for hop in hops:
+        if hop not in replicas:
+            table.add_row(f"{hop}, through its proxy", stack.hop_address(hop))
+    if hops:
+        table.add_row("fault proxy (Toxiproxy's API)", f"http://{stack.proxy_api()}")
+    table.add_row("logs", str(logs))
+    return table
+
+
+def _request(url: str, model: str) -> str:
+    """A streamed chat, as a command."""
+    from servedrill.dialect.openai import PATHS
+
+    message = (
+        f'{{"model": "{model}", "stream": true, "max_tokens": 8, "messages": [{{"role": "user", "content": "hello"}}]}}'
+    )
+    return f"curl -N {url}{PATHS['chat']} -H 'content-type: application/json' -d '{message}'"

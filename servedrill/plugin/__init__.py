@@ -1,0 +1,90 @@
+"""The pytest plugin as every test run has it: options and markers, and nothing that takes time.
+
+It defines no fixture. What makes drills of tests is `servedrill.plugin.drills`, which is loaded for the first drill or for an option that has to be
+checked before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from servedrill.runs.layout import RUNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from servedrill.drill.context import Drill
+    from servedrill.plugin.drills import DrillPlugin
+
+_NAME = "servedrill-drills"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options, in a group of their own."""
+    group = parser.getgroup("servedrill", "failure drills")
+    group.addoption("--stack", metavar="FILE", help="stack file (TOML) to drill; default: the embedded stack")
+    group.addoption(
+        "--seed", type=int, metavar="N", help="seed of every schedule and choice; default: a new one, which is printed"
+    )
+    group.addoption("--control", action="store_true", help="everything but the faults: has to be green")
+    group.addoption(
+        "--defect",
+        action="append",
+        default=[],
+        metavar="MODULE:CLASS",
+        help="start the embedded stack with this policy (module:Class or path.py:Class); repeatable",
+    )
+    group.addoption("--slo", metavar="FILE", help="SLO file (OpenSLO) to judge by instead of the built-in objectives")
+    group.addoption(
+        "--arrivals",
+        metavar="FILE",
+        help="recorded trace (CSV of TIMESTAMP,ContextTokens,GeneratedTokens) by which steady traffic comes",
+    )
+    group.addoption("--runs", default=RUNS, metavar="DIR", help="where runs are written (default: %(default)s)")
+    group.addoption(
+        "--baseline",
+        metavar="RUN",
+        help="say in the end what got worse since this run, with the noise taken into account",
+    )
+    group.addoption(
+        "--production",
+        action="store_true",
+        help="drill a stack although its file says that its environment is production",
+    )
+    group.addoption("--no-report", action="store_true", help="write no report.html into the run's folder")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The markers; an option that cannot be used is wrong usage before anything is collected."""
+    for marker in (
+        "needs(*capabilities): names of protocols of servedrill.stacks.protocols that the stack has to have, else the "
+        "drill is skipped",
+        "uses(*capabilities): the same, for what the drill leaves out where the stack has it not; a memory limit "
+        "(MemoryLimited) is set before the stack starts",
+        "catches(*incidents): incident ids whose bugs the drill catches",
+        "gpu: the drill needs a GPU that NVML can read, else it is skipped",
+    ):
+        config.addinivalue_line("markers", marker)
+    if any(config.getoption(name) for name in ("defect", "stack", "slo", "baseline", "arrivals")):
+        drills_of(config).check()
+
+
+@contextlib.contextmanager
+def open_drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
+    """A drill on a stack of its own, for a test; the stack is ended and everything healed afterwards."""
+    with drills_of(request.config).open(request.node) as drill:
+        yield drill
+
+
+def drills_of(config: pytest.Config) -> DrillPlugin:
+    """What the drills of one pytest session share; it takes part in the session from when it is first asked for."""
+    from servedrill.plugin.drills import DrillPlugin
+
+    known = config.pluginmanager.get_plugin(_NAME)
+    if not isinstance(known, DrillPlugin):
+        known = DrillPlugin(config)
+        config.pluginmanager.register(known, _NAME)
+    return known

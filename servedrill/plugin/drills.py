@@ -1,0 +1,250 @@
+"""Tests that are drills: three-valued outcomes, the final table, exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import secrets
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servedrill.checkers.finding import Answer
+from servedrill.drill.context import Drill
+from servedrill.errors import ExitCode, UsageError
+from servedrill.host.gpu import NoGpu, read_gpus
+from servedrill.judging.verdict import Verdict
+from servedrill.reporting.console import ConsoleProgress, console_for, print_summary
+from servedrill.reporting.junit import properties
+from servedrill.reporting.leavings import leave
+from servedrill.reporting.listing import print_comparison
+from servedrill.runs.about import Options
+from servedrill.runs.baseline import compare_runs
+from servedrill.runs.folder import Run
+from servedrill.runs.stored import read_run
+from servedrill.runs.verdicts import judge_folder
+from servedrill.session.session import Session, StackLacks
+from servedrill.session.stack import BringUp
+from servedrill.stacks.lifecycle import stack_up
+
+
+class DrillFailed(AssertionError):
+    """At least one claim of the drill was refuted."""
+
+
+class DrillInconclusive(Exception):
+    """No claim was refuted, but not every one could be judged."""
+
+
+class DrillPlugin:
+    """Hooks of a pytest session that has drills; other tests of the session are left alone."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.bring_up: BringUp = stack_up
+        self.judge_folder: Callable[[Path], Verdict] = judge_folder
+        """These two are what a session is made with; a pytest_configure hook may set others, as tests do."""
+        self._session: Session | None = None
+        self._open: Drill | None = None
+        self._usage_errors: list[str] = []
+        self._has_drills = False
+        self._left: list[str] = []
+        """Where the run's report is, for the end of the output."""
+
+    def check(self) -> None:
+        """Raise pytest's `UsageError` for an option that cannot be used."""
+        try:
+            self.session()
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from None
+
+    def session(self) -> Session:
+        """The one of this pytest session. Raises `UsageError` for an option that cannot be used."""
+        if self._session is None:
+            option = self.config.getoption
+            seed = option("seed")
+            options = Options(
+                seed=secrets.randbelow(10**9) if seed is None else seed,
+                stack_file=option("stack"),
+                slo_file=option("slo"),
+                arrivals=option("arrivals"),
+                control=option("control"),
+                defects=option("defect"),
+                runs=option("runs"),
+            )
+            self._session = Session(
+                options,
+                production=option("production"),
+                baseline=option("baseline"),
+                bring_up=self.bring_up,
+                judge=self.judge_folder,
+            )
+        return self._session
+
+    @property
+    def run(self) -> Run | None:
+        """None before the first drill."""
+        return self._session.run if self._session is not None else None
+
+    # ---- a drill's life
+
+    @contextlib.contextmanager
+    def open(self, item: pytest.Item) -> Iterator[Drill]:
+        """A drill for a test, named and described by it. Skips the test where the stack lacks what it needs."""
+        self._has_drills = True
+        name = item.name.removeprefix("test_")
+        with contextlib.ExitStack() as stack:
+            with self._uncaptured():
+                session = self.session()
+                if item.get_closest_marker("gpu"):
+                    _require_gpu()
+                progress = stack.enter_context(ConsoleProgress(console_for(self._terminal()), name))
+                opened = session.open(
+                    name,
+                    hypothesis=_first_paragraph(getattr(item, "function", None)) or name,
+                    nodeid=item.nodeid,
+                    needs=_capabilities(item, "needs"),
+                    uses=_capabilities(item, "uses"),
+                    progress=progress,
+                )
+                try:
+                    drill = stack.enter_context(opened)
+                except StackLacks as lack:
+                    pytest.skip(str(lack))
+            self._open = drill
+            try:
+                yield drill
+            finally:
+                self._open = None
+                if not drill.ended:
+                    self._judge(drill, item, interrupted="the drill did not get to its end")
+
+    def _judge(self, drill: Drill, item: pytest.Item, *, interrupted: str | None = None) -> Verdict:
+        verdict = self.session().judge(drill, interrupted=interrupted)
+        item.user_properties += properties(verdict, drill.folder)
+        return verdict
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+        """Judge the drill as part of its own test, so that the test has the verdict's outcome."""
+        drill = self._open
+        if drill is None:
+            return (yield)
+        with self._uncaptured():
+            try:
+                result = yield
+            except BaseException as error:
+                self._judge(drill, pyfuncitem, interrupted=f"{type(error).__name__}: {error}")
+                raise
+            verdict = self._judge(drill, pyfuncitem)
+        _raise_for(verdict)
+        return result
+
+    # ---- outcomes
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+        """A refuted claim fails in one line, a doubt is neither passed nor failed, wrong usage ends the session."""
+        report = yield
+        error = call.excinfo.value if call.excinfo is not None else None
+        if isinstance(error, UsageError) and self._has_drills:
+            self._usage_errors.append(str(error))
+            item.session.shouldstop = "wrong usage"
+            report.longrepr = f"usage: {error}"
+        elif isinstance(error, DrillInconclusive):
+            report.outcome = "skipped"
+            report.inconclusive = True
+            report.longrepr = (str(item.path), (item.location[1] or 0) + 1, f"INCONCLUSIVE: {error}")
+        elif isinstance(error, DrillFailed):
+            report.longrepr = f"FAIL: {error}"
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """A word of its own for a drill that could not be judged."""
+        if getattr(report, "inconclusive", False):
+            return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
+        return None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write what the run leaves, and give the session its exit status."""
+        if self._session is not None and self.run is not None:
+            self._session.close()
+            self._left = leave(self.run.folder, page=not self.config.getoption("no_report"))
+        if self._usage_errors:
+            session.exitstatus = ExitCode.USAGE
+        elif (
+            session.exitstatus == ExitCode.PASSED
+            and self._session is not None
+            and any(verdict.answer is Answer.INCONCLUSIVE for verdict in self._session.verdicts)
+        ):
+            session.exitstatus = ExitCode.INCONCLUSIVE
+
+    # ---- the terminal
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """The table of the verdicts, where everything is, and the command that runs all of it again."""
+        for error in dict.fromkeys(self._usage_errors):
+            terminalreporter.write_line(f"ERROR: {error}", red=True)
+        if self._session is None or self.run is None:
+            return
+        print_summary(console_for(self._terminal()), self._session.verdicts, str(self.run.folder))
+        if self.config.getoption("baseline"):
+            self._compare(self.run)
+        for line in self._left:
+            terminalreporter.write_line(line)
+        options = self._session.options
+        terminalreporter.write_line(
+            f"seed {options.seed}; run again with: pytest drills {' '.join(options.arguments())}"
+        )
+
+    def _compare(self, run: Run) -> None:
+        """Hold the run against its baseline; what cannot be compared is said and changes no outcome."""
+        console = console_for(self._terminal())
+        baseline = Path(self.config.getoption("baseline")).resolve()
+        try:
+            comparisons = compare_runs(read_run(baseline), read_run(run.folder))
+        except Exception as error:
+            console.print(f"not compared: {type(error).__name__}: {error}", markup=False)
+            return
+        print_comparison(console, comparisons, before=baseline.name, after=run.folder.name)
+
+    def _uncaptured(self) -> contextlib.AbstractContextManager[None]:
+        """Progress is shown while a drill runs; its output is for people, not for a report."""
+        manager = self.config.pluginmanager.getplugin("capturemanager")
+        return contextlib.nullcontext() if manager is None else manager.global_and_fixture_disabled()
+
+    def _terminal(self) -> Any:
+        """Where pytest itself writes."""
+        return self.config.get_terminal_writer()._file
+
+
+def _raise_for(verdict: Verdict) -> None:
+    if verdict.answer is Answer.PASS:
+        return
+    findings = verdict.of(verdict.answer)
+    text = "; ".join(f"{finding.checker}: {finding.claim} Seen: {finding.observed}" for finding in findings)
+    raise (DrillFailed if verdict.answer is Answer.FAIL else DrillInconclusive)(text)
+
+
+def _capabilities(item: pytest.Item, marker: str) -> list[str]:
+    return [name for one in item.iter_markers(marker) for name in one.args]
+
+
+def _first_paragraph(function: Any) -> str:
+    """Of its docstring, as one line; empty where there is none."""
+    text = inspect.getdoc(function) if function is not None else None
+    return " ".join((text or "").split("\n\n")[0].split())
+
+
+def _require_gpu() -> None:
+    """Skip with the reason where there is none."""
+    try:
+        read_gpus()
+    except NoGpu as error:
+        pytest.skip(f"no GPU: {error}")

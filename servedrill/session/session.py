@@ -1,0 +1,156 @@
+"""A session: one run's folder, one seed, one watchdog, and drills one after the other on a stack of their own.
+
+with contextlib.closing(Session(Options(seed=7))) as session:
+    with session.open("spike", hypothesis="It holds.", nodeid="drills/spike.py") as drill:
+        drill.load(chat(rate=20))
+        ...
+    session.verdicts
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from servedrill.drill.context import Drill
+from servedrill.drill.progress import Progress, Silent
+from servedrill.errors import ServedrillError
+from servedrill.history.events import DeclaredWeakness
+from servedrill.host.chance import seed_of
+from servedrill.judging.verdict import Verdict
+from servedrill.runs.about import Options
+from servedrill.runs.folder import Run
+from servedrill.runs.gate import objectives_for
+from servedrill.runs.verdicts import judge_folder
+from servedrill.session.options import check_capabilities, check_options
+from servedrill.session.stack import BringUp, guarded_stack
+from servedrill.stacks.lifecycle import stack_up
+from servedrill.stacks.protocols import lacking
+
+
+class StackLacks(ServedrillError):
+    """The stack lacks what a drill needs: the drill is skipped for this reason, and has no verdict."""
+
+
+class Session:
+    """Nothing is written or started before the first drill; `close` when the last is over."""
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        production: bool = False,
+        baseline: str | None = None,
+        bring_up: BringUp = stack_up,
+        judge: Callable[[Path], Verdict] = judge_folder,
+    ) -> None:
+        """Raise `UsageError` where something of what is asked for cannot be used; ``production`` and ``baseline`` as in `check_options`."""
+        self.options = options
+        self.file = check_options(options, production=production, baseline=baseline)
+        self.run: Run | None = None
+        """None before the first drill."""
+        self._bring_up, self._judge_folder = bring_up, judge
+        self._closed = False
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Of all drills so far."""
+        return list(self.run.verdicts.values()) if self.run is not None else []
+
+    @contextlib.contextmanager
+    def open(
+        self,
+        name: str,
+        *,
+        hypothesis: str,
+        nodeid: str,
+        needs: Sequence[str] = (),
+        uses: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> Iterator[Drill]:
+        """A drill on a stack of its own, which is ended and everything healed after the block; judged then, unless `judge` did so before.
+
+        ``nodeid`` is what pytest is given to run it again. ``needs`` and ``uses`` name capabilities, protocols of `servedrill.stacks.protocols`:
+        without the first the drill is skipped, the second are prepared where the stack has them.
+        Raises `StackLacks` for a drill to skip, `UsageError` for an unknown capability, for a production stack without error budget and where no
+        run can be written, `StackError` for a stack that does not come up.
+        """
+        run = self._run()
+        check_capabilities([*needs, *uses], where=nodeid)
+        objectives = objectives_for(
+            self.options.slo_file,
+            environment=self.file.environment,
+            stack=self.file.name,
+            runs=Path(self.options.runs),
+        )
+        folder = run.drill_folder(name, nodeid)
+        seed = seed_of(self.options.seed, name)
+        progress = progress or Silent()
+        progress.phase("starting the stack", "")
+        with guarded_stack(
+            self.file,
+            folder,
+            run.guard,
+            defects=self.options.defects,
+            seed=seed,
+            needs=needs,
+            uses=uses,
+            bring_up=self._bring_up,
+        ) as stack:
+            for capability in needs:
+                if reason := lacking(stack, capability):
+                    raise StackLacks(reason)
+            drill = Drill(
+                stack,
+                name=name,
+                hypothesis=hypothesis,
+                seed=seed,
+                control=self.options.control,
+                defects=self.options.defects,
+                folder=folder,
+                guard=run.guard,
+                progress=progress,
+                arrivals=self.options.arrivals,
+                weaknesses=self._weaknesses(name),
+            )
+            drill.journal.append(*objectives)
+            with self._judged(drill):
+                yield drill
+
+    @contextlib.contextmanager
+    def _judged(self, drill: Drill) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            if not drill.ended:
+                self.judge(drill, interrupted=f"{type(error).__name__}: {error}")
+            raise
+        if not drill.ended:
+            self.judge(drill)
+
+    def judge(self, drill: Drill, *, interrupted: str | None = None) -> Verdict:
+        """End the drill, judge its history and add the verdict to the run; ``interrupted`` says why it did not get to its end."""
+        drill.end(interrupted=interrupted)
+        verdict = self._judge_folder(drill.folder)
+        self._run().add(drill.folder.name, verdict)
+        return verdict
+
+    def close(self) -> None:
+        """End the run; what is still broken is healed. A second time it does nothing."""
+        if self.run is not None and not self._closed:
+            self._closed = True
+            self.run.close()
+
+    def _run(self) -> Run:
+        if self.run is None:
+            self.run = Run(self.options)
+        return self.run
+
+    def _weaknesses(self, drill: str) -> list[DeclaredWeakness]:
+        """Those that the stack's file declares for the drill; a weakness that names no drill is one in every drill."""
+        return [
+            DeclaredWeakness(checks=weakness.checks, because=weakness.because)
+            for weakness in self.file.weaknesses
+            if drill in (weakness.drills or [drill])
+        ]

@@ -1,0 +1,27 @@
+"""servedrill as a guest in everybody's pytest, and in every process that imports it: it brings nothing with it that nobody asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def brought(statement: str, *, before: str) -> set[str]:
+    """Modules that a statement loads in a fresh interpreter that has run another one before."""
+    code = f"import sys\n{before}\nhad = set(sys.modules)\n{statement}\nprint(*(set(sys.modules) - had))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_the_plugin_brings_options_and_nothing_else() -> None:
+    """Beside pytest itself: no room of servedrill but names of files, and not a module of anybody else."""
+    plugin = {"servedrill", "servedrill._version", "servedrill.plugin", "servedrill.runs", "servedrill.runs.layout"}
+    assert brought("import servedrill.plugin", before="import pytest") == plugin
+
+
+@pytest.mark.parametrize("before", ["", "import pytest"])
+def test_the_package_itself_is_empty(before: str) -> None:
+    """Every helper process imports it."""
+    assert brought("import servedrill", before=before) == {"servedrill", "servedrill._version"}

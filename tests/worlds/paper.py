@@ -1,0 +1,65 @@
+"""A stack of paper: nobody is there, so that a session of drills takes no longer than what the session itself does.
+
+As a pytest plugin (``-p tests.worlds.paper``) it brings up that stack for every drill, and has the fixture ``drill``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpcore  # noqa: F401 - else httpx loads it in a run, pytester forgets it, and the next copy has errors of other classes
+import pytest
+
+from fixtures.drill import drill as drill
+from servedrill.errors import StackError
+from servedrill.plugin import drills_of
+from servedrill.stacks.file import StackFile
+from servedrill.stacks.protocols import Entry, Promises, Replica
+
+
+class PaperStack:
+    """One engine, which does not answer."""
+
+    environment, shared, promises = "local", True, Promises(model="m")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def replicas(self) -> list[Replica]:
+        return [Replica(name="engine-0", role="engine", url="http://127.0.0.1:9")]
+
+    def entry(self) -> Entry:
+        return Entry(base_url="http://127.0.0.1:9")
+
+
+@contextlib.contextmanager
+def paper_up(file: StackFile, folder: Path, **_: Any) -> Iterator[PaperStack]:
+    """In place of `servedrill.stacks.lifecycle.stack_up`; the stack of a drill whose name begins with ``torn`` does not come up."""
+    if folder.name.startswith("torn"):
+        raise StackError("the paper is torn", where="paper", hint="see the bin")
+    yield PaperStack(file.name)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Before the options are looked at, which makes the session."""
+    drills_of(config).bring_up = paper_up
+
+
+def run_drills(pytester: pytest.Pytester, *arguments: str, plugins: Sequence[ModuleType] = ()) -> pytest.RunResult:
+    """pytest in this process, in pytester's folder, without any other plugin; runs are written to ``runs``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        patch.setenv("NO_COLOR", "1")
+        patch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+        return pytester.runpytest_inprocess(
+            *("-p", "servedrill.plugin", "-p", "no:cacheprovider", "--runs", "runs"),
+            *arguments,
+            plugins=[sys.modules[__name__], *plugins],
+            no_reraise_ctrlc=True,
+        )
