@@ -83,7 +83,7 @@ class Observer:
                 tasks.create_task(self._every(partial(self._sample, http, replica)))
             if isinstance(self._stack, Proxied):
                 for replica in self._stack.replicas():
-                    if replica.role == "engine" and replica.hop:
+                    if "tokens" in replica.serves and replica.hop:
                         tasks.create_task(self._every(partial(self._tap, http, replica.hop)))
             if isinstance(self._stack, Alerting) and not lacking(self._stack, "Alerting"):
                 tasks.create_task(self._every(partial(self._alerts, http)))

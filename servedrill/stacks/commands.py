@@ -22,11 +22,12 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from servedrill.errors import UsageError
+from servedrill.stacks.roles import OTHER, Service
 from servedrill.stacks.supervisor import Restart
 
 _PLACEHOLDER = re.compile(r"\{(\w+)(?::([\w.-]+))?\}")
@@ -49,7 +50,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     count: int = 1
     """More than one: that many, named NAME-0, NAME-1 ..."""
     command: list[str]
-    role: Literal["engine", "gateway", "other"] = "other"
+    role: str = OTHER
+    """``engine``, ``gateway``, or another word for another sort of replica; ``other`` is none, and runs beside them."""
+    serves: list[Service] = []
+    """What it does for an answer, where that is not what its role usually does."""
     env: dict[str, str] = {}
     """Added to the environment that servedrill runs in."""
     port: int = 0

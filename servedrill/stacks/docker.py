@@ -25,7 +25,9 @@ from servedrill.leases.undo import RemoveContainers
 from servedrill.stacks.commands import Command, Container
 from servedrill.stacks.containers import LABEL, ContainerPlan, PlannedContainer, clean
 from servedrill.stacks.image import REPOSITORY, ensure_image
+from servedrill.stacks.kinds import StackKind
 from servedrill.stacks.process import ProcessStack
+from servedrill.stacks.roles import GATEWAY
 from servedrill.stacks.supervisor import Planned
 
 _SOCKET = "/var/run/docker.sock"
@@ -137,7 +139,7 @@ class DockerStack(ProcessStack):
         return f"{name}:latest"
 
     def _hop_host(self, command: Command) -> str:
-        return self._host if command.role == "engine" else "127.0.0.1"
+        return "127.0.0.1" if command.role == GATEWAY else self._host
 
     def _reached_at(self, name: str) -> str:
         inside = any(container.name == name for container in self._file.container)
@@ -205,3 +207,6 @@ class DockerStack(ProcessStack):
 
     def _container_view(self, replica: str) -> dict[str, Any]:
         return self._keeper_of(replica).view(replica)
+
+
+KIND = StackKind(name="docker", make=DockerStack)

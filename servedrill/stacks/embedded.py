@@ -14,7 +14,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 
@@ -22,22 +22,26 @@ from servedrill.control.direct import direct
 from servedrill.dialect.openai import HEALTH
 from servedrill.errors import NotInTime, StackError
 from servedrill.history.promises import Promises
-from servedrill.host import memory_groups
 from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports, require_free
 from servedrill.host.processes import ProcessId, children, family, identify
 from servedrill.leases.keeper import UndoKeeper
-from servedrill.leases.undo import RemoveMemoryGroup, ending
+from servedrill.leases.undo import ending
 from servedrill.stacks.file import StackFile
+from servedrill.stacks.keeper import SupervisorApi
+from servedrill.stacks.kinds import StackKind
+from servedrill.stacks.on_machine import MemoryGroups, OnThisMachine
 from servedrill.stacks.protocols import Entry, Part, Replica
+from servedrill.stacks.proxied import ThroughProxies
 from servedrill.stacks.proxies import Hop, Proxies
+from servedrill.stacks.roles import ENGINE, GATEWAY
 from servedrill.stacks.rollouts import RolloutApi
 
 NAME = "gateway.stack.test"
 _UP_WITHIN_S = 20.0
 
 
-class EmbeddedStack:
+class EmbeddedStack(OnThisMachine, ThroughProxies):
     """One running embedded stack; `up` starts it, `down` ends it."""
 
     shared = False
@@ -51,13 +55,14 @@ class EmbeddedStack:
         self._on_undo, self._limit_memory = on_undo, limit_memory
         self._logs = folder / "logs"
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._groups: dict[str, Path] = {}
+        self._groups = MemoryGroups(on_undo)
         self._http = httpx.Client(timeout=5, **direct())
         self._replicas: list[Replica] = []
         self._addresses: dict[str, str] = {}
         self._proxies = Proxies(file.proxy, logs=self._logs, seed=seed, on_undo=on_undo)
         self._covered = file.proxy.selected(file.embedded.hop_groups(), where=file.name)
         self._has_proxies = bool(self._covered or file.proxy.hop)
+        self._supervisor: SupervisorApi
 
     # ---- up and down
 
@@ -70,6 +75,7 @@ class EmbeddedStack:
             for key in ("control_port", "alerts_port", "dns_port", "name_port")
         }
         self._control, self._alerts, self._dns, self._name_port = asked.values()
+        self._supervisor = SupervisorApi(self._http, control_port=self._control)
         self._logs.mkdir(parents=True, exist_ok=True)
         if self._has_proxies:
             self._proxies.start(port=next(ports))
@@ -77,13 +83,12 @@ class EmbeddedStack:
         gateways = [self._gateway(f"gateway-{i}", next(ports), f"127.0.0.{10 + i}") for i in range(file.gateways)]
         if self._limit_memory:
             run = secrets.token_hex(4)
-            for engine in engines:
-                self._make_group(str(engine["name"]), run)
+            self._groups.make([str(engine["name"]) for engine in engines], run=run)
         config = self._folder / "stack.json"
         config.write_text(json.dumps(self._config(engines, gateways), indent=1))
         self._replicas = [
-            *(self._replica(engine, "engine") for engine in engines),
-            *(self._replica(gateway, "gateway") for gateway in gateways),
+            *(self._replica(engine, ENGINE) for engine in engines),
+            *(self._replica(gateway, GATEWAY) for gateway in gateways),
         ]
         self._addresses = {g["name"]: g["published_at"] for g in gateways}
         self._start("supervisor", "-m", "servedrill.refstack", "--config", str(config), "--parent", str(os.getpid()))
@@ -112,10 +117,7 @@ class EmbeddedStack:
                 partial(_all_gone, identities), what=f"process {process.pid} and those below it to end", within_s=5
             )
         self._children.clear()
-        for group in self._groups.values():
-            wait_for(partial(memory_groups.is_empty, group), what=f"{group} to be empty", within_s=5)
-            group.rmdir()
-        self._groups.clear()
+        self._groups.remove()
 
     def _config(self, engines: list[dict[str, Any]], gateways: list[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -129,7 +131,7 @@ class EmbeddedStack:
             "name": NAME,
             "name_port": self._name_port,
             "defects": self._defects,
-            "memory_groups": {name: str(path) for name, path in self._groups.items()},
+            "memory_groups": self._groups.paths(),
             "log_dir": str(self._logs.resolve()),
         }
 
@@ -141,12 +143,6 @@ class EmbeddedStack:
         self._children[name] = process
         self._on_undo.keep("process", *ending(process.pid))
 
-    def _make_group(self, engine: str, run: str) -> None:
-        group = memory_groups.place(f"servedrill-{run}-{engine}")
-        self._on_undo.keep("memory-group", RemoveMemoryGroup(path=str(group)))
-        memory_groups.make(group)
-        self._groups[engine] = group
-
     def _engine(self, name: str, port: int, proxy_port: int) -> dict[str, Any]:
         covered = name in self._covered
         reached_at = f"127.0.0.1:{proxy_port if covered else port}"
@@ -157,7 +153,7 @@ class EmbeddedStack:
         at = ("127.0.0.1", port) if name in self._covered else (published_at, self._name_port)
         return {"name": name, "host": at[0], "port": at[1], "published_at": published_at}
 
-    def _replica(self, made: dict[str, Any], role: Literal["engine", "gateway"]) -> Replica:
+    def _replica(self, made: dict[str, Any], role: str) -> Replica:
         name = str(made["name"])
         url = f"http://{made['host']}:{made['port']}"
         return Replica(name=name, role=role, url=url, hop=name if name in self._covered else "")
@@ -203,7 +199,7 @@ class EmbeddedStack:
             return False
 
     def _all_seen(self) -> bool:
-        for gateway in (replica for replica in self._replicas if replica.role == "gateway"):
+        for gateway in (replica for replica in self._replicas if "routing" in replica.serves):
             try:
                 if not all(
                     view["healthy"] for view in self._http.get(f"{gateway.url}/admin/upstreams").json().values()
@@ -224,7 +220,7 @@ class EmbeddedStack:
     # ---- what can be done to it
 
     def process(self, replica: str, part: Part = "server") -> ProcessId | None:
-        view = self._view(replica)
+        view = self._supervisor.view(replica)
         if view["pid"] is None:
             return None
         if part == "server":
@@ -232,41 +228,11 @@ class EmbeddedStack:
         below = children(view["pid"])
         return identify(below[0]) if below else None
 
-    def signal(self, replica: str, number: int, part: Part = "server") -> None:
-        identity = self.process(replica, part)
-        if identity is None:
-            raise LookupError(f"{replica} has no running {part}")
-        os.kill(identity.pid, number)
+    def _keeper_of(self, replica: str) -> SupervisorApi:
+        return self._supervisor
 
-    def restart(self, replica: str) -> None:
-        self._http.post(f"http://127.0.0.1:{self._control}/processes/{replica}/restart").raise_for_status()
-
-    def starts(self, replica: str) -> int:
-        return int(self._view(replica)["starts"])
-
-    def _view(self, replica: str) -> dict[str, Any]:
-        for process in self.processes():
-            if process["name"] == replica:
-                return dict(process)
-        raise LookupError(f"no replica {replica!r}")
-
-    def proxy_api(self) -> str:
-        return self._proxies.address
-
-    def hops(self) -> list[str]:
-        return self._proxies.names
-
-    def hop_address(self, hop: str) -> str:
-        """``host:port`` where a hop is entered."""
-        return self._proxies.listen_of(hop)
-
-    def memory_group(self, replica: str) -> str:
-        if replica not in self._groups:
-            raise StackError(f"{replica} has no memory group", where=self.name)
-        return str(self._groups[replica])
-
-    def oom_kills(self, replica: str) -> int:
-        return memory_groups.oom_kills(self._groups[replica])
+    def _all_keepers(self) -> list[SupervisorApi]:
+        return [self._supervisor]
 
     def records_api(self) -> str:
         return f"127.0.0.1:{self._dns}"
@@ -282,13 +248,6 @@ class EmbeddedStack:
 
     def adapter_routes(self) -> bool:
         return True
-
-    def control_urls(self) -> list[str]:
-        """Where its supervisor lists, starts and restarts its processes."""
-        return [f"http://127.0.0.1:{self._control}/processes"]
-
-    def processes(self) -> list[dict[str, Any]]:
-        return list(self._http.get(f"http://127.0.0.1:{self._control}/processes").json())
 
     def start_rollout(self, candidate: str) -> int:
         return self._rollouts().start(candidate)
@@ -342,3 +301,6 @@ def _models() -> list[dict[str, Any]]:
         {"version": "v2-worse", "accuracy": 0.6},
         {"version": "v2-damaged", "loads": False},
     ]
+
+
+KIND = StackKind(name="embedded", make=EmbeddedStack, takes_defects=True)

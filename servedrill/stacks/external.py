@@ -24,13 +24,16 @@ from servedrill.leases.keeper import UndoKeeper
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.first_answer import require_answer
 from servedrill.stacks.hooks import Life, run_hook
+from servedrill.stacks.kinds import StackKind
 from servedrill.stacks.protocols import Entry, Part, Replica
+from servedrill.stacks.proxied import ThroughProxies
 from servedrill.stacks.proxies import Hop, Proxies
+from servedrill.stacks.roles import ENGINE, served_by
 
 _IDENTITY_EVERY_S = 1.0
 
 
-class ExternalStack:
+class ExternalStack(ThroughProxies):
     """Somebody's running stack; `up` looks at it and puts proxies where the file wants them, `down` removes those."""
 
     shared = True
@@ -38,10 +41,6 @@ class ExternalStack:
     def __init__(
         self, file: StackFile, folder: Path, *, defects: list[str], seed: int, on_undo: UndoKeeper, limit_memory: bool
     ) -> None:
-        if defects:
-            raise StackError(
-                "defects are for the embedded stack only", where="--defect", expected="no --defect with this stack"
-            )
         assert file.promises is not None and file.external is not None
         self.name, self.environment = file.name, file.environment
         self.promises: Promises = file.promises
@@ -61,12 +60,19 @@ class ExternalStack:
         (self._folder / "stack.json").write_bytes(msgspec.json.format(msgspec.json.encode(self._file), indent=1))
         proxied = [replica for replica in self._file.replica if replica.listen]
         self._replicas = [
-            Replica(name=r.name, role=r.role, url=r.url.rstrip("/"), hop=r.name if r.listen else "", metrics=r.metrics)
+            Replica(
+                name=r.name,
+                role=r.role,
+                serves=served_by(r.role, r.serves),
+                url=r.url.rstrip("/"),
+                hop=r.name if r.listen else "",
+                metrics=r.metrics,
+            )
             for r in self._file.replica
         ]
         if proxied or self._file.proxy.hop:
             self._proxies.start(port=free_ports(1)[0])
-            engines = {r.name for r in self._file.replica if r.role == "engine"}
+            engines = {r.name for r in self._file.replica if r.role == ENGINE}
             tapped = engines if engines <= {r.name for r in proxied} else set()
             self._proxies.make(
                 Hop(name=r.name, listen=r.listen, upstream=_address(r.url), tap=r.name in tapped) for r in proxied
@@ -163,16 +169,6 @@ class ExternalStack:
                 self._starts[replica].append(token)
         return token
 
-    def proxy_api(self) -> str:
-        return self._proxies.address
-
-    def hops(self) -> list[str]:
-        return self._proxies.names
-
-    def hop_address(self, hop: str) -> str:
-        """``host:port`` where a hop is entered."""
-        return self._proxies.listen_of(hop)
-
     def alerts_url(self) -> str:
         return self._file.alerts
 
@@ -180,7 +176,7 @@ class ExternalStack:
 def _lacks(file: StackFile) -> dict[str, str]:
     """Capabilities that this file does not give, and why."""
     where = Path(file.path).name or file.name
-    lacks: dict[str, str] = {}
+    lacks = {"Gpu": f"the engines of {where} are not known to compute on this machine"}
     unable = [replica.name for replica in file.replica if not replica.hooks.complete]
     if unable or not file.replica:
         reason = f"{where}: no hooks kill, restart and identity for {', '.join(unable) or 'anything'}"
@@ -196,3 +192,6 @@ def _address(url: str) -> str:
     """``host:port`` of a URL."""
     parts = urlsplit(url)
     return join_host_port(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+
+
+KIND = StackKind(name="external", make=ExternalStack)

@@ -30,6 +30,7 @@ from servedrill.history.promises import Promises
 from servedrill.stacks.commands import Command, ConfigFile, Container, Name, check_commands, expanded
 from servedrill.stacks.hooks import Hooks
 from servedrill.stacks.proxies import ExtraHop, ProxyTable
+from servedrill.stacks.roles import ENGINE, GATEWAY, OTHER, Service
 
 
 class Embedded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,8 +65,10 @@ class ExternalReplica(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """One engine or gateway of an external stack: what can be read of it, and what can be done to it."""
 
     name: str
-    role: Literal["engine", "gateway"]
+    role: str
     url: str
+    serves: list[Service] = []
+    """What it does for an answer, where that is not what its role usually does."""
     metrics: str = ""
     """Its metrics page, where that is not ``url`` + /metrics; ``none`` where it has none."""
     listen: str = ""
@@ -122,7 +125,8 @@ class StackFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if self.kind == "embedded":
             return self.embedded.hop_groups()
         named: list[Command | ExternalReplica] = [*self.process, *self.container, *self.replica]
-        return {f"{role}s": [one.name for one in named if one.role == role] for role in ("gateway", "engine")}
+        roles = dict.fromkeys([GATEWAY, ENGINE, *(one.role for one in named if one.role != OTHER)])
+        return {f"{role}s": [one.name for one in named if one.role == role] for role in roles}
 
 
 def read_stack_file(path: Path | None) -> StackFile:

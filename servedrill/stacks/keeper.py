@@ -21,13 +21,39 @@ from servedrill.stacks.supervisor import Planned
 _UP_WITHIN_S = 15.0
 
 
-class Keeper:
+class SupervisorApi:
+    """Asks whoever keeps processes running: `servedrill.stacks.supervisor`, or the embedded stack's own, with the same API."""
+
+    def __init__(self, http: httpx.Client, *, control_port: int) -> None:
+        self._http, self._api = http, f"http://127.0.0.1:{control_port}/processes"
+
+    @property
+    def url(self) -> str:
+        """Where it lists what it keeps."""
+        return self._api
+
+    def views(self) -> list[dict[str, Any]]:
+        """``name``, ``role``, ``pid``, ``starts``, ``last_exit`` of each."""
+        return list(self._http.get(self._api).json())
+
+    def view(self, name: str) -> dict[str, Any]:
+        """Raises `LookupError` for a name that it does not keep."""
+        for view in self.views():
+            if view["name"] == name:
+                return view
+        raise LookupError(f"no process {name!r}")
+
+    def restart(self, name: str) -> None:
+        """SIGTERM, and started again when it has ended."""
+        self._http.post(f"{self._api}/{name}/restart").raise_for_status()
+
+
+class Keeper(SupervisorApi):
     """A program with the control API of `servedrill.stacks.supervisor`, in a session of its own."""
 
     def __init__(self, module: str, *, control_port: int, log: Path, ends_within_s: float = 5.0) -> None:
+        super().__init__(httpx.Client(timeout=10, **direct()), control_port=control_port)
         self._module, self._log, self._ends_within_s = module, log, ends_within_s
-        self._api = f"http://127.0.0.1:{control_port}/processes"
-        self._http = httpx.Client(timeout=10, **direct())
         self._process: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> int:
@@ -68,29 +94,9 @@ class Keeper:
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return f"the end of {self._log}: {lines[-1] if lines else '(empty)'}"
 
-    # ---- what it keeps
-
-    @property
-    def url(self) -> str:
-        """Where it lists what it keeps."""
-        return self._api
-
-    def views(self) -> list[dict[str, Any]]:
-        """``name``, ``role``, ``pid``, ``starts``, ``last_exit`` of each."""
-        return list(self._http.get(self._api).json())
-
-    def view(self, name: str) -> dict[str, Any]:
-        """Raises `LookupError` for a name that it does not keep."""
-        for view in self.views():
-            if view["name"] == name:
-                return view
-        raise LookupError(f"no process {name!r}")
-
     def start(self, name: str) -> None:
+        """The first start of one that it was told to keep."""
         self._http.post(f"{self._api}/{name}/start").raise_for_status()
-
-    def restart(self, name: str) -> None:
-        self._http.post(f"{self._api}/{name}/restart").raise_for_status()
 
     def change(self, planned: Planned) -> None:
         """Another command and environment, from the next start on."""

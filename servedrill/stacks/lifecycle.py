@@ -5,24 +5,29 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
 from servedrill.control.direct import reach_directly
+from servedrill.errors import StackError
 from servedrill.leases.keeper import UndoKeeper
-from servedrill.stacks.embedded import EmbeddedStack
-from servedrill.stacks.external import ExternalStack
+from servedrill.stacks.capabilities import known_to_lack
 from servedrill.stacks.file import StackFile
-from servedrill.stacks.process import ProcessStack
-from servedrill.stacks.protocols import known_to_lack
-
-AnyStack: TypeAlias = EmbeddedStack | ProcessStack | ExternalStack  # a DockerStack is a ProcessStack
+from servedrill.stacks.kinds import StartableStack, kind_named
 
 
 def make_stack(
     file: StackFile, folder: Path, *, on_undo: UndoKeeper, defects: list[str], seed: int, limit_memory: bool
-) -> AnyStack:
-    """The stack that the file describes, not started: what it lacks can be asked before anything is."""
-    return _kind(file)(
+) -> StartableStack:
+    """The stack that the file describes, not started: what it lacks can be asked before anything is.
+
+    Raises `UsageError` for a kind that nobody knows, `StackError` for defects of a stack that takes none.
+    """
+    kind = kind_named(file.kind, where=file.path)
+    if defects and not kind.takes_defects:
+        raise StackError(
+            "defects are for the embedded stack only", where="--defect", expected="no --defect with this stack"
+        )
+    return kind.make(
         file,
         folder,
         defects=[_absolute(defect) for defect in defects],
@@ -30,15 +35,6 @@ def make_stack(
         on_undo=on_undo,
         limit_memory=limit_memory,
     )
-
-
-def _kind(file: StackFile) -> type[AnyStack]:
-    if file.kind == "docker":
-        from servedrill.stacks.docker import DockerStack  # its SDK is loaded for stacks of containers alone
-
-        return DockerStack
-    kinds: dict[str, type[AnyStack]] = {"embedded": EmbeddedStack, "process": ProcessStack, "external": ExternalStack}
-    return kinds[file.kind]
 
 
 @contextlib.contextmanager
@@ -51,8 +47,8 @@ def stack_up(
     seed: int,
     limit_memory: bool,
     needs: Sequence[str] = (),
-) -> Iterator[AnyStack]:
-    """The stack is up inside the block, and gone after it. One that is known to lack what is needed is not started."""
+) -> Iterator[Any]:
+    """The stack (of whatever powers) is up inside the block, and gone after it. One that is known to lack what is needed is not started."""
     reach_directly("localhost", "127.0.0.1", "127.0.0.0/8", "::1")
     stack = make_stack(file, folder, on_undo=on_undo, defects=defects, seed=seed, limit_memory=limit_memory)
     lacks = any(known_to_lack(stack, capability) for capability in needs)

@@ -7,8 +7,6 @@ Everything hangs below one supervisor (`servedrill.stacks.supervisor`), which is
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import secrets
 import shutil
@@ -23,31 +21,32 @@ import msgspec
 
 from servedrill.control.direct import direct
 from servedrill.dialect.vllm import IS_SLEEPING, LOAD_ADAPTER
-from servedrill.errors import NotInTime, StackError
+from servedrill.errors import StackError
 from servedrill.files.logs import tail
 from servedrill.history.promises import Promises
-from servedrill.host import memory_groups
-from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports, require_free
 from servedrill.host.processes import ProcessId, family, identify
 from servedrill.leases.keeper import UndoKeeper
-from servedrill.leases.undo import RemoveMemoryGroup, ending
+from servedrill.leases.undo import ending
 from servedrill.stacks import commands
 from servedrill.stacks.commands import Command, Container
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.first_answer import require_answer
-from servedrill.stacks.keeper import Keeper, package_path
+from servedrill.stacks.keeper import Keeper
+from servedrill.stacks.kinds import StackKind
+from servedrill.stacks.name import DNS, DnsName
+from servedrill.stacks.on_machine import MemoryGroups, OnThisMachine
 from servedrill.stacks.protocols import Entry, Part, Replica
+from servedrill.stacks.proxied import ThroughProxies
 from servedrill.stacks.proxies import Hop, Proxies
+from servedrill.stacks.roles import ENGINE, OTHER, Service, served_by
 from servedrill.stacks.rolling import Replaceable, RollingReplacement
 from servedrill.stacks.rollouts import RolloutApi
 from servedrill.stacks.startup import start_in_order
-from servedrill.stacks.supervisor import Plan, Planned, Restart
-
-_DNS = "dns"
+from servedrill.stacks.supervisor import Plan, Planned
 
 
-class ProcessStack:
+class ProcessStack(OnThisMachine, ThroughProxies):
     """One running stack of commands; `up` starts it, `down` ends it."""
 
     shared = False
@@ -64,10 +63,6 @@ class ProcessStack:
         on_undo: UndoKeeper,
         limit_memory: bool,
     ) -> None:
-        if defects:
-            raise StackError(
-                "defects are for the embedded stack only", where="--defect", expected="no --defect with this stack"
-            )
         assert file.promises is not None
         self.name, self.environment = file.name, file.environment
         self.promises: Promises = file.promises
@@ -83,7 +78,8 @@ class ProcessStack:
         self._covered = file.proxy.selected(file.hop_groups(), where=file.path)
         self._ports: dict[str, int] = {}
         self._hops: dict[str, str] = {}
-        self._groups: dict[str, Path] = {}
+        self._groups = MemoryGroups(on_undo)
+        self._name: DnsName | None = None
         self._replicas: list[Replica] = []
 
     # ---- up and down
@@ -97,13 +93,14 @@ class ProcessStack:
         self._replicas = [
             Replica(
                 name=c.name,
-                role="engine" if c.role == "engine" else "gateway",
+                role=c.role,
+                serves=served_by(c.role, c.serves),
                 url=f"http://127.0.0.1:{self._port(c.name)}",
                 hop=c.name if c.name in self._covered else "",
                 metrics=self._filled(c.metrics, c),
             )
             for c in self._commands
-            if c.role != "other"
+            if c.role != OTHER
         ]
         planned = [self._planned(command, self.promises.version) for command in self._commands]
         (self._folder / "stack.json").write_bytes(msgspec.json.format(msgspec.json.encode(self._file), indent=1))
@@ -111,13 +108,14 @@ class ProcessStack:
         if self._covered or self._file.proxy.hop:
             self._proxies.start(port=free_ports(1)[0])
             self._proxies.make(self._proxied_hops())
-        self._begin_keepers([*self._own(), *planned])
+        own = [self._name.planned()] if self._name is not None else []
+        self._begin_keepers([*own, *planned])
         start_in_order(
             self._commands, self._keepers, port=self._port, http=self._http, logs=self._logs, where=self._file.path
         )
-        if self._file.dns is not None:
-            self._keepers[_DNS].start(_DNS)
-            self._wait_for_name()
+        if self._name is not None:
+            self._keepers[DNS].start(DNS)
+            self._name.wait(self._http)
         self._require_answer()
         self._probe_powers()
 
@@ -126,12 +124,9 @@ class ProcessStack:
         try:
             if isinstance(rollouts := vars(self).get("_rollouts"), RollingReplacement):
                 rollouts.stop()
-            for keeper in set(self._keepers.values()):
+            for keeper in self._all_keepers():
                 keeper.end()
-            for group in self._groups.values():
-                wait_for(partial(memory_groups.is_empty, group), what=f"{group} to be empty", within_s=10)
-                group.rmdir()
-            self._groups.clear()
+            self._groups.remove()
         finally:
             self._http.close()
             self._proxies.close()
@@ -145,12 +140,16 @@ class ProcessStack:
                 where = f"{self._file.path}: process {command.name!r}"
                 runs = isinstance(command, Container) and command.existing
                 self._ports[command.name] = command.port if runs else require_free(command.port, where=where)
-        self._name_port = free_ports(1)[0]
+        name_port = free_ports(1)[0]
+        if self._file.dns is not None:
+            self._name = DnsName(
+                self._file.dns, self._commands, port=self._port, leads_to=name_port, folder=self._folder
+            )
         for command in self._commands:
             if command.name in self._covered:
                 host = command.published or self._hop_host(command)
                 shared = command.published and self._file.dns is not None
-                self._hops[command.name] = f"{host}:{self._name_port if shared else free_ports(1)[0]}"
+                self._hops[command.name] = f"{host}:{name_port if shared else free_ports(1)[0]}"
 
     def _hop_host(self, command: Command) -> str:
         """The address that the proxy in front of a process listens on, where the file names none."""
@@ -166,19 +165,14 @@ class ProcessStack:
         return self._ports[name]
 
     def _make_groups(self) -> None:
-        run = secrets.token_hex(4)
-        for command in self._commands:
-            if command.role == "engine":
-                group = memory_groups.place(f"servedrill-{run}-{command.name}")
-                self._on_undo.keep("memory-group", RemoveMemoryGroup(path=str(group)))
-                memory_groups.make(group)
-                self._groups[command.name] = group
+        engines = [command.name for command in self._commands if command.role == ENGINE]
+        self._groups.make(engines, run=secrets.token_hex(4))
 
     def _filled(self, text: str, command: Command, version: str = "") -> str:
         where = f"{self._file.path}: process {command.name!r}"
 
         def hop(name: str) -> str:
-            known = [c.name for c in self._commands if c.role != "other"]
+            known = [c.name for c in self._commands if c.role != OTHER]
             if name not in known:
                 raise StackError(f"no engine or gateway {name!r}", where=where, expected=", ".join(known))
             return self._hops.get(name) or self._reached_at(name)
@@ -222,53 +216,12 @@ class ProcessStack:
             folder=self._filled(command.folder, command, version),
             log=str(self._logs / f"{command.name}.log"),
             restart=command.restart,
-            memory_group=str(self._groups.get(command.name, "")),
+            memory_group=self._groups.paths().get(command.name, ""),
         )
-
-    def _own(self) -> list[Planned]:
-        """The DNS server for a name."""
-        if self._file.dns is None:
-            return []
-        config = self._folder / "dns.json"
-        config.write_text(json.dumps(self._dns_config()))
-        return [
-            Planned(
-                name=_DNS,
-                role="other",
-                command=[sys.executable, "-m", "servedrill.refstack", "--config", str(config), "dns"],
-                env={"PYTHONPATH": package_path()},
-                folder=str(self._folder),
-                log=str(self._logs / f"{_DNS}.log"),
-                restart=Restart(policy="never"),
-            )
-        ]
-
-    def _dns_config(self) -> dict[str, Any]:
-        assert self._file.dns is not None
-        given = self._file.dns
-        return {
-            "engines": [],
-            "gateways": [
-                {"name": c.name, "host": "127.0.0.1", "port": self._port(c.name), "published_at": c.published}
-                for c in self._commands
-                if c.role == "gateway"
-            ],
-            "models": [{"version": "v1"}],  # the server of names asks for one, and does nothing with it
-            "control_port": 0,
-            "alerts_port": 0,
-            "dns_port": self._port(_DNS),
-            "name": given.name,
-            "name_port": self._name_port,
-            "dns_ttl_s": given.ttl_s,
-            "dns_check_interval_s": given.check_interval_s,
-            "dns_check_timeout_s": given.check_timeout_s,
-            "dns_check_failures": given.check_failures,
-            "log_dir": str(self._logs),
-        }
 
     def _proxied_hops(self) -> list[Hop]:
         """Taps at some engines would make tries look fewer than they were, so all have one or none."""
-        engines = {command.name for command in self._commands if command.role == "engine"}
+        engines = {command.name for command in self._commands if command.role == ENGINE}
         tapped = engines if engines <= self._covered else set()
         return [
             Hop(name=name, listen=listen, upstream=f"127.0.0.1:{self._port(name)}", tap=name in tapped)
@@ -294,53 +247,44 @@ class ProcessStack:
         return keeper
 
     def _require_answer(self) -> None:
-        first = next((c.name for c in self._commands if c.role == "gateway"), self._replicas[0].name)
         require_answer(
             self._http,
             self._door(),
             model=self.promises.model,
             api_key_env=self._file.api_key_env,
             where=self._file.path,
-            hint=lambda: tail(self._logs / f"{first}.log"),
+            hint=lambda: tail(self._logs / f"{self._front.name}.log"),
         )
 
     def _probe_powers(self) -> None:
-        engine = next(replica for replica in self._replicas if replica.role == "engine")
+        engine = next(replica for replica in self._replicas if replica.role == ENGINE)
         for power, path in (("Sleepable", IS_SLEEPING), ("Adaptable", LOAD_ADAPTER)):
             call = self._http.get if power == "Sleepable" else partial(self._http.post, json={})
             status = call(f"{engine.url}{path}").status_code
             if status in (404, 405, 501):
                 self.lacks[power] = f"{engine.name} has no {path} ({status})"
 
-    def _wait_for_name(self) -> None:
-        try:
-            wait_for(self._name_complete, what="the DNS name to have every gateway", within_s=15)
-        except NotInTime as error:
-            raise StackError(str(error), hint=tail(self._logs / f"{_DNS}.log")) from error
-
-    def _name_complete(self) -> bool:
-        try:
-            answers = self._http.get(f"http://{self.records_api()}/records", timeout=1).json()["answers"]
-        except (httpx.HTTPError, ValueError):
-            return False
-        return set(answers) == set(self.addresses().values())
-
     # ---- what it is
 
+    @property
+    def _front(self) -> Replica:
+        """Where users come in: the first that sends requests on, or the first that answers itself where none does."""
+        services: tuple[Service, ...] = ("routing", "tokens")
+        return next((r for service in services for r in self._replicas if service in r.serves), self._replicas[0])
+
     def _door(self) -> str:
-        """The first gateway through its proxy, or the first engine where there is none."""
-        first = next((r for r in self._replicas if r.role == "gateway"), self._replicas[0])
-        return f"http://{self._hops[first.name]}" if first.name in self._hops else first.url
+        """Through its proxy, where it has one."""
+        front = self._front
+        return f"http://{self._hops[front.name]}" if front.name in self._hops else front.url
 
     def replicas(self) -> list[Replica]:
         return self._replicas
 
     def entry(self) -> Entry:
         key = self._file.api_key_env
-        if self._file.dns is None:
+        if self._name is None:
             return Entry(base_url=self._door(), api_key_env=key)
-        url = f"http://{self._file.dns.name}:{self._name_port}"
-        return Entry(base_url=url, resolver=f"127.0.0.1:{self._port(_DNS)}", api_key_env=key)
+        return Entry(base_url=self._name.url, resolver=self._name.server, api_key_env=key)
 
     # ---- what can be done to it
 
@@ -362,46 +306,23 @@ class ProcessStack:
                 return identify(below)
         return None
 
-    def signal(self, replica: str, number: int, part: Part = "server") -> None:
-        identity = self.process(replica, part)
-        if identity is None:
-            raise LookupError(f"{replica} has no running {part}")
-        os.kill(identity.pid, number)
-
     def _keeper_of(self, name: str) -> Keeper:
         if name not in self._keepers:
             raise LookupError(f"no process {name!r}")
         return self._keepers[name]
 
-    def restart(self, replica: str) -> None:
-        self._keeper_of(replica).restart(replica)
-
-    def starts(self, replica: str) -> int:
-        return int(self._keeper_of(replica).view(replica)["starts"])
-
-    def proxy_api(self) -> str:
-        return self._proxies.address
-
-    def hops(self) -> list[str]:
-        return self._proxies.names
-
-    def hop_address(self, hop: str) -> str:
-        """``host:port`` where a hop is entered."""
-        return self._proxies.listen_of(hop)
-
-    def memory_group(self, replica: str) -> str:
-        if replica not in self._groups:
-            raise StackError(f"{replica} has no memory group", where=self.name)
-        return str(self._groups[replica])
-
-    def oom_kills(self, replica: str) -> int:
-        return memory_groups.oom_kills(self._groups[replica])
+    def _all_keepers(self) -> list[Keeper]:
+        return list(dict.fromkeys(self._keepers.values()))
 
     def records_api(self) -> str:
-        return f"127.0.0.1:{self._port(_DNS)}"
+        """As `Named.records_api`. Raises `LookupError` where the file has no [dns]."""
+        if self._name is None:
+            raise LookupError(f"stack {self.name!r} has no DNS name")
+        return self._name.server
 
     def addresses(self) -> dict[str, str]:
-        return {c.name: c.published for c in self._commands if c.role == "gateway" and c.published}
+        """Gateway -> the address that the name has for it; empty without a name."""
+        return self._name.addresses if self._name is not None else {}
 
     def alerts_url(self) -> str:
         return self._own_url(self._file.alerts)
@@ -417,13 +338,6 @@ class ProcessStack:
     def adapter_routes(self) -> bool:
         return "Adaptable" not in self.lacks
 
-    def control_urls(self) -> list[str]:
-        """Where its supervisors list, start and restart what they keep."""
-        return [keeper.url for keeper in dict.fromkeys(self._keepers.values())]
-
-    def processes(self) -> list[dict[str, Any]]:
-        return [view for keeper in dict.fromkeys(self._keepers.values()) for view in keeper.views()]
-
     def start_rollout(self, candidate: str) -> int:
         """By the stack's own API; without one each engine in turn is ended gracefully and started with the candidate, all back when it does not come up."""
         return self._rollouts.start(candidate)
@@ -435,7 +349,7 @@ class ProcessStack:
     def _rollouts(self) -> RollingReplacement | RolloutApi:
         if self._file.rollouts:
             return RolloutApi(self._http, self._own_url(self._file.rollouts))
-        engines = [command for command in self._commands if command.role == "engine"]
+        engines = [command for command in self._commands if command.role == ENGINE]
         return RollingReplacement(
             self._keepers[engines[0].name], [self._replaceable(e) for e in engines], serves=self.promises.version
         )
@@ -463,3 +377,6 @@ def _lacks(file: StackFile) -> dict[str, str]:
     if not file.promises.candidates:
         lacks["Swappable"] = f"{where} has no candidates to roll out (promises.candidates)"
     return lacks
+
+
+KIND = StackKind(name="process", make=ProcessStack)

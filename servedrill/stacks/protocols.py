@@ -1,7 +1,12 @@
 """What a stack can do, in small protocols: a drill asks for what it needs, and a stack that lacks it skips that drill.
 
 `Stack` is the least that every stack has. The others are powers beyond that; whether a stack has one is
-``isinstance(stack, Signallable)``.
+``isinstance(stack, Signallable)``, and what `servedrill.stacks.capabilities.lacking` says:
+
+    Proxied                              a proxy at every gateway and engine
+    Proxied:engines, Proxied:gateways    at all of these; Proxied:NAME at that hop
+    Scrapable:engines, :gateways         that there are any whose metrics can be read
+    Signallable:core                     that engines have a core apart from their server
 """
 
 from __future__ import annotations
@@ -10,22 +15,32 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from servedrill.dialect.openai import METRICS
-from servedrill.errors import UsageError
 from servedrill.history.promises import Promises
+from servedrill.host import gpu
+from servedrill.stacks.capabilities import Capability, register
+from servedrill.stacks.capabilities import lacking as lacking
+from servedrill.stacks.roles import ENGINE, GATEWAY, Service, served_by
 
 Part = Literal["server", "core"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replica:
-    """One engine or gateway; ``url`` reaches it directly, ``hop`` names the proxy in front of it, if any."""
+    """One engine, gateway or whatever its role is called; ``url`` reaches it directly, ``hop`` names the proxy in front of it."""
 
     name: str
-    role: Literal["engine", "gateway"]
+    role: str
     url: str
     hop: str = ""
+    """Empty: it has no proxy."""
     metrics: str = ""
-    """Its metrics page, where that is not ``url`` + /metrics; ``none``: it has none, nor a /health of its own, and is not looked at."""
+    """Its metrics page, where that is not ``url`` + /metrics; ``none``: it has none, nor a /health of its own, and is not
+    looked at."""
+    serves: frozenset[Service] = frozenset()
+    """What it does for an answer; where nothing is said, what its role usually does."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "serves", served_by(self.role, self.serves))
 
     @property
     def scraped(self) -> bool:
@@ -188,50 +203,54 @@ class Adaptable(Protocol):
         """Whether the engines have /v1/load_lora_adapter, /v1/unload_lora_adapter."""
 
 
-def lacking(stack: Any, capability: str) -> str:
-    """Why the stack lacks what a drill needs; empty where it has it.
+@runtime_checkable
+class Gpu(Protocol):
+    """Its engines compute on GPUs of this machine, whose memory NVML tells."""
 
-    A capability is the name of a protocol. ``Proxied`` means a proxy at every gateway and engine, ``Proxied:engines`` and
-    ``Proxied:gateways`` at all of these, ``Proxied:NAME`` at that hop; ``Scrapable:engines`` and ``Scrapable:gateways`` that there are
-    any; ``Signallable:core`` that engines have a core apart from their server.
-    """
-    name, _, part = capability.partition(":")
-    protocol: Any = globals().get(name)
-    if not getattr(protocol, "_is_protocol", False) or not _is_part(name, part):
-        raise UsageError(
-            f"no capability {capability!r}", where="needs", expected="a protocol of servedrill.stacks.protocols"
-        )
-    if reason := known_to_lack(stack, name):
-        return reason
-    replicas: list[Replica] = stack.replicas()
-    groups = {f"{role}s": [r.name for r in replicas if r.role == role] for role in ("gateway", "engine")}
-    if name == "Scrapable" and part and not any(r.scraped for r in replicas if f"{r.role}s" == part):
+    def gpus(self) -> list[gpu.Gpu]:
+        """All of them now, at least one. Raises `NoGpu`."""
+
+
+# ---- what more it takes than the methods
+
+
+def _no_gpu(stack: Gpu) -> str:
+    try:
+        stack.gpus()
+    except gpu.NoGpu as error:
+        return f"no GPU: {error}"
+    return ""
+
+
+def _unscraped(stack: Stack, part: str) -> str:
+    if part and not any(r.scraped for r in stack.replicas() if f"{r.role}s" == part):
         return f"no metrics of the {part} of stack {stack.name!r} can be read"
-    if name == "Signallable" and part and any(stack.process(engine, part) is None for engine in groups["engines"]):
+    return ""
+
+
+def _no_part(stack: Any, part: str) -> str:
+    engines = [r.name for r in stack.replicas() if r.role == ENGINE]
+    if part and any(stack.process(engine, part) is None for engine in engines):
         return f"engines of stack {stack.name!r} have no {part} apart from their server"
-    if name != "Proxied":
-        return ""
+    return ""
+
+
+def _unproxied(stack: Any, part: str) -> str:
+    groups: dict[str, list[str]] = {f"{GATEWAY}s": [], f"{ENGINE}s": []}
+    for replica in stack.replicas():
+        groups.setdefault(f"{replica.role}s", []).append(replica.name)
     hops = stack.hops()
-    wanted = groups.get(part, [part]) if part else [name for names in groups.values() for name in names]
+    wanted = groups.get(part, [part]) if part else [*groups[f"{GATEWAY}s"], *groups[f"{ENGINE}s"]]
     without = [name for name in wanted if name not in hops]
     if hops and not without and (wanted or not part):
         return ""
-    return f"stack {stack.name!r} has no proxy at {', '.join(without) or part or 'any hop'}; the `proxy` table of its file says where it has one"
+    where = ", ".join(without) or part or "any hop"
+    return f"stack {stack.name!r} has no proxy at {where}; the `proxy` table of its file says where it has one"
 
 
-def _is_part(name: str, part: str) -> bool:
-    """Whether a capability can be asked for in this part."""
-    return (
-        not part
-        or name == "Proxied"
-        or part in {"Scrapable": ("engines", "gateways"), "Signallable": ("core",)}.get(name, ())
-    )
-
-
-def known_to_lack(stack: Any, capability: str) -> str:
-    """As `lacking`, of a stack that is not up yet: what its sort and its file say, which tells in ``lacks`` what it has nothing for."""
-    name = capability.partition(":")[0]
-    if not isinstance(stack, globals()[name]):
-        return f"stack {stack.name!r} is not {name}"
-    lacks: dict[str, str] = getattr(stack, "lacks", {})
-    return lacks.get(name, "")
+for _plain in (Supervised, MemoryLimited, Containerised, Named, Alerting, Swappable, Sleepable, Adaptable, Stack):
+    register(Capability(protocol=_plain))
+register(Capability(protocol=Gpu, missing=_no_gpu))
+register(Capability(protocol=Scrapable, parts=("engines", "gateways"), missing_part=_unscraped))
+register(Capability(protocol=Signallable, parts=("core",), missing_part=_no_part))
+register(Capability(protocol=Proxied, parts=None, missing_part=_unproxied))

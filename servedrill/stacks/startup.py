@@ -13,6 +13,7 @@ from servedrill.errors import StackError
 from servedrill.files.logs import read_log, tail
 from servedrill.stacks.commands import Command
 from servedrill.stacks.keeper import Keeper
+from servedrill.stacks.roles import OTHER
 
 
 def start_in_order(
@@ -37,7 +38,7 @@ def start_in_order(
                 continue
             log = logs / f"{name}.log"
             view = keepers[name].view(name)
-            if view["last_exit"] and command.role != "other":
+            if view["last_exit"] and command.role != OTHER:
                 raise StackError(f"{name} ended before it was ready: {view['last_exit']}", where=where, hint=tail(log))
             missing = _missing(command, port=port, http=http, log=log)
             if not missing:

@@ -102,7 +102,7 @@ def test_processes_are_found_and_nobody_elses_are(stack: EmbeddedStack) -> None:
     assert core is not None
     assert core.pid in children(server.pid)
     assert stack.process("gateway-0", "core") is None
-    with pytest.raises(LookupError, match="no replica 'engine-9'"):
+    with pytest.raises(LookupError, match="no process 'engine-9'"):
         stack.process("engine-9")
     with pytest.raises(LookupError, match="gateway-0 has no running core"):
         stack.signal("gateway-0", signal.SIGCONT, "core")

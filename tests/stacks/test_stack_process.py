@@ -5,7 +5,6 @@ The commands are cheap and real: a tiny server with the routes that a stack is a
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
@@ -20,102 +19,15 @@ from typing import Any
 import httpx
 import pytest
 from stack_world import Remembering
+from toy_stack import get, healthy, refused, up, written
 
 from servedrill.errors import StackError, UsageError
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import identify
 from servedrill.stacks.file import read_stack_file
-from servedrill.stacks.lifecycle import stack_up
+from servedrill.stacks.lifecycle import make_stack
 from servedrill.stacks.process import ProcessStack
 from servedrill.stacks.protocols import lacking
-
-SERVER = """
-import http.server, json, os, signal, subprocess, sys, time
-port, version, quirk = int(sys.argv[1]), sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else ""
-if quirk == "dies" or version == "broken":
-    sys.exit("ValueError: the weights are torn")
-core = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "the-core"])
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def log_message(self, *about): pass
-    def answer(self, status, body):
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-    def do_GET(self):
-        if self.path == "/health":
-            self.answer(503 if quirk == "sick" or core.poll() is not None else 200, {})
-        elif self.path == "/v1/models":
-            self.answer(200, {"data": [{"id": "toy"}]})
-        elif self.path == "/env":
-            self.answer(200, {"greeting": os.environ.get("GREETING"), "argv": sys.argv[1:]})
-        else:
-            self.answer(404, {})
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])) or "{}")
-        if quirk == "locked" and self.headers.get("authorization") != "Bearer sesame":
-            self.answer(401, {"error": "who are you?"})
-        elif body.get("model") != "toy":
-            self.answer(404, {"error": "no such model"})
-        else:
-            self.answer(200, {"choices": [{"text": " hi", "finish_reason": "length"}], "system_fingerprint": version})
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-print("serving", flush=True)
-http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
-"""
-
-
-def written(
-    folder: Path, *, promises: str = 'model = "toy"', engine: str = "", top: str = "", command: str = ""
-) -> Path:
-    """A stack file of one engine, with changes."""
-    (folder / "server.py").write_text(SERVER)
-    path = folder / "toy.toml"
-    command = command or '["{python}", "{here}/server.py", "{port}", "{version}"]'
-    path.write_text(
-        textwrap.dedent(
-            f"""
-            kind = "process"
-            name = "toy"
-            {"" if top.startswith("[") else top}
-            {top if top.startswith("[") else ""}
-            [promises]
-            version = "v1"
-            {promises}
-            [[process]]
-            name = "engine"
-            role = "engine"
-            core = "the-core"
-            command = {command}
-            ready = {{ within_s = 10.0 }}
-            restart = {{ backoff_s = 0.05 }}
-            {engine}
-            """
-        )
-    )
-    return path
-
-
-@contextlib.contextmanager
-def up(path: Path, folder: Path, made: Remembering | None = None) -> Iterator[ProcessStack]:
-    file = read_stack_file(path)
-    folder.mkdir(exist_ok=True)
-    with stack_up(file, folder, on_undo=made or Remembering(), defects=[], seed=1, limit_memory=False) as stack:
-        assert isinstance(stack, ProcessStack)
-        yield stack
-
-
-def refused(path: Path, folder: Path) -> str:
-    """What is said of a stack that cannot come up; nothing of it is left."""
-    made = Remembering()
-    with pytest.raises(UsageError) as error, up(path, folder, made):
-        pytest.fail("it came up")
-    assert not [one for one in made.processes if one.alive]
-    text = str(error.value)
-    assert "\n" not in text
-    return text
 
 
 @pytest.fixture(scope="module")
@@ -138,18 +50,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessStack]:
         family = made.family()
         assert len(family) >= 8  # supervisor, proxy, three servers, three cores
     assert not [one for one in family if one.alive]
-
-
-def get(stack: ProcessStack, name: str, path: str) -> Any:
-    url = next(replica.url for replica in stack.replicas() if replica.name == name)
-    return httpx.get(f"{url}{path}", timeout=2)
-
-
-def healthy(stack: ProcessStack, name: str) -> bool:
-    try:
-        return bool(get(stack, name, "/health").status_code == 200)
-    except httpx.HTTPError:
-        return False
 
 
 # ---- what it is
@@ -374,7 +274,7 @@ def test_everything_ends_with_the_process_that_started_it(tmp_path: Path) -> Non
         from pathlib import Path
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from stack_world import Remembering
-        from test_stack_process import up
+        from toy_stack import up
         made = Remembering()
         with up(Path({str(path)!r}), Path({str(tmp_path / "run")!r}), made) as stack:
             print(made.processes[0].pid, stack.process("engine").pid, stack.process("engine", "core").pid, flush=True)
@@ -481,6 +381,7 @@ def test_json_in_a_command_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_defects_are_for_the_embedded_stack(tmp_path: Path) -> None:
-    file = read_stack_file(written(tmp_path))
+    file, undo = read_stack_file(written(tmp_path)), Remembering()
     with pytest.raises(StackError, match="defects are for the embedded stack only"):
-        ProcessStack(file, tmp_path, defects=["a:B"], seed=1, on_undo=Remembering(), limit_memory=False)
+        make_stack(file, tmp_path, defects=["a:B"], seed=1, on_undo=undo, limit_memory=False)
+    assert undo.undo == []

@@ -26,7 +26,7 @@ from servedrill.host.ports import free_ports
 from servedrill.stacks.embedded import EmbeddedStack
 from servedrill.stacks.file import Embedded, StackFile, read_stack_file
 from servedrill.stacks.lifecycle import stack_up
-from servedrill.stacks.protocols import Replica, lacking
+from servedrill.stacks.protocols import lacking
 from servedrill.stacks.proxies import ExtraHop, Hop, Proxies, ProxyTable
 
 ORIGINAL = shutil.which(os.environ.get("SERVEDRILL_TOXIPROXY_SERVER", "toxiproxy-server"))
@@ -395,53 +395,3 @@ def test_a_server_that_is_not_there_is_told_before_anything_starts(tmp_path: Pat
     ):
         pytest.fail("it came up")
     assert undo.processes == []
-
-
-# ---- what drills ask for
-
-
-class Stub:
-    """Two replicas, and proxies where told."""
-
-    name = "stub"
-
-    def __init__(self, hops: list[str], *, replicas: bool = True) -> None:
-        self._hops, self._with = hops, replicas
-
-    def replicas(self) -> list[Replica]:
-        return [Replica(name=f"{role}-0", role=role, url="") for role in ("gateway", "engine")] if self._with else []
-
-    def proxy_api(self) -> str:
-        return ""
-
-    def hops(self) -> list[str]:
-        return self._hops
-
-
-@pytest.mark.parametrize(
-    ("hops", "capability", "reason"),
-    [
-        (["gateway-0", "engine-0"], "Proxied", ""),
-        (["gateway-0"], "Proxied", "has no proxy at engine-0"),
-        (["gateway-0"], "Proxied:gateways", ""),
-        (["gateway-0"], "Proxied:engines", "has no proxy at engine-0"),
-        (["db"], "Proxied:db", ""),
-        (["db"], "Proxied:cache", "has no proxy at cache"),
-        ([], "Signallable", "is not Signallable"),
-    ],
-)
-def test_a_drill_is_told_what_the_stack_lacks(hops: list[str], capability: str, reason: str) -> None:
-    said = lacking(Stub(hops), capability)
-    assert said == "" if not reason else said.startswith(f"stack 'stub' {reason}")
-
-
-def test_a_stack_without_replicas_is_proxied_when_it_has_any_hop() -> None:
-    """Bare URLs behind a proxy."""
-    assert lacking(Stub(["entry"], replicas=False), "Proxied") == ""
-    assert lacking(Stub([], replicas=False), "Proxied").startswith("stack 'stub' has no proxy at any hop")
-
-
-@pytest.mark.parametrize("name", ["Proxyed", "Signallable:x", "dataclass"])
-def test_a_capability_that_does_not_exist_is_a_usage_error(name: str) -> None:
-    with pytest.raises(UsageError, match="no capability"):
-        lacking(Stub([]), name)

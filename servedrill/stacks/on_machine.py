@@ -1,0 +1,104 @@
+"""What can be done to a stack whose replicas are processes of this machine, whoever keeps them running."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from servedrill.errors import StackError
+from servedrill.host import gpu, memory_groups
+from servedrill.host.clock import wait_for
+from servedrill.host.processes import ProcessId
+from servedrill.leases.keeper import UndoKeeper
+from servedrill.leases.undo import RemoveMemoryGroup
+from servedrill.stacks.keeper import SupervisorApi
+from servedrill.stacks.protocols import Part
+
+_EMPTY_WITHIN_S = 10.0
+
+
+class MemoryGroups:
+    """A memory cgroup for each replica that was asked for, on record before it is made."""
+
+    def __init__(self, on_undo: UndoKeeper) -> None:
+        self._on_undo = on_undo
+        self._paths: dict[str, Path] = {}
+
+    def make(self, replicas: Iterable[str], *, run: str) -> None:
+        """``run`` keeps their names apart from those of others. Raises `StackError` where the system allows none."""
+        for replica in replicas:
+            group = memory_groups.place(f"servedrill-{run}-{replica}")
+            self._on_undo.keep("memory-group", RemoveMemoryGroup(path=str(group)))
+            memory_groups.make(group)
+            self._paths[replica] = group
+
+    def paths(self) -> dict[str, str]:
+        """Replica -> directory."""
+        return {replica: str(path) for replica, path in self._paths.items()}
+
+    def of(self, replica: str) -> Path:
+        """The directory. Raises `StackError` where it has none."""
+        if replica not in self._paths:
+            raise StackError(f"{replica} has no memory group")
+        return self._paths[replica]
+
+    def remove(self) -> None:
+        """When nothing runs in them any more; nothing to do a second time."""
+        for group in self._paths.values():
+            wait_for(partial(memory_groups.is_empty, group), what=f"{group} to be empty", within_s=_EMPTY_WITHIN_S)
+            group.rmdir()
+        self._paths.clear()
+
+
+class OnThisMachine:
+    """`Signallable`, `Supervised`, `MemoryLimited` and `Gpu`, for a stack that says who keeps a replica, and which process it is."""
+
+    _groups: MemoryGroups
+
+    def _keeper_of(self, replica: str) -> SupervisorApi:
+        raise NotImplementedError
+
+    def _all_keepers(self) -> Iterable[SupervisorApi]:
+        raise NotImplementedError
+
+    def process(self, replica: str, part: Part = "server") -> ProcessId | None:
+        """As `Signallable.process`."""
+        raise NotImplementedError
+
+    def processes(self) -> list[dict[str, Any]]:
+        """As `Signallable.processes`."""
+        return [view for keeper in self._all_keepers() for view in keeper.views()]
+
+    def control_urls(self) -> list[str]:
+        """Where whoever keeps its processes lists, starts and restarts them."""
+        return [keeper.url for keeper in self._all_keepers()]
+
+    def signal(self, replica: str, number: int, part: Part = "server") -> None:
+        """As `Signallable.signal`."""
+        identity = self.process(replica, part)
+        if identity is None:
+            raise LookupError(f"{replica} has no running {part}")
+        os.kill(identity.pid, number)
+
+    def restart(self, replica: str) -> None:
+        """As `Supervised.restart`."""
+        self._keeper_of(replica).restart(replica)
+
+    def starts(self, replica: str) -> int:
+        """As `Supervised.starts`."""
+        return int(self._keeper_of(replica).view(replica)["starts"])
+
+    def memory_group(self, replica: str) -> str:
+        """As `MemoryLimited.memory_group`."""
+        return str(self._groups.of(replica))
+
+    def oom_kills(self, replica: str) -> int:
+        """As `MemoryLimited.oom_kills`."""
+        return memory_groups.oom_kills(self._groups.of(replica))
+
+    def gpus(self) -> list[gpu.Gpu]:
+        """As `servedrill.stacks.protocols.Gpu.gpus`."""
+        return gpu.read_gpus()
