@@ -1,9 +1,9 @@
-"""What it costs any pytest run that servedrill is installed: the same empty suite with and without its plugin, by turns.
+"""What it costs any pytest run that servedrill is installed: an empty suite with and without its plugin, by turns.
 
     python bench/guest.py [ROUNDS] [--check]
 
-Prints CPU times (user and system) of both, the difference and the ratio, and the modules of servedrill that such a run loads. ``--check``: exit status 1
-where the difference is above `LIMIT_MS`.
+Prints CPU times (user and system) of both, the difference and the ratio, and the modules of servedrill that such a run
+loads. ``--check``: exit status 1 where the difference is above `LIMIT_MS`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def cpu_ms(folder: Path, *more: str) -> float:
 def loaded(folder: Path) -> list[str]:
     """Modules of servedrill that a run without drills has in the end."""
     (folder / "test_loaded.py").write_text(
-        "import sys\n\ndef test_loaded():\n    print([name for name in sorted(sys.modules) if name.startswith('servedrill')])\n"
+        "import sys\n\ndef test_loaded():\n"
+        "    print([name for name in sorted(sys.modules) if name.startswith('servedrill')])\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-qs", "-p", "no:cacheprovider", "test_loaded.py"],
@@ -67,9 +68,8 @@ def main() -> int:
         installed, absent = statistics.median(with_it), statistics.median(without_it)
         print(f"with the plugin    {installed:7.1f} ms of CPU, median of {rounds} runs; least {min(with_it):.1f}")
         print(f"without it         {absent:7.1f} ms; least {min(without_it):.1f}")
-        print(
-            f"difference         {difference:7.1f} ms, median of pairs; of the least {min(with_it) - min(without_it):.1f}"
-        )
+        least = min(with_it) - min(without_it)
+        print(f"difference         {difference:7.1f} ms, median of pairs; of the least {least:.1f}")
         print(f"ratio              {installed / absent:7.3f}")
         print(*loaded(folder))
     return int("--check" in sys.argv and difference > LIMIT_MS)

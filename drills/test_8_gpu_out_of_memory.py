@@ -12,13 +12,11 @@ from servedrill.drill.context import Drill
 from servedrill.drill.traffic import chat
 from servedrill.faults.gpu import GpuBallast
 from servedrill.faults.process import ProcessKill
-from servedrill.host.gpu import read_gpus
 
 BACK = "What a dead engine held on its GPU is free before it starts again: no more is held after the drill than before."
 
 
-@pytest.mark.gpu
-@pytest.mark.needs("Signallable", "Supervised")
+@pytest.mark.needs("Gpu", "Signallable", "Supervised")
 @pytest.mark.catches("O1", "O8", "R12", "M13")
 def test_gpu_out_of_memory(drill: Drill) -> None:
     """A full GPU costs a running engine nothing; one that dies on it comes back by itself when there is memory again,
@@ -26,11 +24,11 @@ def test_gpu_out_of_memory(drill: Drill) -> None:
     stack, (first, *_) = drill.stack, drill.engines
     drill.load(chat(rate=10))
     drill.baseline(3.0)
-    held = sum(gpu.used_bytes for gpu in read_gpus())
+    held = sum(gpu.used_bytes for gpu in stack.gpus())
     drill.break_for(3.0, GpuBallast(stack, first), window="full")
     drill.break_for(6.0, ProcessKill(stack, first), GpuBallast(stack, first), window="killed on a full GPU")
     drill.recover(6.0)
-    drill.observe("held after", sum(gpu.used_bytes for gpu in read_gpus()) / held, before_mib=held >> 20)
+    drill.observe("held after", sum(gpu.used_bytes for gpu in stack.gpus()) / held, before_mib=held >> 20)
 
     drill.expect(
         served("baseline", "chat"),

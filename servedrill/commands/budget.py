@@ -1,4 +1,7 @@
-"""``servedrill budget``: what is left of each error budget, what spent it, what follows; exit status 1 when one is spent."""
+"""``servedrill budget``: what is left of each error budget, what spent it, what follows.
+
+Exit status 1 when one is spent.
+"""
 
 from __future__ import annotations
 
@@ -110,4 +113,5 @@ def _said(drill: Spent) -> str:
     spent = drill.spending
     alerts = [f"{alert_said(one.alert)} after {one.fired_s:.0f} s" for one in spent.alerts]
     would = f"would raise: {', '.join(alerts)}" if alerts else "would raise no alert"
-    return f"{drill.drill} spent {spent.spend:.4%} ({spent.bad_ratio:.2%} bad for {spent.seconds:.0f} s); {would}; {drill.folder}"
+    bad = f"{spent.bad_ratio:.2%} bad for {spent.seconds:.0f} s"
+    return f"{drill.drill} spent {spent.spend:.4%} ({bad}); {would}; {drill.folder}"

@@ -17,7 +17,8 @@ def register(commands: Any) -> None:
     report = commands.add_parser(
         "report",
         help="draw a run as one HTML page; or as Markdown, OpenMetrics, a Chaos Toolkit journal",
-        description="Draw a run as one HTML page that opens anywhere, offline. With another format and without -o, only that is written.",
+        description="Draw a run as one HTML page that opens anywhere, offline. "
+        "With another format and without -o, only that is written.",
     )
     report.add_argument(
         "run_folder",

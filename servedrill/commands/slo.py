@@ -34,9 +34,8 @@ def _check(given: argparse.Namespace) -> int:
         print(f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}", file=sys.stderr)
         return ExitCode.USAGE
     slos = sum(slo.agreement == "slo" for slo in file.slos)
-    print(
-        f"{len(given.files)} file{'s' if len(given.files) > 1 else ''}: {slos} SLO, {len(file.slos) - slos} SLA, no mistake"
-    )
+    files = f"{len(given.files)} file{'s' if len(given.files) > 1 else ''}"
+    print(f"{files}: {slos} SLO, {len(file.slos) - slos} SLA, no mistake")
     return ExitCode.PASSED
 
 

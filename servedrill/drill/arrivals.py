@@ -1,8 +1,9 @@
-"""Real arrivals for drills: a recorded trace, or a model of two that were published, in place of Poisson and uniform lengths.
+"""Real arrivals for drills: a recorded trace, or a model of two published ones, in place of Poisson and even lengths.
 
-Figures are of Azure's LLM inference traces of November 2023, one hour of two production services (github.com/Azure/AzurePublicDataset, CC-BY 4.0; Patel
-et al., Splitwise, ISCA 2024). The traces themselves are not shipped; what a model has of them are the quantiles below, which `tests/drill/test_drill_arrivals.py`
-compares with the files where it finds them.
+Figures are of Azure's LLM inference traces of November 2023, one hour of two production services
+(github.com/Azure/AzurePublicDataset, CC-BY 4.0; Patel et al., Splitwise, ISCA 2024). The traces themselves are not
+shipped; what a model has of them are the quantiles below, which `tests/drill/test_drill_arrivals.py` compares with the
+files where it finds them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ CODE_SILENT = 0.75
 """Fitted: with it, in 73% of all seconds nothing comes, as in the trace (see `azure_code`)."""
 
 _SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
-"""The last quantile of each table is that of 0.999: what a single request in thousands asked for is no figure of the service."""
+"""The last quantile of each table is that of 0.999: what a single request in thousands asked for is no figure of the
+service.
+"""
 CONVERSATION_PROMPT = Quantiles(tuple(zip(_SHARES, (2, 207, 396, 1020, 1189, 2734, 4083, 4142, 6212), strict=True)))
 CONVERSATION_OUTPUT = Quantiles(tuple(zip(_SHARES, (7, 54, 85, 129, 395, 424, 451, 601, 954), strict=True)))
 CODE_PROMPT = Quantiles(tuple(zip(_SHARES, (3, 147, 578, 1469, 2744, 5188, 7303, 7436, 7437), strict=True)))
@@ -44,9 +47,10 @@ def azure_conversation(
 ) -> RequestClass:
     """People who chat, as in the conversation trace: 19,366 requests in 3,502 s, CV of the gaps 1.09.
 
-    Prompts of 1,020 tokens at p50, 4,083 at p95, 4,142 at p99, answers of 129, 451, 601; scaled by one factor so that p99 fits ``max_model_len``. Gaps are
-    gamma: no more than 2.5% between its distribution and the trace's (Kolmogorov-Smirnov). What it leaves out is the rate's slow change over
-    minutes: counts of 60 s vary 20 times as much as Poisson's in the trace, 1.2 times here.
+    Prompts of 1,020 tokens at p50, 4,083 at p95, 4,142 at p99, answers of 129, 451, 601; scaled by one factor so that
+    p99 fits ``max_model_len``. Gaps are gamma: no more than 2.5% between its distribution and the trace's
+    (Kolmogorov-Smirnov). What it leaves out is the rate's slow change over minutes: counts of 60 s vary 20 times as
+    much as Poisson's in the trace, 1.2 times here.
     """
     arrivals = Gamma(rate=rate, cv=CONVERSATION_CV)
     lengths = _fitted(CONVERSATION_PROMPT, CONVERSATION_OUTPUT, max_model_len)
@@ -56,13 +60,16 @@ def azure_conversation(
 def azure_code(*, rate: float = CODE_RATE, max_model_len: int = 2048, name: str = "code", **more: Any) -> RequestClass:
     """Code completion, as in the code trace: 8,819 requests in 3,436 s, CV of the gaps 13.15.
 
-    Prompts of 1,469 tokens at p50, 7,302 at p95, 7,436 at p99, answers of 13, 90, 249; scaled by one factor so that p99 fits ``max_model_len``.
+    Prompts of 1,469 tokens at p50, 7,302 at p95, 7,436 at p99, answers of 13, 90, 249; scaled by one factor so that p99
+    fits ``max_model_len``.
 
-    One gamma cannot describe such gaps: with a CV of 13.15, half of them are 0 s and the rest minutes, in 93% of all seconds nothing comes, and its
-    distribution is 91% from the trace's (Kolmogorov-Smirnov). Poisson spells with silences between them (`Interrupted`) have the same rate and CV
-    and one more parameter, the share of silence: 73% of all seconds are empty, in the trace 73%; of 10 s stretches 59%, in the trace 56%; counts of 10 s
-    vary 59 times as much as Poisson's, in the trace 71, with gamma 108; 30% from the trace's distribution. What is left of that are pairs and triples
-    of requests within a few milliseconds, a quarter of the trace. At ``rate`` the silences are 115 / ``rate`` seconds long on average.
+    One gamma cannot describe such gaps: with a CV of 13.15, half of them are 0 s and the rest minutes, in 93% of all
+    seconds nothing comes, and its distribution is 91% from the trace's (Kolmogorov-Smirnov). Poisson spells with
+    silences between them (`Interrupted`) have the same rate and CV and one more parameter, the share of silence: 73% of
+    all seconds are empty, in the trace 73%; of 10 s stretches 59%, in the trace 56%; counts of 10 s vary 59 times as
+    much as Poisson's, in the trace 71, with gamma 108; 30% from the trace's distribution. What is left of that are
+    pairs and triples of requests within a few milliseconds, a quarter of the trace. At ``rate`` the silences are 115 /
+    ``rate`` seconds long on average.
     """
     arrivals = Interrupted(rate=rate, cv=CODE_CV, silent=CODE_SILENT)
     lengths = _fitted(CODE_PROMPT, CODE_OUTPUT, max_model_len)
@@ -81,8 +88,9 @@ def replay(
 ) -> RequestClass:
     """Chats that come and are as long as in a recorded trace, up to ``seconds`` of it.
 
-    ``rate`` is the mean over the whole recording and scales time; None: as recorded. Lengths are scaled by one factor so that p99 fits ``max_model_len``, and
-    what is longer is cut. Raises `UsageError` with the line of what cannot be read.
+    ``rate`` is the mean over the whole recording and scales time; None: as recorded. Lengths are scaled by one factor
+    so that p99 fits ``max_model_len``, and what is longer is cut. Raises `UsageError` with the line of what cannot be
+    read.
     """
     recording = read_recording(path)
     prompts, outputs = _lengths(recording)
@@ -101,11 +109,13 @@ def replay(
 
 
 def as_recorded(cls: RequestClass, path: str, *, max_model_len: int = 2048) -> RequestClass:
-    """The class with the arrivals and lengths of a recorded trace: as many requests and tokens a second as it had, unevenly.
+    """The class with the arrivals and lengths of a recorded trace: as many requests and tokens a second as it had,
+    unevenly.
 
-    For classes with a steady rate; bursts, ramps, users and traces are what a drill means them to be, and stay. Each class begins at a place of the
-    recording that follows from its name, or those of one drill would move in step, and the recording begins again when it is over. No prompt is
-    shorter than the class's shared prefix. Lengths stay where they carry a meaning: fixed prompts, and answers without a limit.
+    For classes with a steady rate; bursts, ramps, users and traces are what a drill means them to be, and stay. Each
+    class begins at a place of the recording that follows from its name, or those of one drill would move in step, and
+    the recording begins again when it is over. No prompt is shorter than the class's shared prefix. Lengths stay where
+    they carry a meaning: fixed prompts, and answers without a limit.
     """
     arrivals = cls.arrivals
     recording = read_recording(path)
@@ -135,7 +145,8 @@ def as_recorded(cls: RequestClass, path: str, *, max_model_len: int = 2048) -> R
         prompt_words_max=prompt_max,
         output_tokens_max=output_max,
     )
-    # The recording says how long each request is; the class says the same to whoever asks it, as the recorder of answers does.
+    # The recording says how long each request is; the class says the same to whoever asks it, as the recorder of
+    # answers does.
     prompts = prompts.scaled(prompt_scale, longest=prompt_max)
     own = Quantiles(tuple((share, max(1, words - cls.prefix_words)) for share, words in prompts.points))
     outputs = outputs.scaled(output_scale, longest=output_max)

@@ -130,7 +130,8 @@ class Drill:
     # ---- traffic
 
     def load(self, *classes: RequestClass, to: str | None = None) -> Traffic:
-        """Traffic of these classes from now on, where users come in or straight to one replica; ends with the drill, or with ``stop``.
+        """Traffic of these classes from now on, where users come in or straight to one replica; ends with the drill, or
+        with ``stop``.
 
         A class that names no model asks for the stack's.
         """
@@ -168,7 +169,9 @@ class Drill:
             self.load(*classes, to=to).wait(within_s=within_s)
 
     def keep_open(self, *, name: str, **more: Any) -> None:
-        """Long answers of different lengths; returns when some are under way, so that what comes next meets open streams however fast the engines are."""
+        """Long answers of different lengths; returns when some are under way, so that what comes next meets open
+        streams however fast the engines are.
+        """
         long = burst(16, over_s=0.02, name=name, stream=1.0, output_tokens=Uniform(90, 125), **more)
         answers = self.load(long)
         self.wait_until(lambda: answers.load.in_flight >= 6, what=f"open/{name}", within_s=2.0 * self.promises.pace)
@@ -290,7 +293,9 @@ class Drill:
         self.journal.append(Observed(t_ns=now_ns(), name=name, value=value, unit=unit, detail=detail))
 
     def expect(self, *claims: Checker | Iterable[Checker]) -> None:
-        """What the history has to show, judged when the drill is over; claims for which the stack has nothing are skipped with their reason."""
+        """What the history has to show, judged when the drill is over; claims for which the stack has nothing are
+        skipped with their reason.
+        """
         for claim in claims:
             for checker in [claim] if isinstance(claim, Checker) else claim:
                 if not checker.needs or self.can(checker.needs, part=checker.claim):

@@ -1,11 +1,13 @@
-"""Whether a model answers as it did and is as sure as it is right: golden questions with log-probabilities, before and after.
+"""Whether a model answers as it did and is as sure as it is right: golden questions with log-probabilities, before and
+after.
 
     with quality_observed(drill):
         ...                        a swap, a restart, whatever may change a model
 
-Every engine is asked directly. What comes of it is written down by the names that SLO files use (fixtures/data/slos/model-quality.json):
-``logprob_drift_nats`` of each engine, after against before, and ``calibration_error`` of each engine both times. An engine that gave log-probabilities
-before and does not answer after has a drift without a value, which is a bad event.
+Every engine is asked directly. What comes of it is written down by the names that SLO files use
+(fixtures/data/slos/model-quality.json): ``logprob_drift_nats`` of each engine, after against before, and
+``calibration_error`` of each engine both times. An engine that gave log-probabilities before and does not answer after
+has a drift without a value, which is a bad event.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextlib.contextmanager
 def quality_observed(drill: Drill, *, questions: int = QUESTIONS) -> Iterator[None]:
-    """Ask before and after the block; nothing is asked after one that raised. On a stack whose engines give no log-probabilities the part is skipped."""
+    """Ask before and after the block; nothing is asked after one that raised. On a stack whose engines give no
+    log-probabilities the part is skipped.
+    """
     before = _ask_all(drill, questions)
     mute = [name for name, said in before.items() if not any(said)]
     if mute or not before:

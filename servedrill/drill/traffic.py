@@ -48,7 +48,9 @@ def chat(*, rate: float, arrivals: Arrivals | None = None, name: str = "chat", *
 
 
 def code(*, rate: float, arrivals: Arrivals | None = None, name: str = "code", **more: Any) -> RequestClass:
-    """Code completion: longer prompts, short answers, half of them not streamed; evenly spaced, so that every window has some."""
+    """Code completion: longer prompts, short answers, half of them not streamed; evenly spaced, so that every window
+    has some.
+    """
     return RequestClass(
         **{
             "name": name,
@@ -108,7 +110,9 @@ def golden(*, rate: float, name: str = "golden", questions: int = 20, **more: An
 
 
 def idle_sweep(*, around_s: float, count: int = 36) -> list[RequestClass]:
-    """Two bursts: the answers of the first end one after another, so that the second meets idle connections of every age around ``around_s``."""
+    """Two bursts: the answers of the first end one after another, so that the second meets idle connections of every
+    age around ``around_s``.
+    """
     first = burst(count, over_s=0.02, name="sweep-fill", output_tokens=Uniform(2, 40), stream=1.0)
     then = chat(
         rate=1,
@@ -120,7 +124,9 @@ def idle_sweep(*, around_s: float, count: int = 36) -> list[RequestClass]:
 
 
 def cancel_storm(count: int, *, over_s: float) -> list[RequestClass]:
-    """``count`` requests, every one of which is hung up on: both routes, both stream modes, one choice and several, before and after the first token."""
+    """``count`` requests, every one of which is hung up on: both routes, both stream modes, one choice and several,
+    before and after the first token.
+    """
     mix = cancels(points={"0.002": 2, "0.02": 2, "0.06": 1, "1": 1, "3": 1, "8": 1, "16": 1, "48": 1})
     classes = []
     for route in ("chat", "completions"):
@@ -146,7 +152,9 @@ def cancel_storm(count: int, *, over_s: float) -> list[RequestClass]:
 
 
 def cancels(*, points: dict[str, float]) -> CancelMix:
-    """Where clients hang up, by weight: after a number of tokens (``8``), or of seconds (``0.02``: still queued, or in prefill)."""
+    """Where clients hang up, by weight: after a number of tokens (``8``), or of seconds (``0.02``: still queued, or in
+    prefill).
+    """
     plans = {
         at: CancelPlan(at="tokens", tokens=int(at)) if at.isdigit() else CancelPlan(at="after_s", after_s=float(at))
         for at in points
@@ -155,7 +163,7 @@ def cancels(*, points: dict[str, float]) -> CancelMix:
 
 
 def at_pace(cls: RequestClass, pace: float) -> RequestClass:
-    """The class in slow motion: as many requests, over ``pace`` times as long, from people ``pace`` times as patient."""
+    """The class in slow motion: as many requests over ``pace`` times as long, from people ``pace`` times as patient."""
     if pace == 1:
         return cls
     patience = {
@@ -198,7 +206,9 @@ class Traffic:
             self.load.stop(drain_s=drain_s)
 
     def wait(self, *, within_s: float) -> None:
-        """Wait for a plan that ends by itself, ``within_s`` at the stack's pace; the worker of the next load comes up meanwhile."""
+        """Wait for a plan that ends by itself, ``within_s`` at the stack's pace; the worker of the next load comes up
+        meanwhile.
+        """
         within_s *= self._pace
         self._spare.prepare()
 

@@ -1,7 +1,7 @@
 """The pytest plugin as every test run has it: options and markers, and nothing that takes time.
 
-It defines no fixture. What makes drills of tests is `servedrill.plugin.drills`, which is loaded for the first drill or for an option that has to be
-checked before.
+It defines no fixture. What makes drills of tests is `servedrill.plugin.drills`, which is loaded for the first drill or
+for an option that has to be checked before.
 """
 
 from __future__ import annotations
@@ -65,7 +65,6 @@ def pytest_configure(config: pytest.Config) -> None:
         "uses(*capabilities): the same, for what the drill leaves out where the stack has it not; a memory limit "
         "(MemoryLimited) is set before the stack starts",
         "catches(*incidents): incident ids whose bugs the drill catches",
-        "gpu: the drill needs a GPU that NVML can read, else it is skipped",
     ):
         config.addinivalue_line("markers", marker)
     if any(config.getoption(name) for name in ("defect", "stack", "slo", "baseline", "arrivals")):

@@ -14,7 +14,6 @@ import pytest
 from servedrill.checkers.finding import Answer
 from servedrill.drill.context import Drill
 from servedrill.errors import ExitCode, UsageError
-from servedrill.host.gpu import NoGpu, read_gpus
 from servedrill.judging.verdict import Verdict
 from servedrill.reporting.console import ConsoleProgress, console_for, print_summary
 from servedrill.reporting.junit import properties
@@ -98,8 +97,6 @@ class DrillPlugin:
         with contextlib.ExitStack() as stack:
             with self._uncaptured():
                 session = self.session()
-                if item.get_closest_marker("gpu"):
-                    _require_gpu()
                 progress = stack.enter_context(ConsoleProgress(console_for(self._terminal()), name))
                 opened = session.open(
                     name,
@@ -240,11 +237,3 @@ def _first_paragraph(function: Any) -> str:
     """Of its docstring, as one line; empty where there is none."""
     text = inspect.getdoc(function) if function is not None else None
     return " ".join((text or "").split("\n\n")[0].split())
-
-
-def _require_gpu() -> None:
-    """Skip with the reason where there is none."""
-    try:
-        read_gpus()
-    except NoGpu as error:
-        pytest.skip(f"no GPU: {error}")

@@ -1,7 +1,7 @@
 """A run while it goes on: one folder, one seed, one watchdog; every drill of it has a folder of its own inside.
 
-`servedrill.runs.layout` says what is in it; besides, it has ``leases.jsonl``, in which the watchdog reads what was broken and put back, and
-``report.html``, the page that `servedrill.reporting` draws of all this.
+`servedrill.runs.layout` says what is in it; besides, it has ``leases.jsonl``, in which the watchdog reads what was
+broken and put back, and ``report.html``, the page that `servedrill.reporting` draws of all this.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from servedrill.runs.layout import HISTORY, VERDICT
 
 
 def judge_folder(folder: Path, *objectives: ObjectivesGiven) -> Verdict:
-    """Judge the history in a drill's folder, by other objectives than it was given if there are any, and write the verdict beside it.
+    """Judge the history in a drill's folder, by other objectives than it was given if there are any, and write the
+    verdict beside it.
 
     Raises `UsageError` for a folder without a drill's history.
     """

@@ -12,15 +12,15 @@ from servedrill.refstack.policies import BadDefect, Policies
 from servedrill.runs.about import Options
 from servedrill.runs.stored import read_about
 from servedrill.slo.openslo import read_slos
-from servedrill.stacks import protocols
+from servedrill.stacks.capabilities import require_known
 from servedrill.stacks.file import StackFile, read_stack_file
 
 
 def check_options(options: Options, *, production: bool = False, baseline: str | None = None) -> StackFile:
     """The stack that the options name.
 
-    Raises `UsageError` for a stack file, an SLO file, a recorded trace, a defect or a baseline (a run's folder) that cannot be used, and for
-    a stack of production unless ``production`` allows it.
+    Raises `UsageError` for a stack file, an SLO file, a recorded trace, a defect or a baseline (a run's folder) that
+    cannot be used, and for a stack of production unless ``production`` allows it.
     """
     if baseline:
         read_about(Path(baseline))
@@ -51,11 +51,16 @@ def check_defects(defects: list[str]) -> None:
 
 
 def check_capabilities(capabilities: Sequence[str], *, where: str) -> None:
-    """Raise `UsageError` for a capability that no stack could have: a typing mistake must not look like a stack that lacks it."""
+    """Raise `UsageError` for a capability that no stack could have: a typing mistake must not look like a stack that
+    lacks it.
+    """
     for capability in capabilities:
-        if not hasattr(protocols, capability.partition(":")[0]):
+        try:
+            require_known(capability)
+        except UsageError as error:
             raise UsageError(
                 f"unknown capability {capability!r}",
                 where=where,
                 expected="the name of a protocol of servedrill.stacks.protocols",
-            )
+                hint=error.hint,
+            ) from None

@@ -25,8 +25,8 @@ from servedrill.runs.gate import objectives_for
 from servedrill.runs.verdicts import judge_folder
 from servedrill.session.options import check_capabilities, check_options
 from servedrill.session.stack import BringUp, guarded_stack
+from servedrill.stacks.capabilities import lacking
 from servedrill.stacks.lifecycle import stack_up
-from servedrill.stacks.protocols import lacking
 
 
 class StackLacks(ServedrillError):
@@ -45,7 +45,9 @@ class Session:
         bring_up: BringUp = stack_up,
         judge: Callable[[Path], Verdict] = judge_folder,
     ) -> None:
-        """Raise `UsageError` where something of what is asked for cannot be used; ``production`` and ``baseline`` as in `check_options`."""
+        """Raise `UsageError` where something of what is asked for cannot be used; ``production`` and ``baseline`` as in
+        `check_options`.
+        """
         self.options = options
         self.file = check_options(options, production=production, baseline=baseline)
         self.run: Run | None = None
@@ -69,12 +71,13 @@ class Session:
         uses: Sequence[str] = (),
         progress: Progress | None = None,
     ) -> Iterator[Drill]:
-        """A drill on a stack of its own, which is ended and everything healed after the block; judged then, unless `judge` did so before.
+        """A drill on a stack of its own, which is ended and everything healed after the block; judged then, unless
+        `judge` did so before.
 
-        ``nodeid`` is what pytest is given to run it again. ``needs`` and ``uses`` name capabilities, protocols of `servedrill.stacks.protocols`:
-        without the first the drill is skipped, the second are prepared where the stack has them.
-        Raises `StackLacks` for a drill to skip, `UsageError` for an unknown capability, for a production stack without error budget and where no
-        run can be written, `StackError` for a stack that does not come up.
+        ``nodeid`` is what pytest is given to run it again. ``needs`` and ``uses`` name capabilities, protocols of
+        `servedrill.stacks.protocols`: without the first the drill is skipped, the second are prepared where the stack
+        has them. Raises `StackLacks` for a drill to skip, `UsageError` for an unknown capability, for a production
+        stack without error budget and where no run can be written, `StackError` for a stack that does not come up.
         """
         run = self._run()
         check_capabilities([*needs, *uses], where=nodeid)
@@ -130,7 +133,9 @@ class Session:
             self.judge(drill)
 
     def judge(self, drill: Drill, *, interrupted: str | None = None) -> Verdict:
-        """End the drill, judge its history and add the verdict to the run; ``interrupted`` says why it did not get to its end."""
+        """End the drill, judge its history and add the verdict to the run; ``interrupted`` says why it did not get to
+        its end.
+        """
         drill.end(interrupted=interrupted)
         verdict = self._judge_folder(drill.folder)
         self._run().add(drill.folder.name, verdict)

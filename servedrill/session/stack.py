@@ -29,7 +29,9 @@ class BringUp(Protocol):
         limit_memory: bool,
         needs: Sequence[str] = (),
     ) -> AbstractContextManager[Stack]:
-        """``on_undo`` is told of all that has to be ended, before it is made; ``needs``: one that is known to lack any is not started."""
+        """``on_undo`` is told of all that has to be ended, before it is made; ``needs``: one that is known to lack any
+        is not started.
+        """
 
 
 @contextlib.contextmanager
@@ -46,8 +48,8 @@ def guarded_stack(
 ) -> Iterator[Stack]:
     """The stack is up inside the block and gone after it; logs go into ``folder``.
 
-    ``needs``: capabilities without which it need not be started; ``uses``: those that it is prepared for where it has them.
-    Raises `StackError` for a stack that does not come up.
+    ``needs``: capabilities without which it need not be started; ``uses``: those that it is prepared for where it has
+    them. Raises `StackError` for a stack that does not come up.
     """
     with contextlib.closing(StackKeeper(guard)) as keeper:
         limit_memory = "MemoryLimited" in (*needs, *uses)

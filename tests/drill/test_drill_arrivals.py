@@ -61,7 +61,9 @@ def write_trace(path: Path, rows: list[tuple[float, int, int]]) -> str:
 def test_the_models_have_the_published_figures(
     cls: RequestClass, rate: float, cv: float, prompt: tuple[int, ...], output: tuple[int, ...]
 ) -> None:
-    """Unscaled, 200,000 arrivals have the rate (4%) and CV (5%), and 20,000 lengths the p50, p95 and p99 (5%) of the trace that they stand for."""
+    """Unscaled, 200,000 arrivals have the rate (4%) and CV (5%), and 20,000 lengths the p50, p95 and p99 (5%) of the
+    trace that they stand for.
+    """
     seen_rate, seen_cv = figures(list(islice(cls.arrivals.offsets(random.Random(1)), 200_000)))
     assert seen_rate == pytest.approx(rate, rel=0.04)
     assert seen_cv == pytest.approx(cv, rel=0.05)
@@ -72,7 +74,9 @@ def test_the_models_have_the_published_figures(
 
 
 def test_code_comes_in_spells() -> None:
-    """In 73% of all seconds nothing comes, and in those with anything, ten requests on average: neither Poisson's stream nor gamma's heaps of one instant."""
+    """In 73% of all seconds nothing comes, and in those with anything, ten requests on average: neither Poisson's
+    stream nor gamma's heaps of one instant.
+    """
     offsets = list(islice(azure_code(model="m").arrivals.offsets(random.Random(3)), 50_000))
     seconds = {int(offset) for offset in offsets}
     assert 1 - len(seconds) / offsets[-1] == pytest.approx(0.73, abs=0.03)
@@ -129,7 +133,9 @@ def test_replay_scales_time_and_lengths(
 def test_as_recorded_keeps_the_rate_at_any_pace(
     folder: Path, gaps: list[tuple[float, int, int]], rate: float, pace: float
 ) -> None:
-    """A class as recorded has its own rate over whole rounds of the recording, and is ``pace`` times slower at that pace."""
+    """A class as recorded has its own rate over whole rounds of the recording, and is ``pace`` times slower at that
+    pace.
+    """
     path, rows = recorded(folder, gaps)
     cls = as_recorded(chat(rate=rate, model="m"), path)
     offsets = [request.offset_s for request in planned(cls, 3 * len(rows) + 1)]
@@ -139,7 +145,9 @@ def test_as_recorded_keeps_the_rate_at_any_pace(
 
 
 def test_as_recorded_keeps_the_tokens(tmp_path: Path) -> None:
-    """Answers are as long on average as the class's, prompts nearly so (none is shorter than their prefix); the class says how long they can get."""
+    """Answers are as long on average as the class's, prompts nearly so (none is shorter than their prefix); the class
+    says how long they can get.
+    """
     path = write_trace(tmp_path / "t.csv", [(float(n), 100 + 50 * (n % 20), 10 + 10 * (n % 10)) for n in range(200)])
     before = chat(rate=10, model="m", output_tokens=20)
     after = as_recorded(before, path)
@@ -151,7 +159,7 @@ def test_as_recorded_keeps_the_tokens(tmp_path: Path) -> None:
 
 
 def test_as_recorded_leaves_what_is_meant(tmp_path: Path) -> None:
-    """Bursts stay bursts; fixed prompts keep their answers' lengths; bounds stay; classes of one drill are not in step."""
+    """Bursts stay bursts; fixed prompts keep their answers' lengths; bounds stay; a drill's classes are not in step."""
     path = write_trace(tmp_path / "t.csv", [(n * n / 10, 10 * n, n) for n in range(20)])
     once = burst(10, over_s=0.1, model="m")
     assert as_recorded(once, path) is once
@@ -179,7 +187,9 @@ def test_a_trace_without_time_is_refused(tmp_path: Path) -> None:
     [("azure-llm-2023-conv.csv", azure_conversation, 5.53, 1.09), ("azure-llm-2023-code.csv", azure_code, 2.57, 13.15)],
 )
 def test_the_real_traces(name: str, model: object, rate: float, cv: float) -> None:
-    """A real trace is replayed whole, as it was and twice as fast, and the shipped model has its quantiles and mean lengths."""
+    """A real trace is replayed whole, as it was and twice as fast, and the shipped model has its quantiles and mean
+    lengths.
+    """
     path = str(TRACES / name)
     real = list(Trace(path).rows())
     assert figures([row.offset_s for row in real]) == pytest.approx((rate, cv), rel=0.01)

@@ -1,4 +1,6 @@
-"""What a real model says is recorded before its traffic begins, from engines themselves; and a drill's pace changes its times, not its counts."""
+"""What a real model says is recorded before its traffic begins, from engines themselves; and a drill's pace changes its
+times, not its counts.
+"""
 
 from __future__ import annotations
 

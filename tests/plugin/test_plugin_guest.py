@@ -1,4 +1,6 @@
-"""servedrill as a guest in everybody's pytest, and in every process that imports it: it brings nothing with it that nobody asked for."""
+"""servedrill as a guest in everybody's pytest, and in every process that imports it: it brings nothing with it that
+nobody asked for.
+"""
 
 from __future__ import annotations
 

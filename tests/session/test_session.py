@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from servedrill.checkers.finding import Answer
+from servedrill.drill.context import Drill
 from servedrill.drill.progress import Silent
+from servedrill.drill.traffic import chat
 from servedrill.errors import StackError, UsageError
 from servedrill.history.events import AnyEvent, DrillEnded, DrillStarted
 from servedrill.history.journal import read_events
@@ -56,7 +58,9 @@ def test_nothing_is_written_before_the_first_drill(session: Session, runs: Path)
 
 
 def test_a_drill_is_judged_when_its_block_ends(session: Session, runs: Path) -> None:
-    """By its history, which is closed by then; the verdict is in the drill's folder, in the run's list and in the session."""
+    """By its history, which is closed by then; the verdict is in the drill's folder, in the run's list and in the
+    session.
+    """
     with session.open("it", **ABOUT) as drill:
         assert session.verdicts == []
     (verdict,) = session.verdicts
@@ -120,6 +124,22 @@ def test_a_capability_that_does_not_exist_is_wrong_usage(runs: Path, asked: dict
         wrong = pytest.raises(UsageError, match=r"drills/it.py::test_it: unknown capability 'Signalable")
         with wrong, session.open("it", **asked, **ABOUT):
             pass
+
+
+IMPOSSIBLE: dict[str, tuple[Callable[[Drill], Any], str]] = {
+    "window twice": (lambda drill: [drill.window("a").__enter__() for _ in "12"], "it: window 'a' twice in one drill"),
+    "no rate": (lambda drill: drill.load(chat(rate=0)), "arrivals Poisson: rate is 0; expected"),
+    "no choice": (lambda drill: drill.load(chat(rate=1, n=0)), "class 'chat': n of 0; expected"),
+}
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_a_drill_that_asks_for_the_impossible_is_wrong_usage(session: Session, name: str) -> None:
+    """The drill ends there, and its verdict is a doubt."""
+    ask, said = IMPOSSIBLE[name]
+    with pytest.raises(UsageError, match=f"^{said}"), session.open("it", **ABOUT) as drill:
+        ask(drill)
+    assert session.verdicts[0].answer is Answer.INCONCLUSIVE
 
 
 def test_a_drills_seed_follows_from_the_sessions_and_its_name(session: Session, tmp_path: Path) -> None:

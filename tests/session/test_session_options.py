@@ -1,4 +1,6 @@
-"""What a session is asked for: each thing that cannot be used is told in one line, before anything is written or started."""
+"""What a session is asked for: each thing that cannot be used is told in one line, before anything is written or
+started.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,9 @@ ANSWERS = {"holds": Answer.PASS, "fails": Answer.FAIL}
 
 
 def judge_by_name(folder: Path) -> Verdict:
-    """In place of `servedrill.runs.verdicts.judge_folder`: a drill that holds holds, one that fails fails, and nobody knows of the others."""
+    """In place of `servedrill.runs.verdicts.judge_folder`: a drill that holds holds, one that fails fails, and nobody
+    knows of the others.
+    """
     answer = ANSWERS.get(folder.name[:5], Answer.INCONCLUSIVE)
     finding = Finding(
         checker="Name", answer=answer, claim="It is in the name.", observed=folder.name, evidence=["chat-1"]

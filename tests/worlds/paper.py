@@ -39,7 +39,9 @@ class PaperStack:
 
 @contextlib.contextmanager
 def paper_up(file: StackFile, folder: Path, **_: Any) -> Iterator[PaperStack]:
-    """In place of `servedrill.stacks.lifecycle.stack_up`; the stack of a drill whose name begins with ``torn`` does not come up."""
+    """In place of `servedrill.stacks.lifecycle.stack_up`; the stack of a drill whose name begins with ``torn`` does not
+    come up.
+    """
     if folder.name.startswith("torn"):
         raise StackError("the paper is torn", where="paper", hint="see the bin")
     yield PaperStack(file.name)
