@@ -50,6 +50,7 @@ class Observer:
         self._thread = threading.Thread(target=self._main, name="observer", daemon=True)
 
     def start(self) -> None:
+        """Begin to read; returns when there is a first sample. Raises `NotInTime`."""
         self._thread.start()
         wait_for(lambda: self._watching or self._failure is not None, what="the first samples", within_s=10)
         self.check()

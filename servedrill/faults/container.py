@@ -1,4 +1,4 @@
-"""Container faults: a network that is cut, a container that is frozen whole; by the Docker Engine, which also undoes them."""
+"""Container faults: a network that is cut, a container that is frozen whole; the Docker Engine does and undoes it."""
 
 from __future__ import annotations
 
@@ -43,11 +43,15 @@ class _ContainerFault:
 
 
 class NetworkCut(_ContainerFault):
-    """The container is disconnected from its network: nobody reaches it and it reaches nobody, open connections included."""
+    """The container is disconnected from its network: nobody reaches it and it reaches nobody.
+
+    Open connections are cut as well.
+    """
 
     name = "network_cut"
 
     def undo(self) -> list[Undo]:
+        """Connect it again, under the names and the address that it has now."""
         self._find()
         self._network = self._stack.network(self.target)
         self.attributes["network"] = self._network
@@ -57,12 +61,15 @@ class NetworkCut(_ContainerFault):
         return [self._again]
 
     def inject(self) -> None:
+        """Disconnect it by force."""
         self._call(f"/networks/{self._network}/disconnect", {"Container": self._id, "Force": True}).carry_out()
 
     def evidence(self) -> Evidence:
+        """The engine no longer lists the network as one of the container's."""
         return self._told(attached=False)
 
     def heal(self) -> Evidence:
+        """Connect it again; the engine lists the network again."""
         self._again.carry_out()
         return self._told(attached=True)
 
@@ -75,22 +82,26 @@ class NetworkCut(_ContainerFault):
 
 
 class ContainerPause(_ContainerFault):
-    """Every process of the container is frozen at once (the cgroup freezer); its sockets stay open and nothing answers."""
+    """Every process of the container is frozen at once (the cgroup freezer): its sockets are open, nothing answers."""
 
     name = "container_pause"
 
     def undo(self) -> list[Undo]:
+        """Thaw it."""
         self._find()
         self._again = self._call(f"/containers/{self._id}/unpause")
         return [self._again]
 
     def inject(self) -> None:
+        """Freeze it."""
         self._call(f"/containers/{self._id}/pause").carry_out()
 
     def evidence(self) -> Evidence:
+        """The engine says that it is paused."""
         return self._told(paused=True)
 
     def heal(self) -> Evidence:
+        """Thaw it; the engine says that it runs."""
         self._again.carry_out()
         return self._told(paused=False)
 

@@ -24,18 +24,22 @@ class DnsChange:
         self._api, self._addresses = stack.records_api(), addresses
 
     def undo(self) -> list[Undo]:
+        """Give the name the addresses that its server keeps for it."""
         return [HttpCall(address=self._api, method="PUT", path="/records", body="null")]
 
     def inject(self) -> None:
+        """Give the name other addresses. Raises `httpx.HTTPError`."""
         httpx.put(
             f"http://{self._api}/records", content=json.dumps(self._addresses), timeout=5, **direct()
         ).raise_for_status()
 
     def evidence(self) -> Evidence:
+        """The name answers none but these."""
         answers = self._answers()
         return Evidence(proven=set(answers) <= set(self._addresses), observed=f"the name answers {', '.join(answers)}")
 
     def heal(self) -> Evidence:
+        """Take them back; the name has others again."""
         for undo in self.undo():
             undo.carry_out()
         now = httpx.get(f"http://{self._api}/records", timeout=5, **direct()).json()["addresses"]

@@ -43,7 +43,8 @@ sys.stdin.readline()
 
 
 class GpuBallast:
-    """The GPU that a replica computes on is filled by another process, to ``left_bytes`` short of its end, with real CUDA allocations.
+    """The GPU that a replica computes on is filled by another process, to ``left_bytes`` short of its end, with real
+    CUDA allocations.
 
     Who has its memory keeps it; who asks for more gets CUDA's out of memory. Healed by the end of that process.
     """
@@ -58,7 +59,10 @@ class GpuBallast:
         left_bytes: int = 128 * _MIB,
         gpus: Callable[[], list[Gpu]] = read_gpus,
     ) -> None:
-        """The device is that on which the replica's processes hold memory now. Raises `FaultError` where they hold none, `NoGpu` without one."""
+        """The device is that on which the replica's processes hold memory now.
+
+        Raises `FaultError` where they hold none, `NoGpu` without one.
+        """
         self.target = replica
         self._gpus, self._left_bytes = gpus, left_bytes
         server = stack.process(replica)
@@ -71,6 +75,7 @@ class GpuBallast:
         self._ballast: subprocess.Popen[bytes] | None = None
 
     def undo(self) -> list[Undo]:
+        """End the ballast, which starts here and takes nothing yet."""
         self._ballast = subprocess.Popen(
             [sys.executable, "-c", _BALLAST, str(self._index), str(self._left_bytes)],
             stdin=subprocess.PIPE,
@@ -79,6 +84,7 @@ class GpuBallast:
         return [*ending(self._ballast.pid)]
 
     def inject(self) -> None:
+        """Have the ballast take all that is left. Raises `FaultError` with its exit status where it cannot."""
         assert self._ballast is not None and self._ballast.stdin is not None and self._ballast.stdout is not None
         for said, answer in ((b"ready\n", b"grow\n"), (b"full\n", b"")):
             if self._ballast.stdout.readline() != said:
@@ -87,19 +93,23 @@ class GpuBallast:
             self._ballast.stdin.flush()
 
     def evidence(self) -> Evidence:
+        """NVML tells no more free memory than was to be left, give or take 64 MiB."""
         now = self._now()
         return Evidence(
             proven=now.free_bytes <= self._left_bytes + _SLACK_BYTES,
-            observed=f"GPU {self._index} has {now.free_bytes // _MIB} MiB free of {now.total_bytes // _MIB}, {self._before.free_bytes // _MIB} before",
+            observed=f"GPU {self._index} has {now.free_bytes // _MIB} MiB free of {now.total_bytes // _MIB}, "
+            f"{self._before.free_bytes // _MIB} before",
             figures={"free_bytes": float(now.free_bytes), "free_before_bytes": float(self._before.free_bytes)},
         )
 
     def heal(self) -> Evidence:
+        """End the ballast; NVML tells nothing of it on the device any more."""
         assert self._ballast is not None
         pid = self._ballast.pid
         self._end()
         try:
-            wait_for(lambda: pid not in self._now().processes, what=f"GPU {self._index} to be rid of the ballast", within_s=10)  # fmt: skip
+            rid = f"GPU {self._index} to be rid of the ballast"
+            wait_for(lambda: pid not in self._now().processes, what=rid, within_s=10)
         except NotInTime as error:
             return Evidence(proven=False, observed=str(error))
         return Evidence(proven=True, observed=f"GPU {self._index} has {self._now().free_bytes // _MIB} MiB free again")

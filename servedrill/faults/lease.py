@@ -1,4 +1,4 @@
-"""The lease of a fault: undo record on disk, then the fault, then evidence, then healing in reverse order, whatever happens."""
+"""The lease of a fault: its undo on disk, then the fault, then evidence, then healing, in reverse order, always."""
 
 from __future__ import annotations
 

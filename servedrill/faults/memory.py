@@ -29,10 +29,11 @@ sys.stdin.readline()
 
 
 class MemoryBallast(_ProcessFault):
-    """The replica's memory group gets a limit ``headroom_bytes`` above what it holds, and a process in it that takes more than that.
+    """The replica's memory group gets a limit ``headroom_bytes`` above what it holds, and a process in it that takes
+    more than that.
 
-    The kernel then kills in the group, the replica's core first, as that asked to be preferred. Healing ends the ballast, lifts the limit
-    and waits for a new process that serves.
+    The kernel then kills in the group, the replica's core first, as that asked to be preferred. Healing ends the
+    ballast, lifts the limit and waits for a new process that serves.
     """
 
     name = "memory_ballast"
@@ -49,6 +50,7 @@ class MemoryBallast(_ProcessFault):
         self._kills_before = self._kills_told_before = 0
 
     def undo(self) -> list[Undo]:
+        """Lift the limit and end the ballast, which starts here and takes nothing yet."""
         self._find()
         self._group = Path(self._memory.memory_group(self.target))
         self._limit = memory_groups.limit_file(self._group)
@@ -59,6 +61,7 @@ class MemoryBallast(_ProcessFault):
         return [WriteFile(path=str(self._limit), text=self._unlimited), *ending(self._ballast.pid)]
 
     def inject(self) -> None:
+        """Set the limit and let the ballast grow, until the kernel has killed. Raises `NotInTime`."""
         assert self._ballast is not None and self._ballast.stdin is not None
         self._kills_before = memory_groups.oom_kills(self._group)
         self._kills_told_before = self._memory.oom_kills(self.target)
@@ -73,17 +76,20 @@ class MemoryBallast(_ProcessFault):
         self._lift()
 
     def evidence(self) -> Evidence:
+        """The kernel has counted a kill in the group, and the core is gone."""
         assert self._victim is not None
         with contextlib.suppress(NotInTime):  # a container's end is told a moment later
             wait_for(lambda: self._kills_told() > 0, what=f"a kill in {self.target} to be told", within_s=5)
         kills, gone = self._kills_told(), not self._victim.alive
         return Evidence(
             proven=kills > 0 and gone,
-            observed=f"{kills} kills by the kernel in {self._group.name}; core pid {self._victim.pid} is {'gone' if gone else 'alive'}{self._last_exit()}",
+            observed=f"{kills} kills by the kernel in {self._group.name}; core pid {self._victim.pid} is "
+            f"{'gone' if gone else 'alive'}{self._last_exit()}",
             figures={"oom_kills": float(kills), "limit_bytes": float(self.attributes.get("limit_bytes", 0))},
         )
 
     def heal(self) -> Evidence:
+        """Lift the limit; another process serves."""
         self._end_ballast()
         self._lift()
         return self._serving_again()

@@ -1,6 +1,7 @@
 """Network faults: a hop is slow, silent, torn or gone. They work with any server that speaks Toxiproxy's API.
 
-``hop`` is the name of a gateway, an engine or any other hop that has a proxy (docs/stacks.md). All but `Down` take besides
+``hop`` is the name of a gateway, an engine or any other hop that has a proxy (docs/stacks.md).
+All but `Down` take besides
 
     stream     "downstream", answers (the default), or "upstream", requests
     toxicity   the share of connections that it falls on, 0 to 1; 1 unless told otherwise
@@ -39,7 +40,10 @@ def latency(stack: Proxied, hop: str, *, ms: int, jitter_ms: int = 0, **reach: U
 
 
 def bandwidth(stack: Proxied, hop: str, *, kb_per_s: int, **reach: Unpack[Reach]) -> Toxic:
-    """Each connection carries so many times 1,000 bytes a second; 0 carries nothing. Proven by chunks that had to wait."""
+    """Each connection carries so many times 1,000 bytes a second; 0 carries nothing.
+
+    Proven by chunks that had to wait.
+    """
     at_least(0, kb_per_s=kb_per_s)
     return Toxic(stack, hop, "bandwidth", rate=kb_per_s, **reach)
 
@@ -56,7 +60,10 @@ def black_hole(stack: Proxied, hop: str, **reach: Unpack[Reach]) -> Toxic:
 
 
 def silence_then_close(stack: Proxied, hop: str, *, after_ms: int, **reach: Unpack[Reach]) -> Toxic:
-    """Nothing comes through, and ``after_ms`` after the last chunk the connection closes. Proven by connections closed."""
+    """Nothing comes through, and ``after_ms`` after the last chunk the connection closes.
+
+    Proven by connections closed.
+    """
     at_least(1, after_ms=after_ms)
     return Toxic(stack, hop, "timeout", timeout=after_ms, **reach)
 
@@ -98,19 +105,23 @@ class Down:
         self._api = stack.proxy_api()
 
     def undo(self) -> list[Undo]:
+        """Enable the proxy."""
         return [HttpCall(address=self._api, method="POST", path=f"/proxies/{self.target}", body='{"enabled": true}')]
 
     def inject(self) -> None:
+        """Disable the proxy. Raises `FaultError` where there is none."""
         proxy = client_of(self._api).get_proxy(self.target)
         if proxy is None:
             raise FaultError(f"no proxy {self.target!r} at {self._api}")
         proxy.disable()
 
     def evidence(self) -> Evidence:
+        """An attempt to connect is refused."""
         accepts = self._accepts()
         return Evidence(proven=not accepts, observed=f"{self.target} {_said(accepts)}")
 
     def heal(self) -> Evidence:
+        """Enable the proxy; an attempt to connect succeeds."""
         for undo in self.undo():
             undo.carry_out()
         accepts = self._accepts()

@@ -77,10 +77,12 @@ class ProcessKill(_ProcessFault):
     name = "process_kill"
 
     def undo(self) -> list[Undo]:
+        """Nothing: whatever supervises the stack starts another process."""
         self._find()
         return []
 
     def inject(self) -> None:
+        """Kill it. Raises `NotInTime` where it is not dead then."""
         assert self._victim is not None
         self._stack.signal(self.target, signal.SIGKILL, self._part)
         wait_for(
@@ -91,13 +93,14 @@ class ProcessKill(_ProcessFault):
         )
 
     def evidence(self) -> Evidence:
+        """The very process is gone."""
         assert self._victim is not None
-        return Evidence(
-            proven=not self._victim.alive,
-            observed=f"{self._part} of {self.target}, pid {self._victim.pid}, is {'alive' if self._victim.alive else 'gone'}",
-        )
+        alive = self._victim.alive
+        observed = f"{self._part} of {self.target}, pid {self._victim.pid}, is {'alive' if alive else 'gone'}"
+        return Evidence(proven=not alive, observed=observed)
 
     def heal(self) -> Evidence:
+        """Wait until another process serves."""
         return self._serving_again()
 
 
@@ -107,19 +110,23 @@ class ProcessPause(_ProcessFault):
     name = "process_pause"
 
     def undo(self) -> list[Undo]:
+        """SIGCONT."""
         victim = self._find()
         return [ResumeProcess(pid=victim.pid, start_ticks=victim.start_ticks)]
 
     def inject(self) -> None:
+        """Stop it. Raises `NotInTime` where it goes on."""
         assert self._victim is not None
         self._stack.signal(self.target, signal.SIGSTOP, self._part)
         wait_for(lambda: self._state() == "T", what=f"{self.target} to be stopped", within_s=2, every_s=0.002)
 
     def evidence(self) -> Evidence:
+        """The kernel has it as stopped."""
         state = self._state()
         return Evidence(proven=state == "T", observed=f"{self.target} is in state {state or 'gone'}")
 
     def heal(self) -> Evidence:
+        """Continue it; the kernel has it as stopped no more."""
         assert self._victim is not None
         ResumeProcess(pid=self._victim.pid, start_ticks=self._victim.start_ticks).carry_out()
         try:
@@ -140,13 +147,16 @@ class ProcessRestart(_ProcessFault):
     name = "process_restart"
 
     def undo(self) -> list[Undo]:
+        """Nothing: whatever supervises the stack starts it again."""
         self._find()
         return []
 
     def inject(self) -> None:
+        """Ask for the restart."""
         self._stack.restart(self.target)
 
     def evidence(self) -> Evidence:
+        """Wait until the very process has ended."""
         assert self._victim is not None
         victim = self._victim
         try:
@@ -160,4 +170,5 @@ class ProcessRestart(_ProcessFault):
         )
 
     def heal(self) -> Evidence:
+        """Wait until another process serves."""
         return self._serving_again()

@@ -30,9 +30,11 @@ class ModelRollout:
         self.result: dict[str, Any] = {"state": "not started", "reason": "", "steps": []}
 
     def undo(self) -> list[Undo]:
+        """Nothing: the stack ends a rollout by itself, for better or worse."""
         return []
 
     def inject(self) -> None:
+        """Start the rollout."""
         self._number = self._stack.start_rollout(self._candidate)
 
     def view(self) -> dict[str, Any]:
@@ -53,6 +55,7 @@ class ModelRollout:
         return self.result
 
     def evidence(self) -> Evidence:
+        """Wait for the end; a step was taken."""
         began = bool(self.wait()["steps"])
         return Evidence(
             proven=began,
@@ -60,8 +63,10 @@ class ModelRollout:
         )
 
     def heal(self) -> Evidence:
+        """Wait for the end; it is over."""
         over = self.wait()["state"] != "running"
         return Evidence(
             proven=over,
-            observed=f"the rollout of {self._candidate} is {self.result['state']}: {self.result['reason'] or 'no objection'}",
+            observed=f"the rollout of {self._candidate} is {self.result['state']}: "
+            f"{self.result['reason'] or 'no objection'}",
         )

@@ -22,7 +22,10 @@ from servedrill.leases.undo import HttpCall, Undo
 
 
 class EngineSleep:
-    """/sleep: weights and KV cache leave memory; healed by /wake_up. ``freed_bytes`` is measured, the status is not trusted."""
+    """/sleep: weights and KV cache leave memory; healed by /wake_up.
+
+    ``freed_bytes`` is measured, the status is not trusted.
+    """
 
     name = "engine_sleep"
 
@@ -40,9 +43,11 @@ class EngineSleep:
         return self.freed_bytes / self.held_bytes if self.held_bytes else math.nan
 
     def undo(self) -> list[Undo]:
+        """/wake_up."""
         return [HttpCall(address=urlsplit(self._url).netloc, method="POST", path=WAKE_UP)]
 
     def inject(self) -> None:
+        """Put it to sleep and measure what that freed. Raises `FaultError` where it refuses."""
         before = self._resident_bytes()
         text = httpx.get(f"{self._url}{METRICS}", timeout=5, **direct()).text
         vendor = vendor_of(text, "engine")
@@ -54,6 +59,7 @@ class EngineSleep:
         self.attributes["freed_bytes"] = self.freed_bytes
 
     def evidence(self) -> Evidence:
+        """It says that it sleeps."""
         sleeping = httpx.get(f"{self._url}{IS_SLEEPING}", timeout=5, **direct()).json().get("is_sleeping")
         return Evidence(
             proven=bool(sleeping),
@@ -61,6 +67,7 @@ class EngineSleep:
         )
 
     def heal(self) -> Evidence:
+        """Wake it; its health is good."""
         httpx.post(f"{self._url}{WAKE_UP}", timeout=15, **direct())
 
         def awake() -> bool:

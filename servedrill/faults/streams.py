@@ -1,8 +1,8 @@
 """Faults of HTTP and of event streams: what a sick engine does rather than a sick network.
 
-They need a proxy that reads along, which is servedrill's own; with the original toxiproxy-server they are refused by name.
-A stream is an answer of type ``text/event-stream``; its events are counted from 1, ``[DONE]`` is none of them. ``toxicity``
-is the share of connections that a fault falls on, 0 to 1.
+They need a proxy that reads along, which is servedrill's own; with the original toxiproxy-server they are refused by
+name. A stream is an answer of type ``text/event-stream``; its events are counted from 1, ``[DONE]`` is none of them.
+``toxicity`` is the share of connections that a fault falls on, 0 to 1.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def http_status(
 ) -> Toxic:
     """The hop itself answers requests whose path begins with ``path``, with an OpenAI-style error.
 
-    ``fail_times`` requests, over all connections, then none; 0 is every time. ``probability`` is drawn for each request.
-    Proven by requests answered.
+    ``fail_times`` requests, over all connections, then none; 0 is every time. ``probability`` is drawn for each
+    request. Proven by requests answered.
     """
     at_least(0, retry_after_s=retry_after_s, fail_times=fail_times)
     return Toxic(
@@ -89,7 +89,10 @@ def token_rate(stack: Proxied, hop: str, *, tokens_per_s: float, toxicity: float
 
 
 def stall_stream(stack: Proxied, hop: str, *, after_events: int, ms: int = 0, toxicity: float = 1.0) -> Toxic:
-    """After so many events nothing comes for ``ms``; 0 is until healed. The connection lives. Proven by streams stalled."""
+    """After so many events nothing comes for ``ms``; 0 is until healed.
+
+    The connection lives. Proven by streams stalled.
+    """
     at_least(0, after_events=after_events, ms=ms)
     return Toxic(stack, hop, "stall_stream", toxicity=toxicity, after_events=after_events, duration=ms)
 
@@ -106,7 +109,7 @@ def cut_stream(
     reset: bool = False,
     toxicity: float = 1.0,
 ) -> Toxic:
-    """The connection ends when more was about to come: after so many events, or bytes of the body where these are given.
+    """The connection ends when more was about to come: after so many events, or so many bytes of the body.
 
     With an RST where ``reset``, else a FIN. Proven by streams cut.
     """
@@ -132,7 +135,7 @@ def drop_done(stack: Proxied, hop: str, *, toxicity: float = 1.0) -> Toxic:
 
 
 def idle_close(stack: Proxied, hop: str, *, after_ms: int, reset: bool = False, toxicity: float = 1.0) -> Toxic:
-    """A kept connection on which nothing was asked for so long is closed, or reset: keep-alive breaks when it is needed.
+    """A kept connection on which nothing was asked for so long is closed, or reset: keep-alive breaks when needed.
 
     Proven by connections closed or reset.
     """
@@ -172,7 +175,10 @@ def error_event(
     terminate: bool = True,
     toxicity: float = 1.0,
 ) -> Toxic:
-    """An error event in a stream that began with 200; then ``[DONE]``, or the rest where not ``terminate``. Proven by events added."""
+    """An error event in a stream that began with 200; then ``[DONE]``, or the rest where not ``terminate``.
+
+    Proven by events added.
+    """
     at_least(0, after_events=after_events)
     return Toxic(
         stack,

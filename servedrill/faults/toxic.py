@@ -1,11 +1,12 @@
 """One toxic at one hop, and what proves that it did what it says.
 
-With servedrill's own proxy the proof is its account of the effect (`EFFECTS`): streams cut, chunks delayed, requests answered.
-A connection that merely passed through proves nothing.
+With servedrill's own proxy the proof is its account of the effect (`EFFECTS`): streams cut, chunks delayed, requests
+answered. A connection that merely passed through proves nothing.
 
-The original toxiproxy-server keeps no account. That a toxic was in place is then all that the server knows, and no proof. The
-kernel's count of bytes at the hop is one, for the two toxics whose effect it shows: with `latency` on every connection, each
-byte that passed since was late; with a black hole, clients sent and nothing came back. All others stay unproven there.
+The original toxiproxy-server keeps no account. That a toxic was in place is then all that the server knows, and no
+proof. The kernel's count of bytes at the hop is one, for the two toxics whose effect it shows: with `latency` on every
+connection, each byte that passed since was late; with a black hole, clients sent and nothing came back. All others stay
+unproven there.
 """
 
 from __future__ import annotations
@@ -114,8 +115,8 @@ def require_hop(stack: Proxied, hop: str, *, fault: str) -> None:
 class Toxic:
     """One toxic on one hop; a kind that the server in use does not know is a `UsageError` before anything is broken.
 
-    ``stream`` is ``downstream`` (answers) or ``upstream`` (requests); ``toxicity`` the share of connections, 0 to 1. ``effects`` are
-    the counters of which one has to move, where they are not those of `EFFECTS`.
+    ``stream`` is ``downstream`` (answers) or ``upstream`` (requests); ``toxicity`` the share of connections, 0 to 1.
+    ``effects`` are the counters of which one has to move, where they are not those of `EFFECTS`.
     """
 
     def __init__(
@@ -148,9 +149,11 @@ class Toxic:
         self._before: dict[int, Carried] | None = None
 
     def undo(self) -> list[Undo]:
+        """Delete the toxic."""
         return [HttpCall(address=self._server.address, method="DELETE", path=self._path)]
 
     def inject(self) -> None:
+        """Add the toxic. Raises `FaultError` where the proxy has no such hop, or refuses."""
         proxy = client_of(self._server.address).get_proxy(self.target)
         if proxy is None:
             raise FaultError(f"no proxy {self.target!r} at {self._server.address}")
@@ -168,6 +171,7 @@ class Toxic:
     # ---- what it did
 
     def evidence(self) -> Evidence:
+        """The proxy's own account of the effect, or what the kernel saw where it keeps none."""
         return self._own_account() if self._server.keeps_evidence else self._witnessed()
 
     def _own_account(self) -> Evidence:
@@ -238,6 +242,7 @@ class Toxic:
             return None
 
     def heal(self) -> Evidence:
+        """Delete the toxic; the proxy no longer knows it."""
         for undo in self.undo():
             undo.carry_out()
         status, _ = ask(self._server.address, self._path)

@@ -1,4 +1,4 @@
-"""Memory of GPUs, and of each process on them, as NVML tells it (NVIDIA's library, through nvidia-ml-py, the ``gpu`` extra)."""
+"""Memory of GPUs, and of each process on them, as NVML tells it: nvidia-ml-py, the ``gpu`` extra."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Gpu:
 
     @property
     def free_bytes(self) -> int:
+        """What nobody holds."""
         return self.total_bytes - self.used_bytes
 
     def held_by(self, pids: Iterable[int]) -> int:

@@ -17,7 +17,8 @@ def version_of(group: Path) -> int:
 
 
 def place(name: str) -> Path:
-    """Where a new memory cgroup of that name would be: below (version 1) or beside (version 2) the one that this process is in.
+    """Where a new memory cgroup of that name would be: below (version 1) or beside (version 2) the one that this
+    process is in.
 
     Raises `StackError` where no memory cgroup is mounted.
     """

@@ -1,7 +1,7 @@
 """Bytes of the connections that are open at an address, as the kernel counts them (sock_diag(7), tcp_info).
 
-It is a witness beside the proxy: a server that keeps no account of what its toxics did cannot bend it. It sees connections
-of this machine that are open at that moment, and their bytes on the side of the proxy's clients, no more.
+It is a witness beside the proxy: a server that keeps no account of what its toxics did cannot bend it. It sees
+connections of this machine that are open at that moment, and their bytes on the side of the proxy's clients, no more.
 """
 
 from __future__ import annotations

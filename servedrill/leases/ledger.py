@@ -1,7 +1,7 @@
 """The ledger: which leases are open and how each is undone, on disk before anything is broken.
 
-Several processes may write to one ledger, at once or one after the other: a lease's name says who opened it, so that nobody
-closes another's.
+Several processes may write to one ledger, at once or one after the other: a lease's name says who opened it, so that
+nobody closes another's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _numbers = itertools.count(1)
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened"):
-    """A lease: ``deadline_ns`` is monotonic, 0 for one that lasts as long as the run; ``owner`` is the process that opened it."""
+    """A lease: ``deadline_ns`` is monotonic, 0 for as long as the run lasts; ``owner`` is who opened it."""
 
     lease: str
     undo: list[Undo]

@@ -34,6 +34,7 @@ class ResumeProcess(_Undo, frozen=True, kw_only=True, tag="resume_process"):
     start_ticks: int
 
     def carry_out(self) -> None:
+        """Nothing to do where another process has the pid."""
         if ProcessId(self.pid, self.start_ticks).alive:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGCONT)
@@ -46,6 +47,7 @@ class EndProcess(_Undo, frozen=True, kw_only=True, tag="end_process"):
     start_ticks: int
 
     def carry_out(self) -> None:
+        """Nothing to do where another process has the pid."""
         if not ProcessId(self.pid, self.start_ticks).alive:
             return
         for pid in family(self.pid):
@@ -68,6 +70,7 @@ class HttpCall(_Undo, frozen=True, kw_only=True, tag="http_call"):
     body: str = ""
 
     def carry_out(self) -> None:
+        """Wait 2 s at most."""
         connection = http.client.HTTPConnection(*split_host_port(self.address), timeout=2)
         with contextlib.suppress(OSError, http.client.HTTPException):
             connection.request(
@@ -86,6 +89,7 @@ class DockerCall(_Undo, frozen=True, kw_only=True, tag="docker_call"):
     body: str = ""
 
     def carry_out(self) -> None:
+        """Wait 20 s at most."""
         connection = _UnixConnection(self.socket)
         with contextlib.suppress(OSError, http.client.HTTPException):
             connection.request(self.method, self.path, body=self.body, headers={"content-type": "application/json"})
@@ -100,6 +104,7 @@ class RemoveContainers(_Undo, frozen=True, kw_only=True, tag="remove_containers"
     label: str
 
     def carry_out(self) -> None:
+        """Containers first: a network with any on it stays."""
         filters = urllib.parse.quote(json.dumps({"label": [self.label]}))
         for kind, remove in (("containers", "?force=1&v=1"), ("networks", "")):
             for one in self._get(f"/{kind}{'/json?all=1&' if kind == 'containers' else '?'}filters={filters}"):
@@ -136,6 +141,7 @@ class WriteFile(_Undo, frozen=True, kw_only=True, tag="write_file"):
     text: str
 
     def carry_out(self) -> None:
+        """Nothing to do where the file is gone."""
         with contextlib.suppress(OSError):
             Path(self.path).write_text(self.text)
 
@@ -146,6 +152,7 @@ class RemoveMemoryGroup(_Undo, frozen=True, kw_only=True, tag="remove_memory_gro
     path: str
 
     def carry_out(self) -> None:
+        """Wait 3 s at most."""
         with contextlib.suppress(NotInTime):
             wait_for(self._removed, what=f"{self.path} to be removed", within_s=3)
 
@@ -166,6 +173,7 @@ class RemoveTree(_Undo, frozen=True, kw_only=True, tag="remove_tree"):
     path: str
 
     def carry_out(self) -> None:
+        """As much of it as can be."""
         import shutil
 
         shutil.rmtree(self.path, ignore_errors=True)

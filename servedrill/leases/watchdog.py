@@ -1,7 +1,7 @@
 """The watchdog: a process of its own session that heals when whoever broke things cannot.
 
-It reads heartbeats from its standard input. Silence for `SILENCE_S`, or the end of the pipe (which is what
-``kill -9`` of the other side looks like), and it undoes every open lease of that process, and every one whose owner is gone, the
+It reads heartbeats from its standard input. Silence for `SILENCE_S`, or the end of the pipe (which is what ``kill -9``
+of the other side looks like), and it undoes every open lease of that process, and every one whose owner is gone, the
 latest first. A lease past its deadline is undone even while heartbeats go on. ``bye`` with no such lease open ends it.
 
     python -m servedrill.leases.watchdog LEDGER PID START_TICKS

@@ -1,7 +1,7 @@
 """Capabilities by name: how a drill asks for what it needs, and learns why a stack lacks it.
 
-A capability is a protocol. Whether a stack has it is ``isinstance``, and what its file leaves out: a stack tells that in
-``lacks``, a mapping from the name of a capability to a reason. A package of its own may `register` another one.
+A capability is a protocol. Whether a stack has it is ``isinstance``, and what its file leaves out: a stack tells that
+in ``lacks``, a mapping from the name of a capability to a reason. A package of its own may `register` another one.
 """
 
 from __future__ import annotations
@@ -66,7 +66,10 @@ def known_to_lack(stack: Any, capability: str) -> str:
 
 
 def lacking(stack: Any, capability: str) -> str:
-    """Why the stack, which is up, lacks what a drill needs; empty where it has it. Raises `UsageError` for what nobody knows."""
+    """Why the stack, which is up, lacks what a drill needs; empty where it has it.
+
+    Raises `UsageError` for what nobody knows.
+    """
     reason = known_to_lack(stack, capability)
     if reason:
         return reason

@@ -228,4 +228,5 @@ def environment_variable(name: str, *, where: str) -> str:
 
 
 def python() -> str:
+    """The Python that runs servedrill."""
     return sys.executable

@@ -1,8 +1,8 @@
 """Keeps the containers of a docker stack running: a program of its own, ``python -m servedrill.stacks.containers``.
 
-The same control API and the same restart policies as `servedrill.stacks.supervisor`, over a Docker Engine on this machine. What
-it makes carries `LABEL`, and is removed when it ends, or by the watchdog when it cannot. A container that was there before is
-looked after while the drill runs (its deaths are seen, it can be restarted), and never removed.
+The same control API and the same restart policies as `servedrill.stacks.supervisor`, over a Docker Engine on this
+machine. What it makes carries `LABEL`, and is removed when it ends, or by the watchdog when it cannot. A container that
+was there before is looked after while the drill runs (its deaths are seen, it can be restarted), and never removed.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class KeptContainer(Kept):
         self.oom_kills = 0
 
     async def live(self) -> int:
+        """One life, from its start to the end of the container; its exit status."""
         try:
             container = await asyncio.to_thread(self._begin)
         except APIError as error:
@@ -74,20 +75,24 @@ class KeptContainer(Kept):
             self.oom_kills += 1
             self.last_exit = f"OOMKilled, exit status {status}"
         else:
-            self.last_exit = f"signal {signal.Signals(status - 128).name}" if 128 < status < 160 else f"exit status {status}"  # fmt: skip
+            killed = 128 < status < 160
+            self.last_exit = f"signal {signal.Signals(status - 128).name}" if killed else f"exit status {status}"
         return status
 
     async def end_gracefully(self) -> None:
+        """SIGTERM; `keep` goes on when it has ended."""
         assert self.container is not None
         with contextlib.suppress(APIError):
             await asyncio.to_thread(self.container.kill, "SIGTERM")
 
     def end(self) -> None:
+        """Remove it, unless it was there before us."""
         if self.container is not None and not self.planned.existing:
             with contextlib.suppress(NotFound):
                 self.container.remove(force=True, v=True)
 
     def view(self) -> dict[str, object]:
+        """As `Kept.view`, with its id and how often the kernel killed in it for want of memory."""
         return super().view() | {
             "container": self.container.id if self.container else "",
             "oom_kills": self.oom_kills,
@@ -153,6 +158,7 @@ def clean(client: docker.DockerClient, run: str) -> None:
 
 
 def main() -> int:
+    """Keep the containers of the plan on standard input until that ends; the exit status."""
     try:
         plan = msgspec.json.decode(first_line(), type=ContainerPlan)
         client = docker.from_env(timeout=600)  # waiting for a container's end is one long answer

@@ -1,9 +1,9 @@
 """A stack of containers on a Docker Engine on this machine: as a stack of commands, with a network of its own.
 
-    load -> [DNS name ->] proxy -> 127.0.0.1:port -> gateway -> proxy (at the network's gateway address) -> 127.0.0.1:port -> engine
+    load -> [DNS name ->] proxy -> 127.0.0.1:port -> gateway -> proxy -> 127.0.0.1:port -> engine
 
-The fault proxy is a process of this machine: containers reach it at their network's gateway address. Everything that is made carries a
-label, and is removed by it: by `servedrill.stacks.containers` at the end, by the watchdog after a crash.
+The fault proxy is a process of this machine: containers reach it at their network's gateway address. Everything that is
+made carries a label, and is removed by it: by `servedrill.stacks.containers` at the end, by the watchdog after a crash.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ class DockerStack(ProcessStack):
     """What marks everything of this run; empty while there is nothing."""
 
     def up(self) -> None:
-        """As `ProcessStack.up`. Raises `StackError` where no engine answers, or an image or a container is not there."""
+        """As `ProcessStack.up`.
+
+        Raises `StackError` where no engine answers, or an image or a container is not there.
+        """
         self._images = {c.name: self._image(c) for c in self._file.container}
         self._run = secrets.token_hex(4)
         mine = RemoveContainers(socket=self.docker_socket(), label=f"{LABEL}={self._run}")
@@ -54,6 +57,7 @@ class DockerStack(ProcessStack):
         super().up()
 
     def down(self) -> None:
+        """As `ProcessStack.down`, and remove everything that carries the run's label."""
         try:
             super().down()
         finally:
@@ -181,28 +185,33 @@ class DockerStack(ProcessStack):
     # ---- what can be done to it
 
     def docker_socket(self) -> str:
+        """As `Containerised.docker_socket`: DOCKER_HOST's, or the usual one."""
         return os.environ.get("DOCKER_HOST", f"unix://{_SOCKET}").removeprefix("unix://")
 
     def container(self, replica: str) -> str:
+        """As `Containerised.container`."""
         found: str = self._container_view(replica)["container"]
         if not found:
             raise LookupError(f"{replica} has no container")
         return found
 
     def network(self, replica: str) -> str:
+        """As `Containerised.network`; of a container that was there before, the first that it is on."""
         command = next(c for c in self._file.container if c.name == replica)
         if not command.existing:
             return self._network
-        attached: dict[str, Any] = self._docker.containers.get(self.container(replica)).attrs["NetworkSettings"]["Networks"]  # fmt: skip
-        return next(iter(attached))
+        attached = self._docker.containers.get(self.container(replica)).attrs["NetworkSettings"]
+        return str(next(iter(attached["Networks"])))
 
     def memory_group(self, replica: str) -> str:
+        """The cgroup that its container is in now. Raises `StackError` while it does not run."""
         pid = self._container_view(replica)["pid"]
         if pid is None:
             raise StackError(f"{replica} does not run", where=self.name)
         return str(memory_groups.group_of(pid))
 
     def oom_kills(self, replica: str) -> int:
+        """As the engine tells it: a container's cgroup, and its count, end with the container."""
         return int(self._container_view(replica)["oom_kills"])
 
     def _container_view(self, replica: str) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""The embedded stack: the processes of `servedrill.refstack`, with a fault proxy at the hops that its file names, all by default.
+"""The embedded stack: the processes of `servedrill.refstack`, with a fault proxy at the hops that its file names, all
+by default.
 
     load -> DNS name -> proxy -> gateway -> proxy -> engine
 
@@ -212,14 +213,17 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
     # ---- what it is
 
     def replicas(self) -> list[Replica]:
+        """Engines, then gateways."""
         return self._replicas
 
     def entry(self) -> Entry:
+        """The DNS name in front of the gateways."""
         return Entry(base_url=f"http://{NAME}:{self._name_port}", resolver=f"127.0.0.1:{self._dns}")
 
     # ---- what can be done to it
 
     def process(self, replica: str, part: Part = "server") -> ProcessId | None:
+        """As `Signallable.process`; an engine's core is the child of its server."""
         view = self._supervisor.view(replica)
         if view["pid"] is None:
             return None
@@ -235,24 +239,31 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
         return [self._supervisor]
 
     def records_api(self) -> str:
+        """As `Named.records_api`."""
         return f"127.0.0.1:{self._dns}"
 
     def addresses(self) -> dict[str, str]:
+        """As `Named.addresses`."""
         return self._addresses
 
     def alerts_url(self) -> str:
+        """As `Alerting.alerts_url`."""
         return f"http://127.0.0.1:{self._alerts}"
 
     def sleep_routes(self) -> bool:
+        """Its engines have them."""
         return True
 
     def adapter_routes(self) -> bool:
+        """Its engines have them."""
         return True
 
     def start_rollout(self, candidate: str) -> int:
+        """By its control plane, which checks the candidate."""
         return self._rollouts().start(candidate)
 
     def rollout(self, number: int) -> dict[str, Any]:
+        """As `Swappable.rollout`."""
         return self._rollouts().view(number)
 
     def _rollouts(self) -> RolloutApi:

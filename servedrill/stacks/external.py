@@ -1,6 +1,7 @@
-"""A stack of URLs that somebody else runs: traffic, what its metrics say, and a fault proxy where its traffic was led through one.
+"""A stack of URLs that somebody else runs: traffic, what its metrics say, and a fault proxy where its traffic was led
+through one.
 
-Nothing destructive can be done to it but by hooks that its file gives, and no host is touched that its file does not name.
+Nothing destructive can be done to it but by hooks that its file gives, and no host is touched that it does not name.
 """
 
 from __future__ import annotations
@@ -109,13 +110,16 @@ class ExternalStack(ThroughProxies):
     # ---- what it is
 
     def replicas(self) -> list[Replica]:
+        """Those that its file names."""
         return self._replicas
 
     def entry(self) -> Entry:
+        """The URL of its file."""
         assert self._file.external is not None
         return Entry(base_url=self._file.external.url.rstrip("/"), api_key_env=self._file.api_key_env)
 
     def addresses(self) -> dict[str, str]:
+        """None: nothing is known of a name in front of it."""
         return {}
 
     def control_urls(self) -> list[str]:
@@ -125,6 +129,8 @@ class ExternalStack(ThroughProxies):
     # ---- what can be done to it
 
     def process(self, replica: str, part: Part = "server") -> Life | None:
+        """Its life as its identity hook tells it now; None while that fails, and for a core, of which nothing is
+        known."""
         if part != "server":
             return None
         token = self._identity(replica, fresh=True)
@@ -141,14 +147,17 @@ class ExternalStack(ThroughProxies):
         return views
 
     def signal(self, replica: str, number: int, part: Part = "server") -> None:
+        """SIGKILL by its hook. Raises `StackError` for any other signal."""
         if number != signals.SIGKILL or part != "server":
             raise StackError(f"{replica} can be killed, and no more than that", where=self._file.path)
         self._run(replica, "kill")
 
     def restart(self, replica: str) -> None:
+        """By its hook."""
         self._run(replica, "restart")
 
     def starts(self, replica: str) -> int:
+        """Lives that were seen since the stack was looked at first."""
         self._identity(replica, fresh=True)
         return len(self._starts.get(replica, []))
 
@@ -170,6 +179,7 @@ class ExternalStack(ThroughProxies):
         return token
 
     def alerts_url(self) -> str:
+        """As its file says."""
         return self._file.alerts
 
 

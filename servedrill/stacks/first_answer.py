@@ -1,4 +1,7 @@
-"""One token through the front door before a drill begins: what is wrong with the model's name or the key is said now, and not by every request."""
+"""One token through the front door before a drill begins.
+
+What is wrong with the model's name or the key is said now, and not by every request.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Commands of a stack file that do to a replica what we cannot do ourselves: ``kill = "kubectl delete pod vllm-0 --grace-period=0 --force"``."""
+"""Commands of a stack file that do to a replica what we cannot do ourselves.
+
+kill = "kubectl delete pod vllm-0 --grace-period=0 --force"
+"""
 
 from __future__ import annotations
 
@@ -23,16 +26,17 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     restart: str = ""
     """Have it end gracefully and start again."""
     identity: str = ""
-    """Prints what is another text for each life of the replica: a pod's uid, a container's id, a process's start time."""
+    """Prints what is another text for each life of the replica: a pod's uid, a container's id, a start time."""
 
     @property
     def complete(self) -> bool:
+        """Whether replicas can be killed and restarted, and a new life told from the old one."""
         return bool(self.kill and self.restart and self.identity)
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One life of a replica, as its identity hook tells it: the part of `servedrill.host.processes.ProcessId` that faults rely on."""
+    """One life of a replica, as its identity hook tells it: what faults rely on of a `ProcessId`."""
 
     token: str
     now: Callable[[], str]
@@ -44,10 +48,12 @@ class Life:
 
     @property
     def start_ticks(self) -> int:
+        """None are known."""
         return 0
 
     @property
     def alive(self) -> bool:
+        """Whether the replica still has this life; asks its hook."""
         return self.now() == self.token
 
 

@@ -1,7 +1,7 @@
 """An image of this very Python, servedrill and what it needs: the embedded stack in containers, without any registry.
 
-Built from what runs here: the interpreter, its standard library, the shared libraries that they load, and the distributions
-that servedrill asks for. Its tag is a digest of what went in, so that a change of the code is another image.
+Built from what runs here: the interpreter, its standard library, the shared libraries that they load, and the
+distributions that servedrill asks for. Its tag is a digest of what went in, so a change of the code is another image.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from packaging.requirements import Requirement
 
 REPOSITORY = "servedrill"
 _APP = "/app"
-_SKIPPED = {"__pycache__", "site-packages", "dist-packages", "test", "tests", "idlelib", "tkinter", "ensurepip", "turtledemo"}  # fmt: skip
+_NOT_RUN = {"test", "tests", "idlelib", "tkinter", "ensurepip", "turtledemo"}
+_SKIPPED = {"__pycache__", "site-packages", "dist-packages", *_NOT_RUN}
 
 
 def ensure_image(client: docker.DockerClient) -> str:
-    """The tag of the image, which is built if the engine does not have it; one of an earlier state of the code is removed."""
+    """The tag of the image, which is built where the engine lacks it; one of earlier code is removed."""
     digest = hashlib.sha256()
     for path, name in _sources():
         digest.update(name.encode() + path.read_bytes())
@@ -76,7 +77,8 @@ def _sources() -> list[tuple[Path, str]]:
         for file in each.files or []:
             if ".." not in file.parts and file.suffix != ".pyc":
                 found[f"{_APP}/{file}"] = Path(str(file.locate()))
-    libraries = {library for path in found.values() if path == _interpreter() or ".so" in path.name for library in _libraries(path)}  # fmt: skip
+    binaries = [path for path in found.values() if path == _interpreter() or ".so" in path.name]
+    libraries = {library for path in binaries for library in _libraries(path)}
     found |= {str(path): path for path in libraries if str(path) not in found}
     return [(path, name) for name, path in sorted(found.items()) if path.is_file()]
 

@@ -22,7 +22,7 @@ _UP_WITHIN_S = 15.0
 
 
 class SupervisorApi:
-    """Asks whoever keeps processes running: `servedrill.stacks.supervisor`, or the embedded stack's own, with the same API."""
+    """Asks whoever keeps processes running: `servedrill.stacks.supervisor`, or one with the same API."""
 
     def __init__(self, http: httpx.Client, *, control_port: int) -> None:
         self._http, self._api = http, f"http://127.0.0.1:{control_port}/processes"

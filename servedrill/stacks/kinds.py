@@ -33,7 +33,10 @@ class StartableStack(Stack, Protocol):
     """A stack that is brought up and taken down; what more it can do is said by `servedrill.stacks.protocols`."""
 
     def up(self) -> None:
-        """Start what there is to start, and wait until it serves. Raises `StackError` with the reason why it does not."""
+        """Start what there is to start, and wait until it serves.
+
+        Raises `StackError` with the reason why it does not.
+        """
 
     def down(self) -> None:
         """Remove all that was made, also after an `up` that failed; nothing to do a second time."""
@@ -45,7 +48,7 @@ class Make(Protocol):
     def __call__(
         self, file: StackFile, folder: Path, *, defects: list[str], seed: int, on_undo: UndoKeeper, limit_memory: bool
     ) -> StartableStack:
-        """``folder`` is for logs; whatever is made is told to ``on_undo``; ``limit_memory``: replicas get memory cgroups."""
+        """``folder`` is for logs; what is made is told to ``on_undo``; ``limit_memory``: engines get memory cgroups."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,10 @@ def stack_up(
     limit_memory: bool,
     needs: Sequence[str] = (),
 ) -> Iterator[Any]:
-    """The stack (of whatever powers) is up inside the block, and gone after it. One that is known to lack what is needed is not started."""
+    """The stack (of whatever powers) is up inside the block, and gone after it.
+
+    One that is known to lack what is needed is not started.
+    """
     reach_directly("localhost", "127.0.0.1", "127.0.0.0/8", "::1")
     stack = make_stack(file, folder, on_undo=on_undo, defects=defects, seed=seed, limit_memory=limit_memory)
     lacks = any(known_to_lack(stack, capability) for capability in needs)

@@ -24,7 +24,8 @@ _COMPLETE_WITHIN_S = 15.0
 
 
 class DnsName:
-    """``given`` is the name as the file has it, ``port`` the port of a process, ``leads_to`` the gateways' own, the same at each address."""
+    """``given`` is the name as the file has it, ``port`` the port of a process, ``leads_to`` the gateways' own, the
+    same at each address."""
 
     def __init__(
         self, given: Name, gateways: Sequence[Command], *, port: Callable[[str], int], leads_to: int, folder: Path

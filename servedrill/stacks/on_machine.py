@@ -54,7 +54,8 @@ class MemoryGroups:
 
 
 class OnThisMachine:
-    """`Signallable`, `Supervised`, `MemoryLimited` and `Gpu`, for a stack that says who keeps a replica, and which process it is."""
+    """`Signallable`, `Supervised`, `MemoryLimited` and `Gpu`, for a stack that says who keeps a replica, and which
+    process it is."""
 
     _groups: MemoryGroups
 

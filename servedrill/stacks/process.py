@@ -2,7 +2,8 @@
 
     load -> [DNS name ->] proxy -> gateway -> proxy -> engine
 
-Everything hangs below one supervisor (`servedrill.stacks.supervisor`), which is on record with the watchdog before it starts anything.
+Everything hangs below one supervisor (`servedrill.stacks.supervisor`), which is on record with the watchdog before it
+starts anything.
 """
 
 from __future__ import annotations
@@ -85,7 +86,10 @@ class ProcessStack(OnThisMachine, ThroughProxies):
     # ---- up and down
 
     def up(self) -> None:
-        """Start everything in order and wait until it serves. Raises `StackError` with the tail of the log that says why."""
+        """Start everything in order and wait until it serves.
+
+        Raises `StackError` with the tail of the log that says why.
+        """
         self._logs.mkdir(parents=True, exist_ok=True)
         self._take_ports()
         if self._limit_memory and "MemoryLimited" not in self.lacks:
@@ -278,9 +282,11 @@ class ProcessStack(OnThisMachine, ThroughProxies):
         return f"http://{self._hops[front.name]}" if front.name in self._hops else front.url
 
     def replicas(self) -> list[Replica]:
+        """Commands with a role, in the order of the file."""
         return self._replicas
 
     def entry(self) -> Entry:
+        """The DNS name where the file has one, else the first gateway, else the first engine."""
         key = self._file.api_key_env
         if self._name is None:
             return Entry(base_url=self._door(), api_key_env=key)
@@ -289,6 +295,7 @@ class ProcessStack(OnThisMachine, ThroughProxies):
     # ---- what can be done to it
 
     def process(self, replica: str, part: Part = "server") -> ProcessId | None:
+        """As `Signallable.process`; a core is the first process below whose command line has its pattern."""
         pid = self._keeper_of(replica).view(replica)["pid"]
         if pid is None:
             return None
@@ -325,6 +332,7 @@ class ProcessStack(OnThisMachine, ThroughProxies):
         return self._name.addresses if self._name is not None else {}
 
     def alerts_url(self) -> str:
+        """As the file says, with ports filled in."""
         return self._own_url(self._file.alerts)
 
     def _own_url(self, text: str) -> str:
@@ -333,16 +341,20 @@ class ProcessStack(OnThisMachine, ThroughProxies):
         return commands.fill(text, values, where=self._file.path)
 
     def sleep_routes(self) -> bool:
+        """Whether the first engine knows /is_sleeping."""
         return "Sleepable" not in self.lacks
 
     def adapter_routes(self) -> bool:
+        """Whether the first engine knows /v1/load_lora_adapter."""
         return "Adaptable" not in self.lacks
 
     def start_rollout(self, candidate: str) -> int:
-        """By the stack's own API; without one each engine in turn is ended gracefully and started with the candidate, all back when it does not come up."""
+        """By the stack's own API; without one each engine in turn is ended gracefully and started with the
+        candidate, all back when it does not come up."""
         return self._rollouts.start(candidate)
 
     def rollout(self, number: int) -> dict[str, Any]:
+        """As `Swappable.rollout`."""
         return self._rollouts.view(number)
 
     @cached_property

@@ -26,7 +26,7 @@ Part = Literal["server", "core"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replica:
-    """One engine, gateway or whatever its role is called; ``url`` reaches it directly, ``hop`` names the proxy in front of it."""
+    """One engine, gateway or other; ``url`` reaches it directly, ``hop`` names the proxy in front of it."""
 
     name: str
     role: str
@@ -34,8 +34,8 @@ class Replica:
     hop: str = ""
     """Empty: it has no proxy."""
     metrics: str = ""
-    """Its metrics page, where that is not ``url`` + /metrics; ``none``: it has none, nor a /health of its own, and is not
-    looked at."""
+    """Its metrics page, where that is not ``url`` + /metrics; ``none``: it has none, nor a /health of its own, and is
+    not looked at."""
     serves: frozenset[Service] = frozenset()
     """What it does for an answer; where nothing is said, what its role usually does."""
 
@@ -44,10 +44,12 @@ class Replica:
 
     @property
     def scraped(self) -> bool:
+        """Whether it is looked at."""
         return self.metrics != "none"
 
     @property
     def metrics_url(self) -> str:
+        """Where its metrics page is."""
         return self.metrics or f"{self.url}{METRICS}"
 
 
@@ -81,11 +83,16 @@ class Identity(Protocol):
     """One life of a replica: `servedrill.host.processes.ProcessId`, or what stands for it."""
 
     @property
-    def pid(self) -> int: ...
+    def pid(self) -> int:
+        """Of the process, or a number that stands for it."""
+
     @property
-    def start_ticks(self) -> int: ...
+    def start_ticks(self) -> int:
+        """When it started, in clock ticks since boot; 0 where that is not known."""
+
     @property
-    def alive(self) -> bool: ...
+    def alive(self) -> bool:
+        """Whether this very life goes on."""
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ from servedrill.stacks.supervisor import Planned
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replaceable:
-    """An engine: how it is planned with a version, how it is known to be ready, and how long it has been so before the next one's turn.
+    """An engine: how it is planned with a version, how it is ready, and how long before the next one's turn.
 
     ``min_ready_s`` is Kubernetes' minReadySeconds: gateways have to notice first, or they are left without any engine.
     """
@@ -48,6 +48,7 @@ class RollingReplacement:
         return len(self._rollouts) - 1
 
     def view(self, number: int) -> dict[str, Any]:
+        """As `servedrill.stacks.protocols.Swappable.rollout`."""
         return dict(self._rollouts[number])
 
     def stop(self) -> None:

@@ -1,7 +1,9 @@
 """Rollouts that a stack carries out itself, behind the API that the embedded stack's control plane answers.
 
 POST {base}/rollouts  {"candidate": version}     -> {"id": number, ...}
-GET  {base}/rollouts                             -> [{"id": number, "state": "running" | "promoted" | "rolled_back" | "broken", "reason": text, "steps": [text, ...]}, ...]
+GET  {base}/rollouts                             -> [{"id": number, "state": state, "reason": text, "steps": [text]}]
+
+A state is running, promoted, rolled_back or broken.
 """
 
 from __future__ import annotations
@@ -24,4 +26,5 @@ class RolloutApi:
         return int(response.json()["id"])
 
     def view(self, number: int) -> dict[str, Any]:
+        """As `servedrill.stacks.protocols.Swappable.rollout`."""
         return next(dict(one) for one in self._http.get(self._url).json() if one["id"] == number)

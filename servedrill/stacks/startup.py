@@ -1,4 +1,4 @@
-"""Starting in order: each command as soon as those that it comes after are ready, and an end to the waiting where one will not be."""
+"""Starting in order: each command as soon as those that it comes after are ready, or never where one will not be."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ def start_in_order(
     logs: Path,
     where: str,
 ) -> None:
-    """Until all are ready. Raises `StackError`, with the end of its log, for an engine or gateway that ends before, and for what takes longer than it may."""
+    """Until all are ready.
+
+    Raises `StackError`, with the end of its log, for an engine or gateway that ends before, and for what takes longer
+    than it may.
+    """
     waiting = {command.name: command for command in commands}
     started: dict[str, float] = {}
     ready: set[str] = set()

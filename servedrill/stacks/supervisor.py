@@ -1,7 +1,7 @@
 """Keeps the commands of a process stack running: a program of its own, ``python -m servedrill.stacks.supervisor``.
 
-It adopts what its children leave behind, so everything that a command ever started is below this
-one process: who ends it and its descendants has ended the stack. Its plan is the first line of its standard input, never a file: commands and
+It adopts what its children leave behind, so everything that a command ever started is below this one process: who ends
+it and its descendants has ended the stack. Its plan is the first line of its standard input, never a file: commands and
 environment may hold keys. That input is a pipe that only the starter holds; its end ends everything here, too.
 
     GET  /processes                 name, role, pid, starts, last_exit
@@ -105,7 +105,8 @@ class Kept:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                process_group=0,  # not a session: the kernel shares the CPU out by sessions, and nice values count within one only
+                # Not a session: the kernel shares the CPU out by sessions, and nice values count within one only.
+                process_group=0,
                 preexec_fn=_Birth(planned.memory_group),
             )
         self.pid, self.starts = process.pid, self.starts + 1
@@ -126,6 +127,7 @@ class Kept:
         """Nothing of it is left afterwards."""
 
     def view(self) -> dict[str, object]:
+        """What is told of it over HTTP."""
         return {
             "name": self.planned.name,
             "role": self.planned.role,
@@ -170,15 +172,18 @@ class Supervisor:
         self._planned = planned
 
     async def processes(self, http: web.Request) -> web.Response:
+        """GET /processes."""
         return web.json_response([kept.view() for kept in self.kept.values()])
 
     async def start(self, http: web.Request) -> web.Response:
+        """POST /processes/NAME/start."""
         kept = self._named(http)
         if kept.task is None or kept.task.done():
             kept.task = asyncio.create_task(kept.keep())
         return web.json_response(kept.view())
 
     async def restart(self, http: web.Request) -> web.Response:
+        """POST /processes/NAME/restart."""
         kept = self._named(http)
         if kept.pid is not None:
             kept.asked_to_restart = True
@@ -188,6 +193,7 @@ class Supervisor:
         return web.json_response(kept.view())
 
     async def change(self, http: web.Request) -> web.Response:
+        """PUT /processes/NAME."""
         kept = self._named(http)
         kept.planned = msgspec.json.decode(await http.read(), type=self._planned)
         return web.json_response(kept.view())
@@ -199,6 +205,7 @@ class Supervisor:
         return kept
 
     def app(self) -> web.Application:
+        """The routes."""
         app = web.Application()
         app.add_routes(
             [
@@ -234,6 +241,7 @@ async def serve(supervisor: Supervisor, *, control_port: int) -> None:
 
 
 def main() -> int:
+    """Keep the commands of the plan on standard input until that ends; the exit status."""
     adopt_orphans()
     try:
         plan = msgspec.json.decode(first_line(), type=Plan)

@@ -1,4 +1,5 @@
-"""Things to break: processes that only sleep, files that only say on or off, a server that only remembers, faults that fail in one way each."""
+"""Things to break: processes that only sleep, files that only say on or off, a server that only remembers, faults
+that fail in one way each."""
 
 from __future__ import annotations
 
@@ -207,8 +208,12 @@ class Parent:
     def __init__(self, folder: Path, undo: list[Undo], *, deadline_ns: int = 0) -> None:
         arguments = [str(folder), msgspec.json.encode(undo).decode(), str(deadline_ns)]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PARENT, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )  # fmt: skip
+            [sys.executable, "-c", PARENT, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
         assert self.process.stdout is not None
         watchdog, identity = identify(int(self.process.stdout.readline())), identify(self.process.pid)
         assert watchdog is not None

@@ -26,7 +26,7 @@ EVENTS = [
 
 
 class StreamingServer:
-    """GET /stream: six events 5 ms apart and [DONE]; /close: the same and the end of the connection; else a short JSON."""
+    """GET /stream: six events 5 ms apart and [DONE]; /close: the same and the end of the connection; else some JSON."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))

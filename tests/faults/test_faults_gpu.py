@@ -1,4 +1,7 @@
-"""A GPU's memory taken away: which device, what is proven, and what is undone. Devices are made up here; where there is one, the drill itself shows it."""
+"""A GPU's memory taken away: which device, what is proven, and what is undone.
+
+Devices are made up here; where there is one, the drill itself shows it.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +91,8 @@ def test_a_ballast_that_could_not_grow_is_no_fault(ballast: tuple[GpuBallast, De
 def test_an_engine_without_gpu_memory_has_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rather than any device being filled."""
     with pytest.raises(FaultError, match="engine-0 holds no GPU memory"):
-        GpuBallast(OneEngine(), "engine-0", gpus=lambda: [Gpu(index=0, name="a", total_bytes=1, used_bytes=0, processes={})])  # type: ignore[arg-type]  # fmt: skip
+        empty = Gpu(index=0, name="a", total_bytes=1, used_bytes=0, processes={})
+        GpuBallast(OneEngine(), "engine-0", gpus=lambda: [empty])  # type: ignore[arg-type]
 
 
 def test_a_machine_without_a_gpu_skips_the_drill_with_the_reason(tmp_path: Path) -> None:

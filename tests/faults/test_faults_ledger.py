@@ -36,7 +36,7 @@ def test_leases_come_latest_first(tmp_path: Path) -> None:
 
 
 def test_a_lease_has_a_name_of_its_own(tmp_path: Path) -> None:
-    """Kind, number and process: another life of the same pid, and a second lease of the same kind, are called differently."""
+    """Kind, number and process: another life of the same pid, and a second lease of the same kind, differ."""
     ledger = Ledger(tmp_path / "leases.jsonl")
     one, two = ledger.open("latency", []), ledger.open("latency", [])
     ledger.close()

@@ -82,6 +82,7 @@ def test_a_fault_that_knows_streams_is_refused_by_name(hop: Hop) -> None:
 
 
 def test_down_is_proven_by_an_attempt_to_connect(hop: Hop) -> None:
+    """No account of the proxy is needed: who connects is refused, and accepted again afterwards."""
     fault = network.Down(hop, "hop")
     fault.inject()
     assert fault.evidence().proven

@@ -30,7 +30,7 @@ def on_hop(make: Callable[..., Toxic], **how: Any) -> Make:
     return lambda stack: make(stack, "hop", **how)
 
 
-# Name -> the fault as it bites on the traffic below, the same fault where that traffic gives it nothing to do, and the effect.
+# Name -> the fault as it bites on the traffic below, the same where it has nothing to do there, and the effect.
 FAULTS: dict[str, tuple[Make, Make | None, str]] = {
     "latency": (on_hop(network.latency, ms=20, jitter_ms=5), None, "chunks_delayed"),
     "bandwidth": (on_hop(network.bandwidth, kb_per_s=3), on_hop(network.bandwidth, kb_per_s=10**6), "chunks_delayed"),
@@ -182,7 +182,8 @@ def test_every_toxic_but_the_control_has_a_fault(hop: Hop) -> None:
         name
         for module in (network, streams)
         for name, thing in vars(module).items()
-        if getattr(thing, "__module__", "").startswith("servedrill.faults.") and getattr(thing, "__annotations__", {}).get("return") == "Toxic"
+        if getattr(thing, "__module__", "").startswith("servedrill.faults.")
+        and getattr(thing, "__annotations__", {}).get("return") == "Toxic"
     }  # fmt: skip
     assert {name.split()[0] for name in FAULTS} == functions
 
@@ -255,6 +256,7 @@ def test_a_hop_without_a_proxy_is_named_with_those_that_have_one(hop: Hop, make:
 
 
 def test_an_unknown_toxic_is_named_with_those_that_the_server_knows(hop: Hop) -> None:
+    """Before anything is broken."""
     with pytest.raises(
         UsageError, match=r"servedrill's own.* has no toxic 'no_such'; expected one of bandwidth, corrupt"
     ):
@@ -268,6 +270,7 @@ def test_a_value_that_the_proxy_refuses_is_told(hop: Hop) -> None:
 
 
 def test_a_proxy_that_is_not_there_is_told(hop: Hop) -> None:
+    """By its address."""
     with pytest.raises(FaultError, match=r"no fault proxy answers at 127\.0\.0\.1:1"):
         network.latency(Hop("127.0.0.1:1", hop.address), "hop", ms=1)
 

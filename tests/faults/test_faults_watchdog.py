@@ -35,7 +35,7 @@ S = 1_000_000_000
 
 
 def test_kill_9_of_the_parent_heals_everything(tmp_path: Path) -> None:
-    """Within five seconds a frozen process runs, a planted one is gone, a setting is back and a control API was told."""
+    """Within five seconds a frozen process runs, a planted one is gone, a setting is back, a control API was told."""
     setting = tmp_path / "setting"
     setting.write_text("broken")
     with sleeper() as frozen, sleeper() as planted, RememberingServer() as api:
@@ -171,7 +171,8 @@ def test_a_stack_whose_keeper_is_gone_is_ended(tmp_path: Path) -> None:
 
 
 def test_another_process_closes_its_own_leases_alone(tmp_path: Path) -> None:
-    """Two processes that each count from one and write to one ledger: the first lease of the one is healed, that of the other stays open and is undone after its kill -9."""
+    """Two processes that each count from one and write to one ledger: the first lease of the one is healed, that of
+    the other stays open and is undone after its kill -9."""
     setting = tmp_path / "setting"
     setting.write_text("broken")
     mine = WriteFile(path=str(setting), text="whole")
@@ -203,7 +204,8 @@ def test_a_goodbye_leaves_what_another_process_has_in_place(tmp_path: Path) -> N
 
 
 def test_a_long_ledger_is_read_once(tmp_path: Path) -> None:
-    """After 20,000 leases that are closed a look costs what is new, not what was: the watchdog reads heartbeats, and no more."""
+    """After 20,000 leases that are closed a look costs what is new, not what was: the watchdog reads heartbeats,
+    and no more."""
     guard = Guard(tmp_path)
     began = read_by(guard.pid)
     with guard.ledger.path.open("ab") as file:

@@ -47,6 +47,7 @@ class Stub:
     ],
 )
 def test_a_drill_is_told_what_the_stack_lacks(hops: list[str], capability: str, reason: str) -> None:
+    """Which hops have no proxy, or that it cannot do that at all."""
     said = lacking(Stub(hops), capability)
     assert said == "" if not reason else said.startswith(f"stack 'stub' {reason}")
 
@@ -59,6 +60,7 @@ def test_a_stack_without_replicas_is_proxied_when_it_has_any_hop() -> None:
 
 @pytest.mark.parametrize("name", ["Proxyed", "Signallable:x", "dataclass"])
 def test_a_capability_that_does_not_exist_is_a_usage_error(name: str) -> None:
+    """Nor does a part that cannot be asked for."""
     with pytest.raises(UsageError, match="no capability"):
         lacking(Stub([]), name)
 
@@ -166,7 +168,8 @@ def test_a_replica_serves_what_is_said_of_it_or_what_its_role_does(
 
 
 def test_a_replica_of_another_role_is_in_nobodys_way() -> None:
-    """Gateways and engines have their proxies although a cache beside them has none; the cache is asked for by its own name."""
+    """Gateways and engines have their proxies although a cache beside them has none; the cache is asked for by its
+    own name."""
     stub = Stub(["gateway-0", "engine-0"], beside=("cache",))
     assert lacking(stub, "Proxied") == ""
     assert lacking(stub, "Proxied:caches") == "stack 'stub' has no proxy at cache-0; " + WHERE

@@ -1,4 +1,5 @@
-"""A stack of containers on a real Docker Engine: it comes up, can be broken, and leaves nothing behind; what is wrong is said in one line."""
+"""A stack of containers on a real Docker Engine: it comes up, can be broken, and leaves nothing behind; what is
+wrong is said in one line."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ version = "v1"
 [[file]]
 path = "refstack.json"
 text = '''{"engines": [{"name": "engine", "host": "0.0.0.0", "port": {port:engine}}], "gateways": [],
-  "control_port": 0, "alerts_port": 0, "dns_port": 0, "alias": "chat-model", "serves": "chat-model", "models": [{"version": "chat-model"}], "log_dir": "/tmp"}'''
+  "control_port": 0, "alerts_port": 0, "dns_port": 0, "alias": "chat-model", "serves": "chat-model",
+  "models": [{"version": "chat-model"}], "log_dir": "/tmp"}'''
 [[container]]
 name = "engine"
 role = "engine"
@@ -80,7 +82,8 @@ def running(folder: Path, text: str = STACK) -> Iterator[Any]:
 def left(engine: Any) -> list[str]:
     """Names of what drills made and did not remove."""
     mine = {"label": "servedrill.run"}
-    return [one.name for kind in (engine.containers.list(all=True, filters=mine, ignore_removed=True), engine.networks.list(filters=mine)) for one in kind]  # fmt: skip
+    containers = engine.containers.list(all=True, filters=mine, ignore_removed=True)
+    return [one.name for one in (*containers, *engine.networks.list(filters=mine))]
 
 
 def health(stack: Any) -> int | None:
@@ -91,7 +94,8 @@ def health(stack: Any) -> int | None:
 
 
 def test_it_is_broken_and_healed_and_leaves_nothing(engine: Any, tmp_path: Path) -> None:
-    """A cut network and a freeze each silence it and are undone; a killed container is another one afterwards; in the end nothing is left."""
+    """A cut network and a freeze each silence it and are undone; a killed container is another one afterwards; in
+    the end nothing is left."""
     with running(tmp_path) as stack:
         assert isinstance(stack, Containerised)
         assert stack.undo.labels
@@ -134,7 +138,8 @@ def test_what_a_crash_leaves_is_removed_by_its_label(engine: Any, tmp_path: Path
 
 def test_kill_9_of_pytest_leaves_no_container(engine: Any, tmp_path: Path) -> None:
     """Within seconds no container and no network of the run is there."""
-    command = [sys.executable, "-m", "pytest", "drills/test_5_cancel_storm.py", "--stack", "fixtures/data/stacks/docker.toml", "--runs", str(tmp_path)]  # fmt: skip
+    drill = ["drills/test_5_cancel_storm.py", "--stack", "fixtures/data/stacks/docker.toml", "--runs", str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", *drill]
     pytest_process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: len(left(engine)) >= 4, what="containers of the drill", within_s=60)

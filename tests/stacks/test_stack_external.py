@@ -76,11 +76,13 @@ def test_a_bare_url_can_be_sent_traffic_and_nothing_else(tmp_path: Path, theirs:
         for capability in ("Proxied", "Proxied:engines", "Signallable", "Supervised", "Scrapable", "Alerting"):
             assert lacking(bare, capability), capability
         assert "names no [[replica]]" in lacking(bare, "Scrapable")
-        assert httpx.post(f"{bare.entry().base_url}/v1/completions", json={"model": "chat-model", "prompt": "a", "max_tokens": 2}).status_code == 200  # fmt: skip
+        question = {"model": "chat-model", "prompt": "a", "max_tokens": 2}
+        assert httpx.post(f"{bare.entry().base_url}/v1/completions", json=question).status_code == 200
 
 
 def test_hooks_kill_and_restart_and_tell_lives_apart(tmp_path: Path, theirs: EmbeddedStack) -> None:
-    """A kill is proven by another identity, as one of our own processes is by another pid; a proxy stands where the file says."""
+    """A kill is proven by another identity, as one of our own processes is by another pid; a proxy stands where the
+    file says."""
     engine = next(r for r in theirs.replicas() if r.role == "engine")
     port = free_ports(1)[0]
     find = f"{sys.executable} {tmp_path}/find.py"

@@ -98,7 +98,9 @@ def test_an_unknown_kind_is_told_with_those_that_there_are() -> None:
 def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, *, points: str) -> None:
     """A package with an entry point, as an installer leaves it."""
     (folder / "papermill.py").write_text(
-        "from servedrill.stacks.kinds import StackKind\n\ndef make(*_, **__): ...\n\nPAPER = StackKind(name='paper', make=make)\n"
+        "from servedrill.stacks.kinds import StackKind\n\n"
+        "def make(*_, **__): ...\n\n"
+        "PAPER = StackKind(name='paper', make=make)\n"
     )
     info = folder / "papermill-1.0.dist-info"
     info.mkdir()

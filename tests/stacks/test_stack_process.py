@@ -1,4 +1,5 @@
-"""A stack of commands: it comes up in order, is kept running, can be broken, and leaves nothing behind; what is wrong with one is said in one line.
+"""A stack of commands: it comes up in order, is kept running, can be broken, and leaves nothing behind; what is wrong
+with one is said in one line.
 
 The commands are cheap and real: a tiny server with the routes that a stack is asked for.
 """
@@ -89,7 +90,8 @@ def test_what_a_file_does_not_give_is_lacking_with_a_reason(stack: ProcessStack)
 
 
 def session_nice(pid: int) -> int:
-    """How a process's session stands against others, where the kernel shares cores out by sessions; else the process against this one."""
+    """How a process's session stands against others, where the kernel shares cores out by sessions; else the
+    process against this one."""
     try:
         return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
     except FileNotFoundError:
@@ -165,6 +167,7 @@ def test_a_restart_is_a_graceful_one(stack: ProcessStack) -> None:
 
 
 def test_nobody_elses_processes_are_found(stack: ProcessStack) -> None:
+    """A name or a part that the stack has not got is nobody's process."""
     with pytest.raises(LookupError, match="no process 'engine-9'"):
         stack.process("engine-9")
     with pytest.raises(LookupError, match="toxiproxy"):
@@ -295,11 +298,13 @@ def test_everything_ends_with_the_process_that_started_it(tmp_path: Path) -> Non
 
 
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """With the process that wanted it, before anything starts."""
     text = refused(written(tmp_path, command='["no-such-program-1", "--port", "{port}"]'), tmp_path / "run")
     assert "process 'engine': no program 'no-such-program-1'" in text
 
 
 def test_an_engine_that_ends_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+    """Its exit status alone would not say why."""
     command = '["{python}", "{here}/server.py", "{port}", "{version}", "dies"]'
     text = refused(written(tmp_path, command=command), tmp_path / "run")
     assert "engine ended before it was ready: exit status 1" in text
@@ -307,6 +312,7 @@ def test_an_engine_that_ends_is_told_with_the_end_of_its_log(tmp_path: Path) -> 
 
 
 def test_an_engine_that_never_gets_ready_is_told_with_what_it_answered(tmp_path: Path) -> None:
+    """Which status, and how long it was waited for."""
     command = '["{python}", "{here}/server.py", "{port}", "{version}", "sick"]'
     path = written(tmp_path, command=command)
     path.write_text(path.read_text().replace("within_s = 10.0", "within_s = 1.0"))
@@ -315,6 +321,7 @@ def test_an_engine_that_never_gets_ready_is_told_with_what_it_answered(tmp_path:
 
 
 def test_a_model_that_is_not_served_is_told_with_those_that_are(tmp_path: Path) -> None:
+    """A wrong name is told by the first answer, and not by every request."""
     text = refused(written(tmp_path, promises='model = "gpt-9"'), tmp_path / "run")
     assert "promises.model: no model 'gpt-9'" in text
     assert "expected one of toy" in text
@@ -342,6 +349,7 @@ def test_a_key_that_is_refused_is_told_with_where_it_comes_from(
 
 
 def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
+    """With the process that wanted it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         text = refused(written(tmp_path, engine=f"port = {port}"), tmp_path / "run")
@@ -370,17 +378,20 @@ def test_what_is_wrong_with_a_file_is_said_before_anything_starts(
 
 
 def test_a_placeholder_that_there_is_not_is_named_with_those_that_there_are(tmp_path: Path) -> None:
+    """Braces around any other word are a mistake."""
     text = refused(written(tmp_path, command='["{python}", "{prot}"]'), tmp_path / "run")
     assert "no placeholder {prot}; expected one of {cache}, {env}, {folder}" in text
 
 
 def test_json_in_a_command_is_left_alone(tmp_path: Path) -> None:
+    """Braces around anything but a word are the command's own."""
     command = """["{python}", "{here}/server.py", "{port}", "{version}", "", '{"a": {"b": 1}}']"""
     with up(written(tmp_path, command=command), tmp_path / "run") as stack:
         assert get(stack, "engine", "/env").json()["argv"][3] == '{"a": {"b": 1}}'
 
 
 def test_defects_are_for_the_embedded_stack(tmp_path: Path) -> None:
+    """Nothing is made where a seeded bug cannot be planted."""
     file, undo = read_stack_file(written(tmp_path)), Remembering()
     with pytest.raises(StackError, match="defects are for the embedded stack only"):
         make_stack(file, tmp_path, defects=["a:B"], seed=1, on_undo=undo, limit_memory=False)

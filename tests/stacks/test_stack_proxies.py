@@ -123,6 +123,7 @@ def local(port: int = 0) -> str:
     ],
 )
 def test_hops_are_groups_or_single_names(hops: list[str], chosen: set[str]) -> None:
+    """A hop that is named twice has one proxy."""
     assert ProxyTable(hops=hops).selected(GROUPS, where="f") == chosen
 
 
@@ -363,6 +364,7 @@ def test_tries_are_noted_at_every_engine_or_at_none(tmp_path: Path) -> None:
 
 
 def test_a_stack_without_any_proxy_starts_no_server(tmp_path: Path) -> None:
+    """Users come in directly, and drills that need a proxy are told."""
     with up(tmp_path, Remembering(), ProxyTable(hops=[])) as stack:
         assert answer_of(stack).status_code == 200
         assert stack.hops() == []
@@ -388,6 +390,7 @@ def test_a_stack_on_a_server_that_runs_leaves_it_as_it_was(
 
 
 def test_a_server_that_is_not_there_is_told_before_anything_starts(tmp_path: Path) -> None:
+    """Not even the stack's own supervisor."""
     undo = Remembering()
     with (
         pytest.raises(UsageError, match="no server answers at"),

@@ -24,8 +24,8 @@ CACHE = """model = "toy"
 
 
 def test_a_cache_beside_an_engine_is_a_replica_like_any_other(tmp_path: Path) -> None:
-    """Named first in the file, and yet users come in at the engine; it has a proxy where the file asks for one, and it is
-    seen, killed and back again."""
+    """Named first in the file, and yet users come in at the engine; it has a proxy where the file asks for one, and it
+    is seen, killed and back again."""
     path = written(tmp_path, promises=CACHE, top='[proxy]\nhops = ["engines", "caches"]')
     with up(path, tmp_path / "run") as stack:
         assert [(r.name, r.role, sorted(r.serves)) for r in stack.replicas()] == [
