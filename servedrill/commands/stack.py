@@ -81,7 +81,7 @@ def _table(stack: Any, doors: dict[str, str], logs: Path) -> Table:
     """Everything of the stack that can be reached, and where."""
     from rich.table import Table
 
-    from servedrill.stacks.protocols import lacking
+    from servedrill.stacks.capabilities import lacking
 
     entry, hops = stack.entry(), stack.hops()
     table = Table("what", "where", title=f"the stack {stack.name!r} is up", title_justify="left")

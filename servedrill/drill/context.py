@@ -51,7 +51,8 @@ from servedrill.load.generator import SpareWorker
 from servedrill.load.lengths import Uniform
 from servedrill.load.plan import RequestClass
 from servedrill.runs.layout import HISTORY
-from servedrill.stacks.protocols import Entry, Stack, lacking
+from servedrill.stacks.capabilities import lacking
+from servedrill.stacks.protocols import Entry, Stack
 
 _TICK_S = 0.1
 

@@ -26,7 +26,8 @@ from servedrill.history.events import AlertSeen, Exchange, ProcessSeen, Sample, 
 from servedrill.history.journal import Journal
 from servedrill.host import processes
 from servedrill.host.clock import now_ns, wait_for
-from servedrill.stacks.protocols import Alerting, Proxied, Replica, Signallable, Stack, lacking
+from servedrill.stacks.capabilities import lacking
+from servedrill.stacks.protocols import Alerting, Proxied, Replica, Signallable, Stack
 
 EVERY_S = 0.2
 TIMEOUT_S = 0.4

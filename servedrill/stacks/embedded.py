@@ -22,6 +22,7 @@ import httpx
 from servedrill.control.direct import direct
 from servedrill.dialect.openai import HEALTH
 from servedrill.errors import NotInTime, StackError
+from servedrill.files.logs import tail
 from servedrill.history.promises import Promises
 from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports, require_free
@@ -183,15 +184,14 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
         try:
             wait_for(ready_or_dead, what=what, within_s=_UP_WITHIN_S)
         except NotInTime as error:
-            raise StackError(f"{what} did not get ready within {error.waited_s:.0f} s", hint=self._tail(log)) from error
+            raise StackError(
+                f"{what} did not get ready within {error.waited_s:.0f} s", hint=tail(self._logs / f"{log}.log")
+            ) from error
         if dead:
             status = self._children[dead[0]].returncode
-            raise StackError(f"the {dead[0]} did not start: exit status {status}", hint=self._tail(dead[0]))
-
-    def _tail(self, log: str) -> str:
-        path = self._logs / f"{log}.log"
-        lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
-        return f"the end of {path}: {lines[-1] if lines else '(empty)'}"
+            raise StackError(
+                f"the {dead[0]} did not start: exit status {status}", hint=tail(self._logs / f"{dead[0]}.log")
+            )
 
     def _answers(self, url: str) -> bool:
         try:

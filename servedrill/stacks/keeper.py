@@ -14,6 +14,7 @@ import msgspec
 
 from servedrill.control.direct import direct
 from servedrill.errors import NotInTime, StackError
+from servedrill.files.logs import tail
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import family, identify
 from servedrill.stacks.supervisor import Planned
@@ -77,9 +78,9 @@ class Keeper(SupervisorApi):
         try:
             wait_for(self._answers_or_dead, what=self._module, within_s=_UP_WITHIN_S)
         except NotInTime as error:
-            raise StackError(f"{self._module} not ready after {error.waited_s:.0f} s", hint=self._tail()) from error
+            raise StackError(f"{self._module} not ready after {error.waited_s:.0f} s", hint=tail(self._log)) from error
         if self._process.poll() is not None:
-            raise StackError(f"{self._module} did not start", hint=self._tail())
+            raise StackError(f"{self._module} did not start", hint=tail(self._log))
 
     def _answers_or_dead(self) -> bool:
         assert self._process is not None
@@ -89,10 +90,6 @@ class Keeper(SupervisorApi):
             return self._http.get(self._api, timeout=1).status_code == 200
         except httpx.HTTPError:
             return False
-
-    def _tail(self) -> str:
-        lines = self._log.read_text(errors="replace").strip().splitlines()
-        return f"the end of {self._log}: {lines[-1] if lines else '(empty)'}"
 
     def start(self, name: str) -> None:
         """The first start of one that it was told to keep."""

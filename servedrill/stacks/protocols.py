@@ -18,7 +18,6 @@ from servedrill.dialect.openai import METRICS
 from servedrill.history.promises import Promises
 from servedrill.host import gpu
 from servedrill.stacks.capabilities import Capability, register
-from servedrill.stacks.capabilities import lacking as lacking
 from servedrill.stacks.roles import ENGINE, GATEWAY, Service, served_by
 
 Part = Literal["server", "core"]

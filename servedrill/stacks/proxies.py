@@ -31,6 +31,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from servedrill.errors import NotInTime, StackError, UsageError
+from servedrill.files.logs import tail
 from servedrill.files.meant import meant
 from servedrill.host.addresses import join_host_port, split_host_port
 from servedrill.host.clock import wait_for
@@ -233,20 +234,16 @@ class Proxies:
             wait_for(up_or_dead, what="the fault proxy", within_s=_UP_WITHIN_S)
         except NotInTime as error:
             raise StackError(
-                f"the fault proxy did not get ready within {error.waited_s:.0f} s", hint=self._tail()
+                f"the fault proxy did not get ready within {error.waited_s:.0f} s", hint=tail(self._log)
             ) from error
         if process is not None and process.poll() is not None:
-            raise StackError(f"the fault proxy did not start: exit status {process.returncode}", hint=self._tail())
+            raise StackError(f"the fault proxy did not start: exit status {process.returncode}", hint=tail(self._log))
 
     def _is_up(self) -> bool:
         try:
             return _call(self._address, "GET", "/version", timeout_s=0.5)[0] == 200
         except (OSError, http.client.HTTPException):
             return False
-
-    def _tail(self) -> str:
-        lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []
-        return f"the end of {self._log}: {lines[-1] if lines else '(empty)'}"
 
     def _greet(self) -> None:
         try:

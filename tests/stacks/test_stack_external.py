@@ -19,10 +19,10 @@ from servedrill.errors import StackError, UsageError
 from servedrill.faults.process import ProcessKill
 from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports
+from servedrill.stacks.capabilities import lacking
 from servedrill.stacks.embedded import EmbeddedStack
 from servedrill.stacks.file import StackFile, read_stack_file
 from servedrill.stacks.lifecycle import stack_up
-from servedrill.stacks.protocols import lacking
 
 
 @pytest.fixture(scope="module")

@@ -25,10 +25,10 @@ from toy_stack import get, healthy, refused, up, written
 from servedrill.errors import StackError, UsageError
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import identify
+from servedrill.stacks.capabilities import lacking
 from servedrill.stacks.file import read_stack_file
 from servedrill.stacks.lifecycle import make_stack
 from servedrill.stacks.process import ProcessStack
-from servedrill.stacks.protocols import lacking
 
 
 @pytest.fixture(scope="module")

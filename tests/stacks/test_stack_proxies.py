@@ -23,10 +23,10 @@ from servedrill.errors import StackError, UsageError
 from servedrill.faults.toxic import Toxic
 from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports
+from servedrill.stacks.capabilities import lacking
 from servedrill.stacks.embedded import EmbeddedStack
 from servedrill.stacks.file import Embedded, StackFile, read_stack_file
 from servedrill.stacks.lifecycle import stack_up
-from servedrill.stacks.protocols import lacking
 from servedrill.stacks.proxies import ExtraHop, Hop, Proxies, ProxyTable
 
 ORIGINAL = shutil.which(os.environ.get("SERVEDRILL_TOXIPROXY_SERVER", "toxiproxy-server"))
