@@ -10,25 +10,29 @@ from hypothesis import settings
 from toxi_server import Proxy, Server
 from toxi_upstreams import Engine, answering_at_the_end, echoing, upstream
 
+from servedrill.toxiproxy import toxics
+from servedrill.toxiproxy.toxic import REGISTRY
+
+assert toxics
 settings.register_profile("thorough", max_examples=10_000)
 """For `pytest tests/toxiproxy/test_toxi_fuzz.py --hypothesis-profile=thorough`: minutes, not a second."""
 
-STREAM_TOXICS: list[tuple[str, dict[str, Any]]] = [
-    ("http_status", {"probability": 0}),
-    ("delay_headers", {"delay": 1}),
-    ("delay_first_token", {"delay": 1}),
-    ("stall_stream", {"after_events": 2, "duration": 1}),
-    ("cut_stream", {"after_events": 99}),
-    ("drop_done", {}),
-    ("drop_event", {"nth": 2}),
-    ("repeat_event", {"nth": 2}),
-    ("corrupt_event", {"nth": 2}),
-    ("error_event", {"after_events": 2}),
-    ("swap_model", {"model": "m2"}),
-    ("token_rate", {"tokens_per_s": 500}),
-    ("idle_close", {"idle_ms": 60_000}),
-]
-"""All that know HTTP, each with attributes under which a plain answer passes unchanged."""
+HARMLESS: dict[str, dict[str, Any]] = {
+    "http_status": {"probability": 0},
+    "delay_headers": {"delay": 1},
+    "delay_first_token": {"delay": 1},
+    "stall_stream": {"after_events": 2, "duration": 1},
+    "cut_stream": {"after_events": 99},
+    "drop_done": {},
+    "drop_event": {"nth": 2},
+    "repeat_event": {"nth": 2},
+    "corrupt_event": {"nth": 2},
+    "error_event": {"after_events": 2},
+    "swap_model": {"model": "m2"},
+    "token_rate": {"tokens_per_s": 500},
+    "idle_close": {"idle_ms": 60_000},
+}
+"""Attributes of each toxic that knows HTTP under which a plain answer passes unchanged."""
 
 
 @pytest.fixture(scope="session")
@@ -70,8 +74,7 @@ def proxy(server: Server, engine: Engine) -> Iterator[Proxy]:
         yield server.proxy("p", address)
 
 
-@pytest.fixture(params=STREAM_TOXICS, ids=[name for name, _ in STREAM_TOXICS])
+@pytest.fixture(params=[name for name, cls in REGISTRY.items() if hasattr(cls, "knows_http")])
 def stream_toxic(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    """Type and attributes of each toxic that knows HTTP."""
-    found: tuple[str, dict[str, Any]] = request.param
-    return found
+    """Type and harmless attributes of each toxic that knows HTTP; a new one has to name some."""
+    return request.param, HARMLESS[request.param]
