@@ -65,6 +65,7 @@ def fill_and_flood(drill: Drill, victim: str) -> None:
 
 
 def kill_by_memory(drill: Drill, victim: str) -> None:
+    """The kernel kills an engine's core for its memory; users notice nothing, and it comes back when memory does."""
     drill.settle()
     with drill.window("outage"):
         drill.break_for(1.0, MemoryBallast(drill.stack, victim), window="killed")

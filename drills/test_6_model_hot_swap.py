@@ -58,6 +58,7 @@ def test_model_hot_swap(drill: Drill) -> None:
 
 
 def sleep_and_wake(drill: Drill) -> None:
+    """One engine gives back what it holds, and serves again."""
     sleep = EngineSleep(drill.stack, drill.engines[0])
     drill.break_for(0.5, sleep, window="asleep")
     drill.observe("freed by sleep", sleep.freed_ratio, held_mib=sleep.held_bytes >> 20)
@@ -65,6 +66,7 @@ def sleep_and_wake(drill: Drill) -> None:
 
 
 def load_two_revisions(drill: Drill) -> None:
+    """The same adapter's name loaded twice: each time the newest weights answer, and nobody else is touched."""
     urls = [replica.url for replica in drill.stack.replicas() if replica.role == "engine"]
     for revision in ("r1", "r2"):
         load_adapter(urls, name="sql", path=f"adapters/sql-{revision}")

@@ -33,6 +33,7 @@ class _Parser(argparse.ArgumentParser):
     """Wrong arguments are usage errors like any other: one line, exit status 4."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
+        """Say it and exit."""
         self.exit(ExitCode.USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 

@@ -28,9 +28,7 @@ CODE_SILENT = 0.75
 """Fitted: with it, in 73% of all seconds nothing comes, as in the trace (see `azure_code`)."""
 
 _SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
-"""The last quantile of each table is that of 0.999: what a single request in thousands asked for is no figure of the
-service.
-"""
+"""The last quantile is that of 0.999: what a single request in thousands asked for is no figure of the service."""
 CONVERSATION_PROMPT = Quantiles(tuple(zip(_SHARES, (2, 207, 396, 1020, 1189, 2734, 4083, 4142, 6212), strict=True)))
 CONVERSATION_OUTPUT = Quantiles(tuple(zip(_SHARES, (7, 54, 85, 129, 395, 424, 451, 601, 954), strict=True)))
 CODE_PROMPT = Quantiles(tuple(zip(_SHARES, (3, 147, 578, 1469, 2744, 5188, 7303, 7436, 7437), strict=True)))
@@ -109,8 +107,7 @@ def replay(
 
 
 def as_recorded(cls: RequestClass, path: str, *, max_model_len: int = 2048) -> RequestClass:
-    """The class with the arrivals and lengths of a recorded trace: as many requests and tokens a second as it had,
-    unevenly.
+    """The class with the arrivals and lengths of a recorded trace: as many requests and tokens a second, unevenly.
 
     For classes with a steady rate; bursts, ramps, users and traces are what a drill means them to be, and stay. Each
     class begins at a place of the recording that follows from its name, or those of one drill would move in step, and

@@ -75,6 +75,11 @@ class Drill:
         arrivals: str | None = None,
         weaknesses: Sequence[DeclaredWeakness] = (),
     ) -> None:
+        """Begin the history in ``folder`` and the observation of the stack, which is up.
+
+        ``arrivals`` is a recorded trace by which steady traffic comes. Raises `ServedrillError` where the stack
+        cannot be observed.
+        """
         self.stack: Any = stack
         self.name, self.seed, self.control, self.folder = name, seed, control, folder
         self.chance = random.Random(seed)
@@ -109,6 +114,7 @@ class Drill:
 
     @property
     def promises(self) -> Promises:
+        """What the stack says of itself, and is held to."""
         promises: Promises = self.stack.promises
         return promises
 
@@ -119,10 +125,12 @@ class Drill:
 
     @property
     def engines(self) -> list[str]:
+        """Their names."""
         return self._names("engine")
 
     @property
     def gateways(self) -> list[str]:
+        """Their names."""
         return self._names("gateway")
 
     def _names(self, role: str) -> list[str]:
@@ -131,10 +139,10 @@ class Drill:
     # ---- traffic
 
     def load(self, *classes: RequestClass, to: str | None = None) -> Traffic:
-        """Traffic of these classes from now on, where users come in or straight to one replica; ends with the drill, or
-        with ``stop``.
+        """Traffic of these classes from now on, where users come in or straight to one replica.
 
-        A class that names no model asks for the stack's.
+        It ends with the drill, or with ``stop``. A class that names no model asks for the stack's. Raises `UsageError`
+        for a class that cannot be, and for a second one of the same name.
         """
         asked = self.model if to is None else self.promises.direct_model
         classes = tuple(msgspec.structs.replace(cls, model=cls.model or asked) for cls in classes)
@@ -165,13 +173,17 @@ class Drill:
         return as_recorded(cls, self._arrivals, max_model_len=self.promises.max_model_len) if self._arrivals else cls
 
     def send(self, *classes: RequestClass, to: str | None = None, window: str = "", within_s: float = 15.0) -> None:
-        """Traffic that ends by itself, waited for; in a window of its own where one is named."""
+        """Traffic that ends by itself, waited for; in a window of its own where one is named.
+
+        Raises as `load` does, and `NotInTime` after ``within_s`` at the stack's pace.
+        """
         with self.window(window) if window else contextlib.nullcontext():
             self.load(*classes, to=to).wait(within_s=within_s)
 
     def keep_open(self, *, name: str, **more: Any) -> None:
-        """Long answers of different lengths; returns when some are under way, so that what comes next meets open
-        streams however fast the engines are.
+        """Long answers of different lengths; returns when some are under way.
+
+        So what comes next meets open streams however fast the engines are.
         """
         long = burst(16, over_s=0.02, name=name, stream=1.0, output_tokens=Uniform(90, 125), **more)
         answers = self.load(long)
@@ -197,7 +209,10 @@ class Drill:
             self.hold(seconds)
 
     def hold(self, seconds: float) -> None:
-        """Let time pass, at the stack's pace, while traffic, faults and observation go on."""
+        """Let time pass, at the stack's pace, while traffic, faults and observation go on.
+
+        Raises `ServedrillError` when the load or the observer broke.
+        """
         self._spare.prepare()
         until = time.monotonic() + seconds * self.promises.pace
         while (left := until - time.monotonic()) > 0:
@@ -242,7 +257,7 @@ class Drill:
 
     @contextlib.contextmanager
     def window(self, name: str) -> Iterator[None]:
-        """A named stretch of time that checks can refer to."""
+        """A named stretch of time that checks can refer to. Raises `UsageError` for a name that was used before."""
         if name in self._windows:
             raise UsageError(
                 f"window {name!r} twice in one drill", where=self.name, expected="a name of its own for each window"
@@ -264,7 +279,11 @@ class Drill:
 
     @contextlib.contextmanager
     def broken(self, *faults: Fault, window: str = "inject", deadline_s: float = 30.0) -> Iterator[None]:
-        """The faults are in place inside the block and healed after it; the block is a window."""
+        """The faults are in place inside the block and healed after it; the block is a window.
+
+        ``deadline_s``, at the stack's pace, is when the watchdog heals them whatever happens here. Raises `FaultError`
+        for a fault that cannot be put in place.
+        """
         if self.control:
             with self.window(window):
                 yield
@@ -294,8 +313,9 @@ class Drill:
         self.journal.append(Observed(t_ns=now_ns(), name=name, value=value, unit=unit, detail=detail))
 
     def expect(self, *claims: Checker | Iterable[Checker]) -> None:
-        """What the history has to show, judged when the drill is over; claims for which the stack has nothing are
-        skipped with their reason.
+        """What the history has to show, judged when the drill is over.
+
+        Claims for which the stack has nothing are skipped with their reason.
         """
         for claim in claims:
             for checker in [claim] if isinstance(claim, Checker) else claim:

@@ -24,10 +24,10 @@ class Silent:
     """Says nothing."""
 
     def phase(self, name: str, step: str) -> None:
-        pass
+        """Nobody listens."""
 
     def fault(self, name: str, target: str, *, active: bool) -> None:
-        pass
+        """Nobody listens."""
 
     def tick(self, status: Status | None) -> None:
-        pass
+        """Nobody listens."""

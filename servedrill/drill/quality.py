@@ -1,5 +1,4 @@
-"""Whether a model answers as it did and is as sure as it is right: golden questions with log-probabilities, before and
-after.
+"""Whether a model answers as it did and is as sure as it is right, by golden questions with log-probabilities.
 
     with quality_observed(drill):
         ...                        a swap, a restart, whatever may change a model
@@ -53,8 +52,9 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextlib.contextmanager
 def quality_observed(drill: Drill, *, questions: int = QUESTIONS) -> Iterator[None]:
-    """Ask before and after the block; nothing is asked after one that raised. On a stack whose engines give no
-    log-probabilities the part is skipped.
+    """Ask before and after the block; nothing is asked after one that raised.
+
+    On a stack whose engines give no log-probabilities the part is skipped.
     """
     before = _ask_all(drill, questions)
     mute = [name for name, said in before.items() if not any(said)]

@@ -1,5 +1,6 @@
-"""What a real model says while nothing is broken, asked of its engines directly, one question at a time: the oracle of
-stacks whose tokens follow no formula.
+"""What a real model says while nothing is broken: the oracle of stacks whose tokens follow no formula.
+
+It is asked of engines directly, one question at a time.
 
 Every greedy class of a drill then draws its prompts from a small pool, and each prompt of the pool is asked beforehand.
 At the end they are asked once more of engines that serve another version by then, so that answers from after a swap can
@@ -44,6 +45,7 @@ class Recorder:
 
     @property
     def wanted(self) -> bool:
+        """Whether the stack's right answers are those that it gave while nothing was broken."""
         return self._stack.promises.oracle == "recorded"
 
     def pooled(self, cls: RequestClass) -> RequestClass:
@@ -66,8 +68,9 @@ class Recorder:
         return msgspec.structs.replace(cls, prompts=prompts)
 
     def record(self, *classes: RequestClass) -> None:
-        """Ask every prompt of these classes that was not asked yet; the first of a class of every engine, so that
-        engines are compared.
+        """Ask every prompt of these classes that was not asked yet.
+
+        The first of a class is asked of every engine, so that engines are compared.
         """
         for cls in classes if self.wanted else ():
             if not _greedy(cls):

@@ -48,8 +48,9 @@ def chat(*, rate: float, arrivals: Arrivals | None = None, name: str = "chat", *
 
 
 def code(*, rate: float, arrivals: Arrivals | None = None, name: str = "code", **more: Any) -> RequestClass:
-    """Code completion: longer prompts, short answers, half of them not streamed; evenly spaced, so that every window
-    has some.
+    """Code completion: longer prompts, short answers, half of them not streamed.
+
+    Evenly spaced, so that every window has some.
     """
     return RequestClass(
         **{
@@ -110,8 +111,9 @@ def golden(*, rate: float, name: str = "golden", questions: int = 20, **more: An
 
 
 def idle_sweep(*, around_s: float, count: int = 36) -> list[RequestClass]:
-    """Two bursts: the answers of the first end one after another, so that the second meets idle connections of every
-    age around ``around_s``.
+    """Two bursts, of which the second meets idle connections of every age around ``around_s``.
+
+    The answers of the first end one after another.
     """
     first = burst(count, over_s=0.02, name="sweep-fill", output_tokens=Uniform(2, 40), stream=1.0)
     then = chat(
@@ -124,8 +126,9 @@ def idle_sweep(*, around_s: float, count: int = 36) -> list[RequestClass]:
 
 
 def cancel_storm(count: int, *, over_s: float) -> list[RequestClass]:
-    """``count`` requests, every one of which is hung up on: both routes, both stream modes, one choice and several,
-    before and after the first token.
+    """``count`` requests, every one of which is hung up on.
+
+    Both routes, both stream modes, one choice and several, before and after the first token.
     """
     mix = cancels(points={"0.002": 2, "0.02": 2, "0.06": 1, "1": 1, "3": 1, "8": 1, "16": 1, "48": 1})
     classes = []
@@ -152,8 +155,9 @@ def cancel_storm(count: int, *, over_s: float) -> list[RequestClass]:
 
 
 def cancels(*, points: dict[str, float]) -> CancelMix:
-    """Where clients hang up, by weight: after a number of tokens (``8``), or of seconds (``0.02``: still queued, or in
-    prefill).
+    """Where clients hang up, by weight.
+
+    After a number of tokens (``8``), or of seconds (``0.02``: still queued, or in prefill).
     """
     plans = {
         at: CancelPlan(at="tokens", tokens=int(at)) if at.isdigit() else CancelPlan(at="after_s", after_s=float(at))
@@ -196,6 +200,7 @@ class Traffic:
         self._spare, self._on_tick, self._pace = spare, on_tick, pace
 
     def start(self) -> None:
+        """Returns when the schedule has begun. Raises `UsageError` for a plan that cannot be carried out."""
         self.load.start()
         self.running = True
 
@@ -206,8 +211,9 @@ class Traffic:
             self.load.stop(drain_s=drain_s)
 
     def wait(self, *, within_s: float) -> None:
-        """Wait for a plan that ends by itself, ``within_s`` at the stack's pace; the worker of the next load comes up
-        meanwhile.
+        """Wait for a plan that ends by itself; the worker of the next load comes up meanwhile.
+
+        Raises `NotInTime` after ``within_s`` at the stack's pace.
         """
         within_s *= self._pace
         self._spare.prepare()
@@ -226,5 +232,6 @@ class Traffic:
         self.running = False
 
     def close(self) -> None:
+        """End it at once, whatever is under way."""
         self.running = False
         self.load.close()

@@ -1,3 +1,1 @@
-"""A session of drills, whoever asks for it: what was asked for is checked, the stack is brought up, each drill is
-judged when it ends.
-"""
+"""A session of drills, whoever asks for it: options are checked, stacks brought up, drills judged when they end."""

@@ -45,8 +45,9 @@ class Session:
         bring_up: BringUp = stack_up,
         judge: Callable[[Path], Verdict] = judge_folder,
     ) -> None:
-        """Raise `UsageError` where something of what is asked for cannot be used; ``production`` and ``baseline`` as in
-        `check_options`.
+        """``bring_up`` gives each drill its stack, ``judge`` the verdict of a drill's folder.
+
+        Raises `UsageError` for options that cannot be used, as `check_options`.
         """
         self.options = options
         self.file = check_options(options, production=production, baseline=baseline)

@@ -248,7 +248,7 @@ def test_a_capability_that_does_not_exist_is_told_in_one_line(pytester: pytest.P
     result.stdout.fnmatch_lines(["ERROR: *Signalable*"])
 
 
-@pytest.mark.parametrize("arguments", [("--seed", "soon"), ("--stack",)], ids=" ".join)
+@pytest.mark.parametrize("arguments", [("--seed", "soon"), ("--stack",), ("--no-such-option",)], ids=" ".join)
 def test_options_that_cannot_be_understood_are_pytests_own_errors(
     pytester: pytest.Pytester, arguments: tuple[str, ...]
 ) -> None:
@@ -323,7 +323,7 @@ def without_chance(lines: list[str]) -> list[str]:
 
 
 def test_a_run_without_drills_is_as_if_the_plugin_were_not_there(pytester: pytest.Pytester) -> None:
-    """The same output line by line, the same exit code, no fixture more, no folder, nothing heavy imported."""
+    """The same output line by line, the same exit code, no folder, nothing heavy imported."""
     pytester.makepyfile(test_plain=PLAIN)
     arguments = ["-p", "no:cacheprovider", "-ra", "-p", "no:hypothesispytest", "-p", "no:anyio"]
     runs = [pytester.runpytest_subprocess(*arguments, *more) for more in ((), ("-p", "no:servedrill"))]
@@ -331,6 +331,17 @@ def test_a_run_without_drills_is_as_if_the_plugin_were_not_there(pytester: pytes
     assert without_chance(runs[0].outlines) == without_chance(runs[1].outlines)
     runs[0].assert_outcomes(passed=2, failed=2, skipped=1, xfailed=1)
     assert not list(pytester.path.glob(".servedrill*"))
-    fixtures = pytester.runpytest_subprocess("--fixtures", "-p", "no:cacheprovider").stdout.str()
-    assert "servedrill" not in fixtures.split("collected")[-1].replace("plugins: ", "")
-    assert pytester.runpytest_subprocess("-k", "no_such").ret == 5
+
+
+def test_the_plugin_has_no_fixture_and_no_exit_code_of_its_own(pytester: pytest.Pytester) -> None:
+    """Nothing of it shows where there are no drills: neither among the fixtures nor when nothing ran."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        arguments = ("-p", "servedrill.plugin", "-p", "no:cacheprovider")
+        fixtures = pytester.runpytest_inprocess(*arguments, "--fixtures").stdout.str()
+        assert "servedrill" not in fixtures.split("collected")[-1].replace("plugins: ", "")
+        assert "capsys" in fixtures
+        pytester.makepyfile(test_plain="def test_passes():\n    pass\n")
+        assert pytester.runpytest_inprocess(*arguments).ret == 0
+        assert pytester.runpytest_inprocess(*arguments, "-k", "no_such").ret == 5
+    assert not list(pytester.path.glob(".servedrill*"))

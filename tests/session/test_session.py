@@ -113,6 +113,16 @@ def test_a_drill_whose_stack_lacks_what_it_needs_is_no_verdict(session: Session)
     assert session.verdicts == []
 
 
+def test_a_stack_that_is_known_to_lack_it_is_not_even_started(runs: Path) -> None:
+    """The embedded stack has no containers, and says so before it has a process."""
+    with contextlib.closing(Session(Options(runs=str(runs)))) as session:
+        lacks = pytest.raises(StackLacks, match="stack 'embedded' is not Containerised")
+        with lacks, session.open("it", needs=["Containerised"], **ABOUT):
+            raise AssertionError("it cannot have been tried")
+        assert session.run is not None
+        assert list((session.run.folder / "it").iterdir()) == []
+
+
 @pytest.mark.parametrize("asked", [{"needs": ["Signalable"]}, {"uses": ["Signalable:core"]}], ids=str)
 def test_a_capability_that_does_not_exist_is_wrong_usage(runs: Path, asked: dict[str, Any]) -> None:
     """A typing mistake must not look like a stack that lacks something; no stack is started for it."""
