@@ -183,10 +183,12 @@ class _Walk:
             if name in fields:
                 self.value(one, fields[name].type, below)
             else:
-                misspelt.add(_nearest(name, free))
                 hint = meant(name, free)
                 expected = "" if hint else ", ".join(fields)
                 self._add(self.document.at(below), below, f"unknown key {name!r}", expected=expected, hint=hint)
+                if right := _nearest(name, free):
+                    misspelt.add(right)
+                    self.value(one, fields[right].type, below)
         for name, field in fields.items():
             if field.required and name not in value and name not in misspelt:
                 self._add(self.document.at(key), key, f"{name!r} is missing", expected=_named(field.type))

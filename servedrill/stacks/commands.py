@@ -31,7 +31,6 @@ from servedrill.stacks.roles import OTHER, Service
 from servedrill.stacks.supervisor import Restart
 
 _PLACEHOLDER = re.compile(r"\{(\w+)(?::([\w.-]+))?\}")
-_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,18 +98,17 @@ class ConfigFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 AnyCommand = TypeVar("AnyCommand", bound=Command)
+COUNT_MAX = 64
 
 
-def expanded(commands: list[AnyCommand], *, where: str) -> list[AnyCommand]:
-    """One command for each process; ``after`` names all that a count makes."""
-    families: dict[str, list[str]] = {}
-    for command in commands:
-        if not 1 <= command.count <= 64:
-            raise UsageError(
-                f"count is {command.count}", where=f"{where}: process {command.name!r}", expected="1 to 64"
-            )
-        numbers = range(command.count)
-        families[command.name] = [f"{command.name}-{n}" for n in numbers] if command.count > 1 else [command.name]
+def names_of(command: Command) -> list[str]:
+    """The processes that one command comes to: NAME, or NAME-0, NAME-1 ..."""
+    return [f"{command.name}-{n}" for n in range(command.count)] if command.count > 1 else [command.name]
+
+
+def expanded(commands: Sequence[AnyCommand], among: Sequence[Command]) -> list[AnyCommand]:
+    """One command for each process; ``after`` names all that a count makes of one ``among`` all commands of the stack."""
+    families = {command.name: names_of(command) for command in among}
     found = []
     for command in commands:
         after = [one for name in command.after for one in families.get(name, [name])]
@@ -148,58 +146,6 @@ class Name(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 def cache_folder() -> Path:
     """Where what is too large for a repository lies: virtual environments, models."""
     return Path(os.environ.get("SERVEDRILL_CACHE") or "~/.cache/servedrill").expanduser()
-
-
-def check_commands(commands: Sequence[Command], *, where: str) -> None:
-    """Raise `UsageError` for the first thing that cannot be started as it is written."""
-    names = [command.name for command in commands]
-    if not any(command.role == "engine" for command in commands):
-        raise UsageError("no engine", where=where, expected='at least one [[process]] with role = "engine"')
-    for command in commands:
-        at = f"{where}: process {command.name!r}"
-        if not _NAME.fullmatch(command.name):
-            raise UsageError("a name that is no file name", where=at, expected="letters, digits, _ . and -")
-        if names.count(command.name) > 1:
-            raise UsageError("two processes of that name", where=at, expected="a name of its own for each")
-        if isinstance(command, Container):
-            _check_container(command, at=at)
-        elif not command.command:
-            raise UsageError("no command", where=at, expected="a list of strings: the program and its arguments")
-        if not 0 <= command.port <= 65535:
-            raise UsageError(f"port is {command.port}", where=at, expected="0 to 65535")
-        unknown = sorted(set(command.after) - set(names))
-        if unknown:
-            raise UsageError(f"after names {unknown[0]!r}", where=at, expected=f"one of {', '.join(names)}")
-        if command.ready is None and command.role != "other":
-            raise UsageError("no readiness", where=at, expected="a [process.ready] table for engines and gateways")
-    _check_order(commands, where=where)
-
-
-def _check_container(container: Container, *, at: str) -> None:
-    sources = [name for name in ("image", "build", "existing") if getattr(container, name)]
-    if len(sources) != 1:
-        raise UsageError(
-            f"{' and '.join(sources) or 'no image'}", where=at, expected="exactly one of image, build, existing"
-        )
-    if container.existing and not container.port:
-        raise UsageError("no port", where=at, expected="the port that the container has on this machine's loopback")
-    if container.memory and not re.fullmatch(r"\d+[bkmg]?", container.memory):
-        raise UsageError(f"memory is {container.memory!r}", where=at, expected="a number with b, k, m or g: 512m")
-    for mount in container.mounts:
-        if mount.count(":") not in (1, 2):
-            raise UsageError(f"mount {mount!r}", where=at, expected="HERE:INSIDE or HERE:INSIDE:ro")
-
-
-def _check_order(commands: Sequence[Command], *, where: str) -> None:
-    left = {command.name: set(command.after) for command in commands}
-    while left:
-        free = [name for name, after in left.items() if not after & left.keys()]
-        if not free:
-            raise UsageError(
-                f"{', '.join(sorted(left))} wait for each other", where=where, expected="an order to start in"
-            )
-        for name in free:
-            del left[name]
 
 
 def fill(text: str, values: Mapping[str, str | Callable[[str], str]], *, where: str) -> str:

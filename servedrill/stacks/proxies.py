@@ -18,7 +18,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -40,7 +39,6 @@ from servedrill.leases.undo import HttpCall, ending
 
 EMBEDDED = "embedded"
 _UP_WITHIN_S = 20.0
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class ExtraHop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,45 +63,10 @@ class ProxyTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         chosen: set[str] = set()
         for name in self.hops:
             if name not in known:
-                raise UsageError(
-                    f"proxy.hops has {name!r}",
-                    where=where,
-                    expected=f"some of {', '.join([*members, *sorted(known - set(members))])}",
-                    hint="DNS questions are UDP, which Toxiproxy does not carry; `DnsChange` changes what the name answers"
-                    if name == "dns"
-                    else meant(name, known) or "a `proxy.hop` table makes a hop of your own",
-                )
+                what, expected, hint = unknown_hop(name, members)
+                raise UsageError(f"proxy.hops: {what}", where=where, expected=expected, hint=hint)
             chosen.update(members.get(name, [name]))
         return chosen
-
-    def check(self, groups: Mapping[str, Iterable[str]], *, where: str, on_loopback: bool) -> None:
-        """Raise `UsageError` for what can be seen to be wrong before anything starts.
-
-        ``on_loopback``: the stack is reached there alone, so a server on another machine is of no use to it.
-        """
-        self.selected(groups, where=where)
-        taken = {*groups, *(name for names in groups.values() for name in names)}
-        for number, hop in enumerate(self.hop, start=1):
-            if not _NAME.fullmatch(hop.name) or hop.name in taken:
-                raise UsageError(
-                    f"proxy.hop {number} is called {hop.name!r}",
-                    where=where,
-                    expected=f"a name of letters, digits, `.`, `_` and `-`, none of {', '.join(sorted(taken))}",
-                )
-            taken.add(hop.name)
-            for field, address in (("listen", hop.listen), ("upstream", hop.upstream)):
-                if not re.fullmatch(r".+:\d{1,5}", address) or not 0 < int(address.rpartition(":")[2]) < 65536:
-                    raise UsageError(
-                        f"proxy.hop {hop.name!r}: {field} is {address!r}", where=where, expected="host:port"
-                    )
-        if not self.url and self.server != EMBEDDED:
-            _program(self.server, where=where)
-        if self.url:
-            host, _ = split_host_port(_address(self.url, where=where))
-            if on_loopback and host != "localhost" and not host.startswith("127.") and host != "::1":
-                raise UsageError(
-                    f"proxy.server is {self.url!r}", where=where, expected="a server on this machine, for this stack"
-                )
 
     @property
     def url(self) -> str:
@@ -151,14 +114,14 @@ class Proxies:
     def start(self, *, port: int) -> None:
         """Start the server on ``port``, or find the one that runs already. Raises `UsageError` when that is none."""
         if self._table.url:
-            self._address = _address(self._table.url, where="proxy.server")
+            self._address = control_address(self._table.url)
             self._greet()
             return
         command = [sys.executable, "-m", "servedrill.toxiproxy", "--port", str(port), "--seed", str(self._seed)]
         if self._table.server == EMBEDDED:
             command.append("--die-with-parent")
         else:
-            command = [_program(self._table.server, where="proxy.server"), "-host", "127.0.0.1", "-port", str(port)]
+            command = [program(self._table.server), "-host", "127.0.0.1", "-port", str(port)]
         self._logs.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -279,28 +242,37 @@ class Proxies:
                 )
 
 
-def _program(name: str, *, where: str) -> str:
+def unknown_hop(name: str, groups: Mapping[str, Iterable[str]]) -> tuple[str, str, str]:
+    """What is wrong with a name that is no group and no member of one, what was expected, and what to do about it."""
+    names = sorted({name for members in groups.values() for name in members} - set(groups))
+    if name == "dns":
+        hint = "DNS questions are UDP, which Toxiproxy does not carry; `DnsChange` changes what the name answers"
+    else:
+        hint = meant(name, [*groups, *names]) or "a `proxy.hop` table makes a hop of your own"
+    return f"no hop {name!r}", f"some of {', '.join([*groups, *names])}", hint
+
+
+def program(name: str) -> str:
+    """The path of a server's program. Raises `UsageError` where there is none."""
     found = shutil.which(name)
     if found is None:
         raise UsageError(
-            f"proxy.server is {name!r}, and there is no such program"
-            if "/" in name
-            else f"proxy.server is {name!r}, and there is no such program on PATH",
-            where=where,
+            f"is {name!r}, and there is no such program" + ("" if "/" in name else " on PATH"),
+            where="proxy.server",
             expected='"embedded", a program, or a URL such as "http://127.0.0.1:8474"',
         )
     return found
 
 
-def _address(url: str, *, where: str) -> str:
-    """``host:port`` of a control API's URL."""
+def control_address(url: str) -> str:
+    """``host:port`` of a control API's URL. Raises `UsageError` for a URL that is none of a control API."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
     if parts.scheme != "http" or not parts.hostname or port is None or parts.path not in ("", "/") or parts.query:
-        raise UsageError(f"proxy.server is {url!r}", where=where, expected="a URL such as http://127.0.0.1:8474")
+        raise UsageError(f"is {url!r}", where="proxy.server", expected="a URL such as http://127.0.0.1:8474")
     return join_host_port(parts.hostname, port)
 
 

@@ -113,6 +113,7 @@ def test_a_mistake_stands_where_its_key_stands(tmp_path: Path) -> None:
     mistakes.wrong(document, ("seed", "count"), f"is {found.seed.count}", expected="at most 2")
     assert [str(one).removeprefix(f"{path}:") for one in mistakes.listed([path])] == [
         "4:2: sead: unknown key 'sead'; did you mean 'seed'?",
+        "5:3: sead.weight: unknown key 'weight'; did you mean 'weight_g'?",
         "6:11: seed.count: is 3; expected at most 2",
     ]
 

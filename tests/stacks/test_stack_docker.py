@@ -202,13 +202,13 @@ def test_no_engine_is_said_before_anything_starts(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('image = "servedrill"', "", "no image"),
-        ('image = "servedrill"', 'image = "a"\nbuild = "b"', "image and build"),
-        ('image = "servedrill"', 'existing = "a"', "no port"),
-        ('memory = "1g"', 'memory = "much"', "memory is 'much'"),
-        ('mounts = ["{folder}/refstack.json:/stack/refstack.json:ro"]', 'mounts = ["/here"]', "mount '/here'"),
-        ('kind = "docker"', 'kind = "process"', "a container"),
-        ('path = "refstack.json"', 'path = "../up.json"', "file '../up.json'"),
+        ('image = "servedrill"', "", "has no image"),
+        ('image = "servedrill"', 'image = "a"\nbuild = "b"', "has image and build"),
+        ('image = "servedrill"', 'existing = "a"', "port: is missing"),
+        ('memory = "1g"', 'memory = "much"', "memory: is 'much'"),
+        ('mounts = ["{folder}/refstack.json:/stack/refstack.json:ro"]', 'mounts = ["/here"]', "mounts.0.: is '/here'"),
+        ('kind = "docker"', 'kind = "process"', "container: has no use"),
+        ('path = "refstack.json"', 'path = "../up.json"', "file.0..path: is '../up.json'"),
     ],
 )
 def test_files_that_cannot_be_meant(tmp_path: Path, old: str, new: str, says: str) -> None:

@@ -138,12 +138,12 @@ def test_what_is_wrong_is_said_before_any_drill(
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('[external]\nurl = "{url}"', "", r"no \[external\]"),
-        ('[external]', "nice = 3\n[external]", "nice; expected kind"),
-        ("{url}", "llm.example.com", "url is 'llm.example.com'"),
-        ('[promises]\nmodel = "chat-model"\nversion = "v1"\noracle = "frames"\nslots = 40', "", r"no \[promises\]"),
-        ("[promises]", '[[replica]]\nname = "e"\nrole = "engine"\nurl = "http://a:1"\nlisten = "there"\n[promises]', "listen is 'there'"),
-        ("[promises]", '[[replica]]\nname = "e"\nrole = "engine"\nurl = "http://a:1"\nhook = "x"\n[promises]', "did you mean `hooks`"),
+        ('[external]\nurl = "{url}"', "", "external: is missing"),
+        ('[external]', "nice = 3\n[external]", "nice: has no use where kind is .external.; expected kind"),
+        ("{url}", "llm.example.com", "external.url: is 'llm.example.com'"),
+        ('[promises]\nmodel = "chat-model"\nversion = "v1"\noracle = "frames"\nslots = 40', "", "promises: is missing"),
+        ("[promises]", '[[replica]]\nname = "e"\nrole = "engine"\nurl = "http://a:1"\nlisten = "there"\n[promises]', "listen: is 'there'"),
+        ("[promises]", '[[replica]]\nname = "e"\nrole = "engine"\nurl = "http://a:1"\nhook = "x"\n[promises]', "did you mean 'hooks'"),
     ],
 )  # fmt: skip
 def test_files_that_cannot_be_meant(tmp_path: Path, old: str, new: str, says: str) -> None:

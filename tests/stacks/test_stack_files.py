@@ -1,91 +1,147 @@
-"""Stack files: what is wrong with one is said in one line, before anything starts."""
+"""Stack files: what they mean, in three formats, and that all that are shown to people can be read."""
 
 from __future__ import annotations
 
 import json
-import random
 import re
-import socket
-import subprocess
-import sys
+import tomllib
 from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
 
-from servedrill.errors import StackError, UsageError
-from servedrill.host import ports
-from servedrill.host.ports import free_ports, is_free, require_free
+from servedrill.errors import UsageError
 from servedrill.judging.catalogue import ALWAYS, require_declarable
 from servedrill.refstack.config import Stack
 from servedrill.stacks.embedded import promised_by
-from servedrill.stacks.file import StackFile, read_stack_file
+from servedrill.stacks.file import StackFile, check_stack_files, read_stack_file
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted((ROOT / "fixtures/data/stacks").glob("*.toml"))
+PROCESSES = """\
+kind = "process"
+
+[promises]
+model = "llama"
+
+[[process]]
+name = "engine"
+role = "engine"
+command = ["vllm"]
+
+[[process]]
+name = "gateway"
+role = "gateway"
+command = ["nginx"]
+after = ["engine"]
+"""
+CONTAINERS = """\
+kind = "docker"
+promises.model = "llama"
+
+[[container]]
+name = "engine"
+role = "engine"
+image = "vllm"
+"""
+EXTERNAL = """\
+kind = "external"
+promises.model = "llama"
+
+[external]
+url = "http://10.0.0.1"
+
+[[replica]]
+name = "engine-0"
+role = "engine"
+url = "http://10.0.0.7:8000"
+"""
+
+
+def complaints(folder: Path, text: str, name: str = "stack.toml") -> list[str]:
+    """Mistakes without the file's folder."""
+    path = folder / name
+    path.write_text(text)
+    return [str(one).removeprefix(f"{folder}/") for one in check_stack_files([path])]
+
+
+# ---- what is right
 
 
 def test_without_a_file_the_embedded_stack_has_its_defaults() -> None:
+    """No file is needed."""
     assert read_stack_file(None) == StackFile()
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"nowhere\.toml: no stack file.*expected a TOML file"):
-        read_stack_file(tmp_path / "nowhere.toml")
+@pytest.mark.parametrize(
+    "text", ["", PROCESSES, CONTAINERS, EXTERNAL], ids=["nothing", "process", "docker", "external"]
+)
+def test_the_smallest_files_of_each_kind_have_no_mistake(text: str, tmp_path: Path) -> None:
+    """What the tests below change is right before the change."""
+    assert complaints(tmp_path, text) == []
 
 
-def test_an_unknown_key_is_named_with_the_one_that_was_probably_meant(tmp_path: Path) -> None:
-    file = tmp_path / "stack.toml"
-    file.write_text("[embedded]\nengins = 3\n")
-    with pytest.raises(UsageError, match=r"stack\.toml.*`engins`.*did you mean `engines`"):
-        read_stack_file(file)
+def test_yaml_and_json_come_to_the_same(tmp_path: Path) -> None:
+    """The suffix says which format it is; a file of any other suffix is TOML."""
+    tree = tomllib.loads(PROCESSES)
+    texts = {"a.yaml": yaml.safe_dump(tree), "b.json": json.dumps(tree, indent=1), "c.conf": PROCESSES}
+    for name, text in texts.items():
+        assert complaints(tmp_path, text, name) == []
+        found = read_stack_file(tmp_path / name)
+        assert [one.after for one in found.process] == [[], ["engine"]]
+    wrong = texts["b.json"].replace('"after"', '"aftr"')
+    assert complaints(tmp_path, wrong, "b.json")[0].endswith(
+        "process[1].aftr: unknown key 'aftr'; did you mean 'after'?"
+    )
+    assert complaints(tmp_path, "kind: external\n---\nkind: embedded\n", "d.yaml")[-1] == (
+        "d.yaml:3:1: another stack; expected one in a file"
+    )
 
 
-@pytest.mark.parametrize("line", ["engines = 0", "engines = 17", "gateways = 0", "control_port = 70000"])
-def test_a_number_out_of_range_is_refused_with_the_range(tmp_path: Path, line: str) -> None:
-    file = tmp_path / "stack.toml"
-    file.write_text(f"[embedded]\n{line}\n")
-    with pytest.raises(UsageError, match=f"{line.split()[0]} is {line.split()[-1]}; expected"):
-        read_stack_file(file)
+def test_what_a_count_makes_can_be_waited_for_and_has_hops(tmp_path: Path) -> None:
+    """By the name of all, by that of one, and from containers too."""
+    text = PROCESSES.replace('name = "engine"\n', 'name = "engine"\ncount = 2\n').replace(
+        '["engine"]', '["engine", "engine-1"]'
+    )
+    container = CONTAINERS.partition("\n\n")[2].replace('"engine"\nrole', '"late"\nafter = ["engine"]\nrole')
+    text = text.replace('"process"', '"docker"', 1) + container + '[proxy]\nhops = ["engine-1", "gateways"]\n'
+    assert complaints(tmp_path, text) == []
+    file = read_stack_file(tmp_path / "stack.toml")
+    assert [one.name for one in file.process] == ["engine-0", "engine-1", "gateway"]
+    assert file.process[2].after == ["engine-0", "engine-1", "engine-1"]
+    assert file.container[0].after == ["engine-0", "engine-1"]
 
 
-def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "stack.toml"
-    file.write_text("engines: 3")
-    with pytest.raises(UsageError, match="expected a stack file"):
-        read_stack_file(file)
+def examples() -> list[tuple[str, str]]:
+    """Every TOML example of the docs, with the line that it begins in; one that is a part of a file is put into a whole one."""
+    found = []
+    for page in sorted((ROOT / "docs").glob("*stacks.md")):
+        text = page.read_text()
+        for match in re.finditer(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            example = match[1]
+            if "[[process]]" in example and "kind =" not in example:
+                head = 'kind = "process"\npromises.model = "llama"\n'
+                example = head + example + '[[process]]\nname = "engine"\nrole = "engine"\ncommand = ["x"]\n'
+            found.append((f"{page.name}:{text[: match.start()].count(chr(10)) + 1}", example))
+    return found
 
 
-def test_free_ports_are_different_and_below_the_range_of_outgoing_connections() -> None:
-    found = free_ports(20)
-    lowest_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    assert len(set(found)) == 20
-    assert all(is_free(port) and port < lowest_ephemeral for port in found)
+def test_the_docs_have_examples() -> None:
+    """Else the next test would look at none."""
+    assert len(examples()) >= 5
 
 
-def test_no_port_is_given_to_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Although nobody listens there yet."""
-    lowest = random.randrange(20000, 31000)
-    monkeypatch.setattr(ports, "_LOWEST", lowest)
-    monkeypatch.setattr(ports, "_HIGHEST", lowest + 60)
-    ours = free_ports(20)
-    asks = f"from servedrill.host import ports; ports._LOWEST, ports._HIGHEST = {lowest}, {lowest + 60}"
-    command = [sys.executable, "-c", f"{asks}; print(*ports.free_ports(20))"]
-    theirs = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert len(set(ours) | set(map(int, theirs.stdout.split()))) == 40
-
-
-def test_a_taken_port_is_refused_by_name() -> None:
-    port = free_ports(1)[0]
-    with socket.create_server(("127.0.0.1", port)):
-        with pytest.raises(StackError, match=rf"embedded\.control_port: port {port} is taken"):
-            require_free(port, where="embedded.control_port")
-    assert require_free(port, where="embedded.control_port") == port
-
-
-SHIPPED = sorted((Path(__file__).parents[2] / "fixtures/data/stacks").glob("*.toml"))
+@pytest.mark.parametrize(("place", "text"), examples(), ids=lambda value: value if "\n" not in value else "")
+def test_every_example_of_the_docs_has_no_mistake(place: str, text: str, tmp_path: Path) -> None:
+    """Whoever copies one gets a file that is read."""
+    assert complaints(tmp_path, text) == [], place
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_file_can_be_read(path: Path) -> None:
-    """Its commands, its order, its promises, and the checkers that its weaknesses name; of an embedded one, settings that its processes take."""
+    """Its commands, its promises, the checkers that its weaknesses name; of an embedded one, settings that its processes take."""
+    assert check_stack_files([path]) == []
     file = read_stack_file(path)
     if file.kind == "embedded":
         written = {"engines": [], "gateways": [], "control_port": 1, "alerts_port": 1, "dns_port": 1, "log_dir": ""}

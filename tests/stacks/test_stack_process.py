@@ -359,14 +359,14 @@ def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"engine": "retsart = 3"}, "unknown field `retsart`.*did you mean `restart`"),
-        ({"engine": 'after = ["gateway"]'}, "after names 'gateway'; expected one of engine"),
-        ({"engine": 'after = ["engine"]'}, "engine wait for each other"),
-        ({"top": "nice = 20"}, "nice is 20; expected 0 to 19"),
-        ({"engine": "count = 0"}, "count is 0; expected 1 to 64"),
-        ({"promises": 'model = "toy"\nresumes = true'}, "unknown field `resumes`.*did you mean `resumes_streams`"),
-        ({"command": "[]"}, "no command"),
-        ({"engine": '[[process]]\nname = "engine"\ncommand = ["x"]'}, "two processes of that name"),
+        ({"engine": 'metrcs = "none"'}, "unknown key 'metrcs'; did you mean 'metrics'"),
+        ({"engine": 'after = ["gateway"]'}, "no process 'gateway'; expected one of engine"),
+        ({"engine": 'after = ["engine"]'}, "engine waits for itself"),
+        ({"top": "nice = 20"}, "nice: is 20; expected 0 to 19"),
+        ({"engine": "count = 0"}, "count: is 0; expected 1 to 64"),
+        ({"promises": 'model = "toy"\nresumes = true'}, "unknown key 'resumes'; did you mean 'resumes_streams'"),
+        ({"command": "[]"}, "command: is empty"),
+        ({"engine": '[[process]]\nname = "engine"\ncommand = ["x"]'}, "'engine' twice, first in line"),
     ],
     ids=["key", "after", "circle", "nice", "count", "promise", "command", "twice"],
 )

@@ -130,7 +130,7 @@ def test_hops_are_groups_or_single_names(hops: list[str], chosen: set[str]) -> N
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
-        ('hops = ["engnes"]', r"proxy\.hops has 'engnes'; expected some of gateways, engines, .*did you mean 'engines'"),
+        ('hops = ["engnes"]', r"proxy\.hops\[0\]: no hop 'engnes'; expected some of gateways, engines, .*did you mean 'engines'"),
         ('hops = ["engine-9"]', r"'engine-9'; expected some of .*engine-0, engine-1, engine-2"),
         ('hops = ["dns"]', r"'dns'.*DNS questions are UDP"),
         ('server = "toxiproxy-servr-x"', r"'toxiproxy-servr-x', and there is no such program on PATH; expected \"embedded\""),
@@ -140,11 +140,11 @@ def test_hops_are_groups_or_single_names(hops: list[str], chosen: set[str]) -> N
         ('server = "http://127.0.0.1:8474/x"', r"expected a URL such as http://127"),
         ('server = "http://127.0.0.1:99999"', r"expected a URL such as http://127"),
         ('server = "http://192.0.2.1:8474"', r"a server on this machine, for this stack"),
-        ("servr = 1", r"`servr`.*did you mean `server`"),
-        ('[[proxy.hop]]\nname = "engine-0"\nlisten = "h:1"\nupstream = "h:2"', r"proxy\.hop 1 is called 'engine-0'"),
-        ('[[proxy.hop]]\nname = "a/b"\nlisten = "h:1"\nupstream = "h:2"', r"proxy\.hop 1 is called 'a/b'"),
-        ('[[proxy.hop]]\nname = "db"\nlisten = "h"\nupstream = "h:2"', r"'db': listen is 'h'; expected host:port"),
-        ('[[proxy.hop]]\nname = "db"\nlisten = "h:1"\nupstream = "h:0"', r"'db': upstream is 'h:0'; expected host:port"),
+        ('servr = "embedded"', r"'servr'; did you mean 'server'"),
+        ('[[proxy.hop]]\nname = "engine-0"\nlisten = "h:1"\nupstream = "h:2"', r"proxy\.hop\[0\]\.name: 'engine-0' twice"),
+        ('[[proxy.hop]]\nname = "a/b"\nlisten = "h:1"\nupstream = "h:2"', r"proxy\.hop\[0\]\.name: 'a/b' is no name"),
+        ('[[proxy.hop]]\nname = "db"\nlisten = "h"\nupstream = "h:2"', r"hop\[0\]\.listen: is 'h'; expected host:port"),
+        ('[[proxy.hop]]\nname = "db"\nlisten = "h:1"\nupstream = "h:0"', r"hop\[0\]\.upstream: is 'h:0'; expected host:port"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_in_the_table_is_one_line(tmp_path: Path, lines: str, says: str) -> None:
