@@ -420,13 +420,13 @@ def test_an_alert_fires_is_seen_and_resolves(tmp_path: Path) -> None:
         try:
             recorded = 'servedrill:sli_bad:ratio_1h{slo="answers"}'
             wait_for(lambda: server.value(recorded) == 0, what="a clean ratio", within_s=30, every_s=0.2)
-            assert not any(name == "SloBurnRate" for name, _ in observer.alerts)
+            assert not any(alert.alert == "SloBurnRate" for alert in observer.alerts.values())
             began = now_ns()
             journal.append(e.WindowOpened(t_ns=began, window="inject"))
             journal.append(e.FaultInjected(t_ns=began, lease="l", fault="errors", target="answers", deadline_ns=began))
             exporter.bad += 100_000
             wait_for(
-                lambda: any(name == "SloBurnRate" for name, _ in observer.alerts),
+                lambda: any(alert.alert == "SloBurnRate" for alert in observer.alerts.values()),
                 what="the alert",
                 within_s=20,
                 every_s=0.1,
@@ -435,7 +435,7 @@ def test_an_alert_fires_is_seen_and_resolves(tmp_path: Path) -> None:
             exporter.good += 10**10  # so much good traffic that the windows are clean again at once
             journal.append(e.WindowClosed(t_ns=now_ns(), window="inject"))
             wait_for(
-                lambda: not any(name == "SloBurnRate" for name, _ in observer.alerts),
+                lambda: not any(alert.alert == "SloBurnRate" for alert in observer.alerts.values()),
                 what="its end",
                 within_s=20,
                 every_s=0.1,
