@@ -22,6 +22,7 @@ from docker.errors import APIError, BuildError, DockerException, ImageNotFound, 
 from servedrill.errors import StackError
 from servedrill.host import memory_groups
 from servedrill.leases.undo import RemoveContainers
+from servedrill.stacks.command_rules import check_processes
 from servedrill.stacks.commands import Command, Container
 from servedrill.stacks.containers import LABEL, ContainerPlan, PlannedContainer, clean
 from servedrill.stacks.image import REPOSITORY, ensure_image
@@ -218,4 +219,9 @@ class DockerStack(ProcessStack):
         return self._keeper_of(replica).view(replica)
 
 
-KIND = StackKind(name="docker", make=DockerStack)
+KIND = StackKind(
+    name="docker",
+    make=DockerStack,
+    check=check_processes,
+    reads=frozenset({"process", "container", "rollouts", "nice"}),
+)

@@ -30,6 +30,7 @@ from servedrill.host.processes import ProcessId, family, identify
 from servedrill.leases.keeper import UndoKeeper
 from servedrill.leases.undo import ending
 from servedrill.stacks import commands
+from servedrill.stacks.command_rules import check_processes
 from servedrill.stacks.commands import Command, Container
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.first_answer import require_answer
@@ -40,7 +41,7 @@ from servedrill.stacks.on_machine import MemoryGroups, OnThisMachine
 from servedrill.stacks.protocols import Entry, Part, Replica
 from servedrill.stacks.proxied import ThroughProxies
 from servedrill.stacks.proxies import Hop, Proxies
-from servedrill.stacks.roles import ENGINE, OTHER, Service, served_by
+from servedrill.stacks.roles import ENGINE, OTHER, Service, grouped, served_by
 from servedrill.stacks.rolling import Replaceable, RollingReplacement
 from servedrill.stacks.rollouts import RolloutApi
 from servedrill.stacks.startup import start_in_order
@@ -76,7 +77,7 @@ class ProcessStack(OnThisMachine, ThroughProxies):
         """Process -> who keeps it."""
         self._http = httpx.Client(timeout=5, **direct())
         self._proxies = Proxies(file.proxy, logs=self._logs, seed=seed, on_undo=on_undo)
-        self._covered = file.proxy.selected(file.hop_groups(), where=file.path)
+        self._covered = file.proxy.selected(grouped(self._commands), where=file.path)
         self._ports: dict[str, int] = {}
         self._hops: dict[str, str] = {}
         self._groups = MemoryGroups(on_undo)
@@ -391,4 +392,9 @@ def _lacks(file: StackFile) -> dict[str, str]:
     return lacks
 
 
-KIND = StackKind(name="process", make=ProcessStack)
+KIND = StackKind(
+    name="process",
+    make=ProcessStack,
+    check=check_processes,
+    reads=frozenset({"process", "rollouts", "nice"}),
+)

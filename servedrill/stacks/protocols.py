@@ -18,7 +18,7 @@ from servedrill.dialect.openai import METRICS
 from servedrill.history.promises import Promises
 from servedrill.host import gpu
 from servedrill.stacks.capabilities import Capability, register
-from servedrill.stacks.roles import ENGINE, GATEWAY, Service, served_by
+from servedrill.stacks.roles import ENGINE, GATEWAY, Service, grouped, served_by
 
 Part = Literal["server", "core"]
 
@@ -242,9 +242,7 @@ def _no_part(stack: Any, part: str) -> str:
 
 
 def _unproxied(stack: Any, part: str) -> str:
-    groups: dict[str, list[str]] = {f"{GATEWAY}s": [], f"{ENGINE}s": []}
-    for replica in stack.replicas():
-        groups.setdefault(f"{replica.role}s", []).append(replica.name)
+    groups = grouped(stack.replicas())
     hops = stack.hops()
     wanted = groups.get(part, [part]) if part else [*groups[f"{GATEWAY}s"], *groups[f"{ENGINE}s"]]
     without = [name for name in wanted if name not in hops]

@@ -23,9 +23,9 @@ from servedrill.faults.fault import Fault
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import ProcessId
 from servedrill.leases.undo import RemoveContainers
-from servedrill.stacks.file import read_stack_file
 from servedrill.stacks.lifecycle import stack_up
 from servedrill.stacks.protocols import Containerised
+from servedrill.stacks.reading import read_stack_file
 
 docker = pytest.importorskip("docker")
 SOCKET = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")

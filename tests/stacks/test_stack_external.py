@@ -21,8 +21,9 @@ from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports
 from servedrill.stacks.capabilities import lacking
 from servedrill.stacks.embedded import EmbeddedStack
-from servedrill.stacks.file import StackFile, read_stack_file
+from servedrill.stacks.file import StackFile
 from servedrill.stacks.lifecycle import stack_up
+from servedrill.stacks.reading import read_stack_file
 
 
 @pytest.fixture(scope="module")

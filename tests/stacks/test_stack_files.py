@@ -15,7 +15,8 @@ from servedrill.errors import UsageError
 from servedrill.judging.catalogue import ALWAYS, require_declarable
 from servedrill.refstack.config import Stack
 from servedrill.stacks.embedded import promised_by
-from servedrill.stacks.file import StackFile, check_stack_files, read_stack_file
+from servedrill.stacks.file import StackFile
+from servedrill.stacks.reading import check_stack_files, read_stack_file
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "fixtures/data/stacks").glob("*.toml"))

@@ -9,7 +9,7 @@ import pytest
 
 from servedrill.commands.main import main
 from servedrill.errors import FileError
-from servedrill.stacks.file import check_stack_files, read_stack_file
+from servedrill.stacks.reading import check_stack_files, read_stack_file
 
 PROCESSES = """\
 kind = "process"
@@ -79,7 +79,7 @@ WRONG = {
         'environment = "production"',
         "1:15: environment: is production, and there is no blast_radius; expected what a drill may cost users at worst",
     ),
-    "kind": ("", 'kind = "cloud"', "1:8: kind: 'cloud'; expected docker or embedded or external or process"),
+    "kind": ("", 'kind = "cloud"', "1:8: kind: no kind 'cloud'; expected one of docker, embedded, external, process"),
     "process-embedded": (
         PROCESSES,
         'kind = "embedded"',

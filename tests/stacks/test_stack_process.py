@@ -26,9 +26,9 @@ from servedrill.errors import StackError, UsageError
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import identify
 from servedrill.stacks.capabilities import lacking
-from servedrill.stacks.file import read_stack_file
 from servedrill.stacks.lifecycle import make_stack
 from servedrill.stacks.process import ProcessStack
+from servedrill.stacks.reading import read_stack_file
 
 
 @pytest.fixture(scope="module")

@@ -25,9 +25,10 @@ from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports
 from servedrill.stacks.capabilities import lacking
 from servedrill.stacks.embedded import EmbeddedStack
-from servedrill.stacks.file import Embedded, StackFile, read_stack_file
+from servedrill.stacks.file import Embedded, StackFile
 from servedrill.stacks.lifecycle import stack_up
 from servedrill.stacks.proxies import ExtraHop, Hop, Proxies, ProxyTable
+from servedrill.stacks.reading import read_stack_file
 
 ORIGINAL = shutil.which(os.environ.get("SERVEDRILL_TOXIPROXY_SERVER", "toxiproxy-server"))
 needs_original = pytest.mark.skipif(
