@@ -158,15 +158,6 @@ class DrillPlugin:
             report.longrepr = f"FAIL: {error}"
         return report
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_report_teststatus(
-        self, report: pytest.TestReport
-    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-        """A word of its own for a drill that could not be judged."""
-        if getattr(report, "inconclusive", False):
-            return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
-        return None
-
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write what the run leaves, and give the session its exit status."""
