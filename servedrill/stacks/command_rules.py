@@ -1,4 +1,7 @@
-"""What commands and containers of a stack file have to be together, beyond their shape; how to add a rule: `servedrill.files.mistakes`."""
+"""What commands and containers of a stack file have to be together, beyond their shape.
+
+How to add a rule: `servedrill.files.mistakes`.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def check_processes(mistakes: Mistakes, document: Document, file: StackFile) -> 
 
 
 def check_commands(mistakes: Mistakes, document: Document, commands: Mapping[Key, Command]) -> None:
-    """Note all that keeps the commands from being started as they are written; each with its key, ``("process", 0)``."""
+    """Note all that keeps the commands, each with its key such as ``("process", 0)``, from being started as written."""
     for key, command in commands.items():
         _check(mistakes, document, key, command)
     first: dict[str, Key] = {}
