@@ -72,8 +72,8 @@ def _read(path: Path) -> tuple[StackFile, list[Mistake]]:
 
 
 def _kind_of(mistakes: Mistakes, document: Document) -> StackKind | None:
-    """None where nobody knows it, which is noted, or where it is no text, which is noted with the file's shape."""
-    name = document.value.get("kind", StackFile().kind)
+    """None where nobody knows it, which is noted, or where it is no text, which is noted as any wrong shape is."""
+    name = document.value.get("kind", StackFile().kind) if isinstance(document.value, dict) else None
     if not isinstance(name, str):
         return None
     try:

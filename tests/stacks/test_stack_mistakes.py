@@ -276,6 +276,15 @@ def test_what_a_mistake_leaves_open_is_not_guessed(change: tuple[str, str], tmp_
     assert len(complaints(tmp_path, text)) == 1
 
 
+@pytest.mark.parametrize("text", ["- kind: embedded\n", "embedded\n", "12\n"])
+def test_a_file_that_holds_no_table_is_one_mistake(text: str, tmp_path: Path) -> None:
+    """A list or a word of YAML is no stack."""
+    path = tmp_path / "stack.yaml"
+    path.write_text(text)
+    (found,) = check_stack_files([path])
+    assert "expected a mapping with kind, name, environment" in str(found)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """With what was expected, and what to do without one."""
     with pytest.raises(
