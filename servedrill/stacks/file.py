@@ -1,6 +1,6 @@
 """Stack files: one TOML file says what is drilled.
 
-kind = "embedded"            # or "process", "docker": see servedrill.stacks.commands; "external": URLs; servedrill.stacks.kinds
+kind = "embedded"            # or "process", "docker" (see servedrill.stacks.commands), "external": URLs
 environment = "local"        # local, staging or production, which takes a blast_radius too
 
 [embedded]

@@ -1,8 +1,8 @@
 """Kinds of stacks by name: what ``kind`` of a stack file may say.
 
 A kind is one module with a `StackKind`, and one line here. Other packages give theirs as an entry point of the group
-``servedrill.stacks``, called as the kind is; it is looked for when nothing of ours has that name. A kind whose file says
-more than others' has a struct of its own for it, made of `StackFile`:
+``servedrill.stacks``, called as the kind is; it is looked for when nothing of ours has that name. A kind whose file
+says more than others' has a struct of its own for it, made of `StackFile`:
 
     class PodsFile(StackFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
         pods: Pods = Pods()

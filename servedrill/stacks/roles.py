@@ -35,7 +35,7 @@ class HasRole(Protocol):
 
 
 def grouped(named: Iterable[HasRole]) -> dict[str, list[str]]:
-    """The hops that can be asked for together: ``gateways``, ``engines``, and the same of any other role that there is."""
+    """The hops that can be asked for together: ``gateways``, ``engines``, and the same of any other role."""
     groups: dict[str, list[str]] = {f"{GATEWAY}s": [], f"{ENGINE}s": []}
     for one in named:
         if one.role != OTHER:

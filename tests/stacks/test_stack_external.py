@@ -50,6 +50,9 @@ slots = 40
 """
 
 
+REPLICA = '[[replica]]\nname = "e"\nrole = "engine"\nurl = '
+
+
 @contextlib.contextmanager
 def ours(folder: Path, text: str) -> Iterator[Any]:
     path = folder / "ours.toml"
@@ -122,10 +125,10 @@ def test_hooks_kill_and_restart_and_tell_lives_apart(tmp_path: Path, theirs: Emb
     [
         ("{url}", "http://127.0.0.1:9", "no answer through http://127.0.0.1:9"),
         ('model = "chat-model"', 'model = "nobody"', "no model 'nobody'"),
-        ("[promises]", '[[replica]]\nname = "e"\nrole = "engine"\nurl = "http://127.0.0.1:9"\n[promises]', "no metrics of e: "),
+        ("[promises]", f'{REPLICA}"http://127.0.0.1:9"\n[promises]', "no metrics of e: "),
     ],
     ids=["nobody-there", "model", "metrics"],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_said_before_any_drill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: EmbeddedStack, old: str, new: str, says: str
 ) -> None:
@@ -140,13 +143,13 @@ def test_what_is_wrong_is_said_before_any_drill(
     ("old", "new", "says"),
     [
         ('[external]\nurl = "{url}"', "", "external: is missing"),
-        ('[external]', "nice = 3\n[external]", "nice: has no use where kind is .external.; expected kind"),
+        ("[external]", "nice = 3\n[external]", "nice: has no use where kind is .external.; expected kind"),
         ("{url}", "llm.example.com", "external.url: is 'llm.example.com'"),
         ('[promises]\nmodel = "chat-model"\nversion = "v1"\noracle = "frames"\nslots = 40', "", "promises: is missing"),
-        ("[promises]", '[[replica]]\nname = "e"\nrole = "engine"\nurl = "http://a:1"\nlisten = "there"\n[promises]', "listen: is 'there'"),
-        ("[promises]", '[[replica]]\nname = "e"\nrole = "engine"\nurl = "http://a:1"\nhook = "x"\n[promises]', "did you mean 'hooks'"),
+        ("[promises]", f'{REPLICA}"http://a:1"\nlisten = "there"\n[promises]', "listen: is 'there'"),
+        ("[promises]", f'{REPLICA}"http://a:1"\nhook = "x"\n[promises]', "did you mean 'hooks'"),
     ],
-)  # fmt: skip
+)
 def test_files_that_cannot_be_meant(tmp_path: Path, old: str, new: str, says: str) -> None:
     """Refused when they are read."""
     path = tmp_path / "ours.toml"
