@@ -1,4 +1,4 @@
-"""Starts an engine: forks the core, then serves the API; each is the other's end."""
+"""Starts an engine: forks the core, then serves the API."""
 
 from __future__ import annotations
 
