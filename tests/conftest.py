@@ -40,7 +40,9 @@ settings.load_profile("side by side")
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Says to pytest-xdist, which looks next, what the user has not said."""
     given = config.option
-    if getattr(given, "numprocesses", 0) is not None or given.dist != "no" or hasattr(config, "workerinput"):
+    if getattr(given, "numprocesses", 0) is not None or hasattr(config, "workerinput"):
+        return
+    if given.dist != "no" or given.distload or given.tx:
         return
     if given.usepdb or given.trace or given.collectonly or given.capture == "no":
         return
