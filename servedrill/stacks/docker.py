@@ -219,6 +219,10 @@ class DockerStack(ProcessStack):
             raise StackError(f"{replica} does not run", where=self.name)
         return str(memory_groups.group_of(pid))
 
+    def no_memory_group(self) -> str:
+        """As `MemoryLimited.no_memory_group`: each container has one."""
+        return ""
+
     def oom_kills(self, replica: str) -> int:
         """As the engine tells it: a container's cgroup, and its count, end with the container."""
         return int(self._container_view(replica)["oom_kills"])

@@ -140,10 +140,13 @@ class Proxied(Protocol):
 
 @runtime_checkable
 class MemoryLimited(Protocol):
-    """Replicas live in memory cgroups whose limit can be set."""
+    """Replicas have a memory limit that can be reached: their cgroup's, or one that servedrill keeps itself."""
 
     def memory_group(self, replica: str) -> str:
-        """The directory of the cgroup that it is in now. Raises `UsageError` where the system allows none."""
+        """The directory of the cgroup that it is in now; empty where the system allows none."""
+
+    def no_memory_group(self) -> str:
+        """Why the system allows none."""
 
     def oom_kills(self, replica: str) -> int:
         """How often the kernel has killed in it for want of memory, as whoever looks after it says."""
