@@ -112,7 +112,11 @@ def kind_named(name: str, *, where: str) -> StackKind:
             raise UsageError(
                 f"no kind {name!r}", where=where, expected=f"one of {', '.join(known)}", hint=meant(name, known)
             )
-        found = installed[name].load()
+        try:
+            found = installed[name].load()
+        except (ImportError, AttributeError) as error:
+            expected = f"what the entry point {name} of {ENTRY_POINTS} names"
+            raise UsageError(f"kind {name!r} is not there: {error}", where=where, expected=expected) from error
     if not isinstance(found, StackKind):
         raise UsageError(f"kind {name!r} is {found!r}", where=where, expected="a servedrill.stacks.kinds.StackKind")
     return found

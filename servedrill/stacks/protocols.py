@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from servedrill.dialect.openai import METRICS
 from servedrill.history.promises import Promises
 from servedrill.host import gpu
+from servedrill.host.processes import family
 from servedrill.stacks.capabilities import Capability, register
 from servedrill.stacks.roles import ENGINE, GATEWAY, Service, grouped, served_by
 
@@ -231,6 +232,17 @@ def _no_gpu(stack: Gpu) -> str:
     return ""
 
 
+def _unused_gpu(stack: Gpu, part: str) -> str:
+    """Whether a machine has GPUs says nothing of a stack that computes on its cores."""
+    if not isinstance(stack, Signallable) or not isinstance(stack, Stack):
+        return ""
+    lives = [stack.process(replica.name) for replica in stack.replicas() if replica.role == ENGINE]
+    pids = [pid for life in lives if life is not None for pid in family(life.pid)]
+    if any(one.held_by(pids) for one in stack.gpus()):
+        return ""
+    return f"no engine of stack {stack.name!r} holds memory of a GPU that NVML tells of"
+
+
 def _unscraped(stack: Stack, part: str) -> str:
     if part and not any(r.scraped for r in stack.replicas() if f"{r.role}s" == part):
         return f"no metrics of the {part} of stack {stack.name!r} can be read"
@@ -257,7 +269,7 @@ def _unproxied(stack: Any, part: str) -> str:
 
 for _plain in (Supervised, MemoryLimited, Containerised, Named, Alerting, Swappable, Sleepable, Adaptable, Stack):
     register(Capability(protocol=_plain))
-register(Capability(protocol=Gpu, missing=_no_gpu))
+register(Capability(protocol=Gpu, missing=_no_gpu, missing_part=_unused_gpu))
 register(Capability(protocol=Scrapable, parts=("engines", "gateways"), missing_part=_unscraped))
 register(Capability(protocol=Signallable, parts=("core",), missing_part=_no_part))
 register(Capability(protocol=Proxied, parts=None, missing_part=_unproxied))

@@ -128,6 +128,13 @@ def test_an_entry_point_that_is_no_kind_is_told(tmp_path: Path, monkeypatch: pyt
         asked()
 
 
+def test_a_package_that_lacks_its_kind_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line, and not the traceback of an import."""
+    installed(tmp_path, monkeypatch, points="papermill:PAPYRUS")
+    with pytest.raises(UsageError, match=r"sheet\.toml: kind 'paper' is not there: .*PAPYRUS"):
+        asked()
+
+
 # ---- what a stack file of a kind may say
 
 
