@@ -1,7 +1,8 @@
 """How well a model answers, where an engine gives log-probabilities: drift against a reference, and calibration.
 
-Pure functions. A drill that asks golden prompts writes what comes out down with ``drill.observe("logprob_drift_nats", ...)`` and
-``drill.observe("calibration_error", ...)``, and an SLO of the measure ``observed`` judges it.
+Pure functions. A drill that asks golden prompts writes what comes out down with
+``drill.observe("logprob_drift_nats", ...)`` and ``drill.observe("calibration_error", ...)``, and an SLO of the measure
+``observed`` judges it.
 """
 
 from __future__ import annotations
