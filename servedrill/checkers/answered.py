@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
+from collections.abc import Iterator
+from operator import sub
 
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import RequestRecord
 from servedrill.history.history import History
+from servedrill.history.requests import NEVER, Requests
+from servedrill.stats.figures import durations_s, stalls_s, ttfts_s
 from servedrill.stats.percentiles import percentile
-from servedrill.stats.requests import duration_s, max_stall_s, ttft_s, whole
+from servedrill.stats.requests import duration_s
 
 RETRYABLE = (429, 502, 503, 504)
 
@@ -23,7 +28,7 @@ class NoFailures(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         requests = history.undisturbed(self.window, classes=self.classes)
-        failed = [request for request in requests if not whole(request)]
+        failed = requests.failed
         if len(requests) < self.requests_min:
             return self.cannot_say(f"{len(requests)} requests in {self.window!r}, at least {self.requests_min} needed")
         return self.says(
@@ -45,7 +50,10 @@ class NoFailureBeforeFirstToken(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         requests = history.requests(self.window, classes=self.classes)
-        failed = [request for request in requests if _failed_before_first_token(request)]
+        failed = requests.keep(
+            (failure and first_ns == NEVER) or tries > 1  # a try that the client had to make again counts as much
+            for failure, first_ns, tries in requests.columns("failure", "t_first_ns", "tries")
+        )
         if len(requests) < self.requests_min:
             return self.cannot_say(f"{len(requests)} requests in {self.window!r}, at least {self.requests_min} needed")
         return self.says(
@@ -68,8 +76,8 @@ class BrokenStreamsSaidSo(Checker, frozen=True, kw_only=True):
     def __call__(self, history: History) -> Finding:
         resumes = history.promises.resumes_streams if self.resumes is None else self.resumes
         requests = history.requests(self.window)
-        broken = [r for r in requests if r.failure is not None and r.t_first_ns is not None]
-        silent = broken if resumes else [r for r in broken if r.failure != "error_event"]
+        broken = requests.failed.begun
+        silent = broken if resumes else broken.keep(failure != "error_event" for failure in broken.failures())
         if not requests:
             return self.cannot_say(f"no requests in {self.window!r}")
         return self.says(
@@ -90,7 +98,10 @@ class EveryRequestResolved(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         requests = history.requests(self.window, cancelled=True)
-        late = [r for r in requests if r.failure == "deadline" or duration_s(r) > r.deadline_s + self.slack_s]
+        told = zip(requests.failures(), durations_s(requests), requests.column("deadline_s"), strict=True)
+        late = requests.keep(
+            failure == "deadline" or duration_s > deadline_s + self.slack_s for failure, duration_s, deadline_s in told
+        )
         if len(requests) < self.requests_min:
             return self.cannot_say(
                 f"{len(requests)} requests in {self.window!r}, at least {self.requests_min} needed",
@@ -113,10 +124,10 @@ class ErrorsReadable(Checker, frozen=True, kw_only=True):
     errors_min: int = 5
 
     def __call__(self, history: History) -> Finding:
-        failed = [r for r in history.requests(self.window) if r.failure is not None and r.t_first_ns is None]
+        failed = history.requests(self.window).failed.without_content
         if len(failed) < self.errors_min:
             return self.cannot_say(f"{len(failed)} errors in {self.window!r}, at least {self.errors_min} needed")
-        bad = [r for r in failed if _unreadable(r)]
+        bad = failed.keep(_unreadable(r) for r in failed)
         return self.says(
             not bad,
             f"{len(bad)} of {len(failed)} unreadable{_why(bad)}{_kinds(failed)}",
@@ -141,14 +152,12 @@ class ErrorsFast(Checker, frozen=True, kw_only=True):
     def __call__(self, history: History) -> Finding:
         median_s = limit(self.median_s, history, lambda p: p.first_token_timeout_s)
         worst_s = limit(self.worst_s, history, lambda p: p.first_token_timeout_s * 2.0 + 0.5)
-        failed = [r for r in history.requests(self.window) if r.failure is not None]
+        failed = history.requests(self.window).failed
         if len(failed) < self.errors_min:
             return self.cannot_say(f"{len(failed)} errors in {self.window!r}, at least {self.errors_min} needed")
-        waits = [
-            max((a.t_end_ns - a.t_send_ns) / 1e9 for a in r.attempts) if r.attempts else duration_s(r) for r in failed
-        ]
+        waits = array("d", (_longest_try_s(r) for r in failed))
         half, worst = percentile(waits, 50), max(waits)
-        slow = [r for r, wait in zip(failed, waits, strict=True) if wait > worst_s]
+        slow = failed.keep(wait > worst_s for wait in waits)
         return self.says(
             half <= median_s and worst <= worst_s,
             f"median {half:.2f} s, slowest {worst:.2f} s",
@@ -168,9 +177,9 @@ class RefusedWith(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         requests = history.requests(self.window, classes=self.classes)
-        if not requests or {r.stream for r in requests} != {True, False}:
+        if set(requests.column("stream")) != {True, False}:
             return self.cannot_say(f"{len(requests)} requests, both stream modes needed")
-        other = [r for r in requests if r.status not in self.statuses or not r.error_schema_ok or any(r.texts)]
+        other = requests.keep(r.status not in self.statuses or not r.error_schema_ok or any(r.texts) for r in requests)
         seen = Counter(str(r.status or r.failure) for r in requests)
         return self.says(
             not other,
@@ -195,9 +204,9 @@ class OverloadRefused(Checker, frozen=True, kw_only=True):
         if not requests:
             return self.cannot_say(f"no requests in {self.window!r}")
         ttft_s_max = limit(self.ttft_s_max, history, lambda p: p.overload_ttft_s)
-        refused = [r for r in requests if r.status in (429, 503)]
-        lost = [r for r in requests if not whole(r) and r.status not in (429, 503)]
-        worst = percentile([ttft_s(r) for r in requests if whole(r) and r.stream], 99)
+        refused = requests.where("status", test=(429, 503).__contains__)
+        lost = requests.failed.where("status", test=lambda status: status not in (429, 503))
+        worst = percentile(ttfts_s(requests.whole.streams), 99)
         return self.says(
             len(refused) >= self.refused_min and not lost and worst <= ttft_s_max,
             f"{len(refused)} of {len(requests)} refused, {len(lost)} lost{_kinds(lost)}, TTFT p99 of the admitted {worst:.2f} s",
@@ -222,20 +231,25 @@ class FirstTokenBounded(Checker, frozen=True, kw_only=True):
     def __call__(self, history: History) -> Finding:
         ttft_s_max = limit(self.ttft_s_max, history, lambda p: p.first_token_timeout_s + 0.7)
         answered = history.requests(self.window, classes=self.classes)
-        if not any(r.t_first_ns is not None for r in answered):
+        if not answered.begun:
             return self.cannot_say(f"no answers in {self.window!r}")
-        over_s = {
-            r.id: min(ttft_s(r), duration_s(r)) - (0.0 if r.stream else self.per_token_s * (r.max_tokens or 0))
-            for r in answered
-        }
-        late = [r for r in answered if over_s[r.id] > ttft_s_max]
-        worst = max(over_s.values())
+        waits_s = map(min, ttfts_s(answered), durations_s(answered))
+        over_s = array("d", map(sub, waits_s, self._allowed_s(answered)))
+        late = answered.keep(over > ttft_s_max for over in over_s)
+        worst = max(over_s)
         return self.says(
             not late,
             f"{len(late)} of {len(answered)} waited longer, the longest {worst:.2f} s",
             threshold=f"<= {ttft_s_max:g} s",
             evidence=late,
             ttft_s_max=worst,
+        )
+
+    def _allowed_s(self, requests: Requests) -> Iterator[float]:
+        """Of each, for its tokens."""
+        return (
+            0.0 if stream else self.per_token_s * max_tokens
+            for stream, max_tokens in requests.columns("stream", "max_tokens")
         )
 
 
@@ -287,25 +301,24 @@ class StallBounded(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         stall_s_max = limit(self.stall_s_max, history, lambda p: p.idle_timeout_s + 0.6)
-        streams = [
-            r for r in history.requests(self.window, classes=self.classes) if r.stream and r.t_first_ns is not None
-        ]
+        streams = history.requests(self.window, classes=self.classes).streams.begun
         if not streams:
             return self.cannot_say(f"no streams in {self.window!r}")
-        worst = max(streams, key=max_stall_s)
-        over = [r for r in streams if max_stall_s(r) > stall_s_max]
+        longest_s = max(stalls_s(streams))
+        worst = streams.keep(stall_s == longest_s for stall_s in stalls_s(streams))[0]
+        over = streams.keep(stall_s > stall_s_max for stall_s in stalls_s(streams))
         return self.says(
             not over,
-            f"longest stall {max_stall_s(worst):.2f} s ({worst.id})",
+            f"longest stall {longest_s:.2f} s ({worst.id})",
             threshold=f"<= {stall_s_max:g} s",
             evidence=over,
-            stall_s_max=max_stall_s(worst),
+            stall_s_max=longest_s,
         )
 
 
-def _failed_before_first_token(request: RequestRecord) -> bool:
-    """A try that the client had to make again counts as much as a request that failed for good."""
-    return (request.failure is not None and request.t_first_ns is None) or len(request.attempts) > 1
+def _longest_try_s(request: RequestRecord) -> float:
+    tries_s = ((attempt.t_end_ns - attempt.t_send_ns) / 1e9 for attempt in request.attempts)
+    return max(tries_s, default=duration_s(request))
 
 
 def _unreadable(request: RequestRecord) -> str:
@@ -321,12 +334,12 @@ def _unreadable(request: RequestRecord) -> str:
     return ""
 
 
-def _why(requests: list[RequestRecord]) -> str:
+def _why(requests: Requests) -> str:
     reasons = Counter(_unreadable(r) for r in requests)
     return f" ({', '.join(f'{count} x {why}' for why, count in reasons.most_common(3))})" if reasons else ""
 
 
-def _kinds(requests: list[RequestRecord]) -> str:
+def _kinds(requests: Requests) -> str:
     """`` (3 x http_503, 1 x cut)``."""
-    kinds = Counter(request.failure or "not whole" for request in requests)
+    kinds = Counter(failure or "not whole" for failure in requests.failures())
     return f" ({', '.join(f'{count} x {kind}' for kind, count in kinds.most_common(3))})" if kinds else ""

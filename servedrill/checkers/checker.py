@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
+from itertools import islice
 from typing import Any, ClassVar
 
 import msgspec
@@ -79,7 +80,7 @@ class Checker(msgspec.Struct, frozen=True, kw_only=True):
         **figures: float,
     ) -> Finding:
         """A finding; True is pass, False is fail."""
-        names = [item if isinstance(item, str) else item.id for item in evidence]
+        first = islice(evidence, EVIDENCE_MAX)
         return Finding(
             checker=self.id,
             answer=answer if isinstance(answer, Answer) else Answer.PASS if answer else Answer.FAIL,
@@ -87,7 +88,7 @@ class Checker(msgspec.Struct, frozen=True, kw_only=True):
             observed=observed,
             threshold=threshold,
             window=getattr(self, "window", ""),
-            evidence=names[:EVIDENCE_MAX],
+            evidence=[item if isinstance(item, str) else item.id for item in first],
             figures=figures,
             timing=type(self).timing,
         )

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from bisect import bisect_left, bisect_right
+from collections import Counter, deque
+from collections.abc import Iterator
+from itertools import accumulate
 
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import ProcessSeen, RequestRecord, Sample
 from servedrill.history.history import History
+from servedrill.history.requests import LAST_NS, NEVER, Requests
+from servedrill.history.selection import Selection
+from servedrill.stats.figures import tpots_s, ttfts_service_s
 from servedrill.stats.percentiles import percentile
-from servedrill.stats.requests import tokens_received, tpot_s, ttft_service_s, whole
+from servedrill.stats.requests import tokens_received
 
 _ENGINE_WORDS = ("running", "waiting", "kv_usage")
 _GATEWAY_WORDS = ("in_flight", "queue", "upstream_in_flight")
@@ -72,13 +78,14 @@ class NothingHeld(Checker, frozen=True, kw_only=True):
         requests = history.requests(cancelled=True)
         if not requests:
             return self.cannot_say("no requests")
-        over_ns = max(request.t_end_ns for request in requests)
+        over_ns = max(requests.column("t_end_ns"))
         left: list[str] = []
         unknown: list[str] = []
         seen = 0
         for role, words in (("engine", _ENGINE_WORDS), ("gateway", _GATEWAY_WORDS)):
             for source in history.sources(role):
-                afterwards = [s for s in history.samples(source) if s.ok and s.t_ns > over_ns]
+                later = history.samples(source).between("t_ns", over_ns + 1, LAST_NS)
+                afterwards = [s for s in later if s.ok]
                 if not afterwards:
                     unknown.append(f"{source} did not answer any more")
                     continue
@@ -117,19 +124,18 @@ class InFlightTrue(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         gateways = history.sources("gateway")
-        samples = [s for s in history.samples(role="gateway", window=self.window) if "in_flight" in s.values]
-        unknown = [name for name in gateways if not any(s.source == name for s in samples)]
+        latest: dict[str, float] = {}
+        readings: list[tuple[int, float]] = []
+        for sample in history.samples(role="gateway", window=self.window):
+            if "in_flight" in sample.values:
+                latest[sample.source] = sample.values["in_flight"]
+                if len(latest) == len(gateways):
+                    readings.append((sample.t_ns, sum(latest.values())))
+        unknown = [name for name in gateways if name not in latest]
         if unknown or not gateways:
             return self.cannot_say("; ".join(history.absent(name, "in_flight") for name in unknown) or "no gateway")
-        spans = [(a.t_send_ns, a.t_end_ns) for r in history.requests(cancelled=True) for a in r.attempts]
-        latest: dict[str, float] = {}
-        excess: list[float] = []
-        for sample in samples:
-            latest[sample.source] = sample.values["in_flight"]
-            if len(latest) == len(gateways):
-                from_ns = sample.t_ns - int(self.behind_s * 1e9)
-                under_way = sum(start <= sample.t_ns and end >= from_ns for start, end in spans)
-                excess.append(sum(latest.values()) - under_way)
+        under_way = _under_way(history, [t_ns for t_ns, _ in readings], behind_ns=int(self.behind_s * 1e9))
+        excess = [counted - true for (_, counted), true in zip(readings, under_way, strict=False)]
         if len(excess) < 5:
             return self.cannot_say(f"{len(excess)} readings of all gateways in {self.window!r}, at least 5 needed")
         lost = max(0.0, min(excess))
@@ -140,6 +146,19 @@ class InFlightTrue(Checker, frozen=True, kw_only=True):
             evidence=gateways if lost else [],
             lost=lost,
         )
+
+
+def _under_way(history: History, instants_ns: list[int], *, behind_ns: int) -> Iterator[int]:
+    """How many tries of clients were under way at each of some rising instants, or a little before it."""
+    turns = [0] * (len(instants_ns) + 1)  # how many more than at the instant before
+    for request in history.requests(cancelled=True):
+        for attempt in request.attempts:
+            first = bisect_left(instants_ns, attempt.t_send_ns)
+            last = bisect_right(instants_ns, attempt.t_end_ns + behind_ns)
+            if first < last:
+                turns[first] += 1
+                turns[last] -= 1
+    return accumulate(turns)
 
 
 class GenerationStops(Checker, frozen=True, kw_only=True):
@@ -189,8 +208,8 @@ class LittleWasted(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         requests = history.requests(self.window, cancelled=True)
-        cancelled = [r for r in requests if r.cancelled_ns is not None]
-        sequences = sum(r.n for r in cancelled)
+        cancelled = requests.cancelled
+        sequences = sum(cancelled.column("n"))
         generated = 0.0
         for source in history.sources("engine"):
             before, after = _around(history.samples(source), history.windows[self.window].start_ns, history.end_ns)
@@ -202,9 +221,10 @@ class LittleWasted(Checker, frozen=True, kw_only=True):
         if not cancelled or not history.sources("engine"):
             return self.cannot_say(f"{len(cancelled)} cancels, {len(history.sources('engine'))} engines scraped")
         start_ns = history.windows[self.window].start_ns
-        received = sum(tokens_received(r) for r in history.requests(cancelled=True) if r.t_end_ns >= start_ns)
-        unstreamed = [r for r in cancelled if not r.stream]
-        streams = [r for r in requests if r.n == 1 and tpot_s(r)]
+        received = sum(map(tokens_received, history.requests(cancelled=True).between("t_end_ns", start_ns, LAST_NS)))
+        unstreamed = cancelled.unstreamed
+        streams = requests.where("n", test=(1).__eq__)
+        streams = streams.keep(tpots_s(streams))
         if unstreamed and not streams:
             return self.cannot_say(
                 f"{len(unstreamed)} cancels that were not streamed, and no stream to tell the pace by"
@@ -219,10 +239,10 @@ class LittleWasted(Checker, frozen=True, kw_only=True):
         )
 
 
-def _generated_till_hang_up(history: History, unstreamed: list[RequestRecord], streams: list[RequestRecord]) -> float:
+def _generated_till_hang_up(history: History, unstreamed: Requests, streams: Requests) -> float:
     """Tokens, at the median TTFT of the streams and the TPOT of the less hindered ones; of those that reached an engine, where taps and ids tell which did."""
-    first_s = percentile([ttft_service_s(r) for r in streams], 50)
-    token_s = percentile([tpot_s(r) or 0.0 for r in streams], 25)
+    first_s = percentile(ttfts_service_s(streams), 50)
+    token_s = percentile((tpot or 0.0 for tpot in tpots_s(streams)), 25)
     at_engines = {exchange.request_id for exchange in history.exchanges if exchange.request_id}
 
     def reached(request: RequestRecord) -> bool:
@@ -272,9 +292,9 @@ class CancelsCovered(Checker, frozen=True, kw_only=True):
     cancels_min: int = 500
 
     def __call__(self, history: History) -> Finding:
-        cancelled = [r for r in history.requests(self.window, cancelled=True) if r.cancelled_ns is not None]
+        cancelled = history.requests(self.window, cancelled=True).cancelled
         cells: Counter[tuple[str, bool, bool]] = Counter((r.route, r.stream, r.n > 1) for r in cancelled)
-        before_token = sum(r.t_first_ns is None for r in cancelled)
+        before_token = len(cancelled.without_content)
         wanted = [
             (route, stream, many)
             for route in ("chat", "completions")
@@ -307,8 +327,8 @@ class CapacityKept(Checker, frozen=True, kw_only=True):
         ratio_min = limit(self.ratio_min, history, lambda p: p.capacity_ratio_min)
         rates = []
         for cls in (self.before, self.after):
-            requests = [r for r in history.requests(classes=[cls]) if whole(r)]
-            failed = [r for r in history.requests(classes=[cls]) if not whole(r)]
+            asked = history.requests(classes=[cls])
+            requests, failed = asked.whole, asked.failed
             if failed:
                 return self.says(
                     False, f"{len(failed)} of {len(failed) + len(requests)} probes of {cls!r} failed", evidence=failed
@@ -327,7 +347,7 @@ class CapacityKept(Checker, frozen=True, kw_only=True):
         )
 
 
-def _steady_rate(requests: list[RequestRecord]) -> float:
+def _steady_rate(requests: Requests) -> float:
     """Tokens a second between the first 15% of tokens and the first 75%, so that filling and draining do not count.
 
     It is the best that half of that stretch kept up: the machine may stand still for a moment, capacity that is gone is gone all the time.
@@ -348,7 +368,10 @@ def _steady_rate(requests: list[RequestRecord]) -> float:
     return width / max(1e-9, shortest_ns / 1e9)
 
 
-def _around(samples: list[Sample], start_ns: int, end_ns: int) -> tuple[Sample | None, Sample | None]:
-    before = [s for s in samples if s.t_ns <= start_ns and "generated_tokens" in s.values]
-    after = [s for s in samples if s.t_ns <= end_ns and "generated_tokens" in s.values]
-    return (before[-1] if before else None), (after[-1] if after else None)
+def _around(samples: Selection[Sample], start_ns: int, end_ns: int) -> tuple[Sample | None, Sample | None]:
+    """The last words on generated tokens by two instants."""
+    told: list[Sample | None] = []
+    for until_ns in (start_ns, end_ns):
+        counts = (s for s in samples.between("t_ns", NEVER, until_ns) if "generated_tokens" in s.values)
+        told.append(next(iter(deque(counts, maxlen=1)), None))
+    return told[0], told[1]

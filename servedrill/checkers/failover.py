@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import Attempt, RequestRecord
@@ -32,22 +34,22 @@ class TrafficShifts(Checker, frozen=True, kw_only=True):
             return self.cannot_say(f"no {self.fault} on {self.gateway}")
         end_ns = history.windows[self.window].end_ns
         from_ns = span.start_ns + int(within_s * 1e9)
-        attempts = [
-            (r, a)
-            for r in history.requests(cancelled=True)
-            for a in r.attempts
-            if span.start_ns <= a.t_send_ns < end_ns
-        ]
-        late = [(r, a) for r, a in attempts if a.t_send_ns >= from_ns]
-        stray = [(r, a) for r, a in late if _to(a, self.address)]
-        last = max((a.t_send_ns for _, a in attempts if _to(a, self.address)), default=span.start_ns)
-        if len(late) < 10:
-            return self.cannot_say(f"{len(late)} tries later than {within_s:g} s after the fault, at least 10 needed")
+        late, stray, last = 0, [], span.start_ns
+        for request in history.requests(cancelled=True):
+            for attempt in request.attempts:
+                if span.start_ns <= attempt.t_send_ns < end_ns:
+                    there = _to(attempt, self.address)
+                    last = max(last, attempt.t_send_ns) if there else last
+                    if attempt.t_send_ns >= from_ns:
+                        late += 1
+                        stray += [request.id] if there else []
+        if late < 10:
+            return self.cannot_say(f"{late} tries later than {within_s:g} s after the fault, at least 10 needed")
         return self.says(
             not stray,
-            f"the last client went there {(last - span.start_ns) / 1e9:.2f} s after the fault; {len(stray)} of {len(late)} later than {within_s:g} s",
+            f"the last client went there {(last - span.start_ns) / 1e9:.2f} s after the fault; {len(stray)} of {late} later than {within_s:g} s",
             threshold="0",
-            evidence=[r for r, _ in stray],
+            evidence=stray,
             shifted_s=(last - span.start_ns) / 1e9,
         )
 
@@ -72,10 +74,9 @@ class OpenStreamsEnd(Checker, frozen=True, kw_only=True):
             return self.cannot_say(f"no {self.fault} on {self.gateway}")
         open_: list[tuple[RequestRecord, Attempt]] = [
             (r, a)
-            for r in history.requests()
+            for r in history.requests().streams
             for a in r.attempts
             if (a.via == self.gateway or (self.address and _to(a, self.address)))
-            and r.stream
             and a.t_send_ns < span.start_ns < a.t_end_ns
         ]
         if len(open_) < self.open_min:
@@ -106,15 +107,15 @@ class FailuresOnlyWhileDetecting(Checker, frozen=True, kw_only=True):
     def __call__(self, history: History) -> Finding:
         within_s = _failover_s(self.within_s, history)
         if history.control:
-            failed = [r for r in history.requests(self.window) if r.failure is not None]
+            failed = history.requests(self.window).failed
             return self.says(not failed, f"control: {len(failed)} failed", evidence=failed)
         span = history.fault(self.fault, self.gateway)
         if span is None:
             return self.cannot_say(f"no {self.fault} on {self.gateway}")
         end_ns = history.windows[self.window].end_ns
         from_ns = span.start_ns + int(within_s * 1e9)
-        later = [r for r in history.undisturbed(self.window) if from_ns <= r.t_int_ns <= end_ns]
-        failed = [r for r in later if r.failure is not None]
+        later = history.undisturbed(self.window).due(from_ns, end_ns)
+        failed = later.failed
         if len(later) < 10:
             return self.cannot_say(
                 f"{len(later)} requests later than {within_s:g} s after the fault, at least 10 needed"
@@ -139,18 +140,16 @@ class AddressShareRestored(Checker, frozen=True, kw_only=True):
         last_s = limit(self.last_s, history, lambda p: p.pace * 2.0)
         within = history.windows[self.window]
         from_ns = within.end_ns - int(last_s * 1e9)
-        attempts = [
-            a for r in history.requests(cancelled=True) for a in r.attempts if from_ns <= a.t_send_ns <= within.end_ns
-        ]
-        if len(attempts) < 20:
-            return self.cannot_say(
-                f"{len(attempts)} tries in the last {last_s:g} s of {self.window!r}, at least 20 needed"
-            )
-        share = sum(_to(a, self.address) for a in attempts) / len(attempts)
+        tries, there = 0, 0
+        for request in history.requests(cancelled=True):
+            for attempt in request.attempts:
+                if from_ns <= attempt.t_send_ns <= within.end_ns:
+                    tries, there = tries + 1, there + _to(attempt, self.address)
+        if tries < 20:
+            return self.cannot_say(f"{tries} tries in the last {last_s:g} s of {self.window!r}, at least 20 needed")
+        share = there / tries
         least = self.fair_ratio_min / self.addresses
-        return self.says(
-            share >= least, f"{share:.0%} of {len(attempts)} tries", threshold=f">= {least:.0%}", share=share
-        )
+        return self.says(share >= least, f"{share:.0%} of {tries} tries", threshold=f">= {least:.0%}", share=share)
 
 
 class NoStaleConnections(Checker, frozen=True, kw_only=True):
@@ -163,16 +162,16 @@ class NoStaleConnections(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         within = history.windows[self.window]
-        sent = [x for x in history.exchanges if x.t_request_ns in within]
+        sent = history.exchanges.between("t_request_ns", within.start_ns, within.end_ns)
         if len(sent) < self.exchanges_min:
             return self.cannot_say(f"{len(sent)} requests in {self.window!r}, at least {self.exchanges_min} needed")
-        dead = [x for x in sent if x.status is None]
-        failed = [r for r in history.requests(self.window, classes=self.classes) if r.failure is not None]
+        dead = sent.keep(x.status is None for x in sent)
+        failed = history.requests(self.window, classes=self.classes).failed
         return self.says(
             not dead and not failed,
             f"{len(dead)} of {len(sent)} requests met a closed connection, {len(failed)} failed for their users",
             threshold="0",
-            evidence=[*(x.request_id or "?" for x in dead), *failed],
+            evidence=chain((x.request_id or "?" for x in dead), failed),
             stale=len(dead),
         )
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from array import array
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
+from typing import Literal, NamedTuple
 
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.checkers.recorded import Limits, References, greedy
 from servedrill.history.events import RequestRecord
 from servedrill.history.history import History
+from servedrill.history.requests import Requests
 from servedrill.oracle.prompts import expand
 from servedrill.oracle.tokens import expected_tokens, golden_answer
 from servedrill.stats.requests import tokens_received, whole
@@ -27,6 +33,13 @@ def oracle_of(history: History) -> str:
     return history.promised(lambda p: p.oracle, otherwise="formula")
 
 
+class Compared(NamedTuple):
+    """How an answer of a real model was compared with a recorded one, and what is wrong with it; empty when nothing is."""
+
+    how: Literal["compared", "sampled", "unknown", "not"]
+    problem: str = ""
+
+
 class TokenExact(Checker, frozen=True, kw_only=True):
     """Every answer is, token for token, what the version that it names says, once and from one version only; what was cut short is a beginning of it."""
 
@@ -40,29 +53,26 @@ class TokenExact(Checker, frozen=True, kw_only=True):
             return self.against_references(history)
         if oracle == "frames":
             return self.frames_alone(history)
-        wrong: list[tuple[RequestRecord, str]] = []
-        checked = 0
-        for request in history.of(RequestRecord):
-            if request.status != 200 or not any(request.texts):
-                continue
-            checked += 1
-            problem = self.problem(request, defaults)
-            if problem:
-                wrong.append((request, problem))
+        answers = history.requests(cancelled=True).answers
+
+        def problem(request: RequestRecord) -> str:
+            return self.problem(request, defaults)
+
+        wrong = answers.keep(answers.each_answer(problem))
         if wrong:
-            return self.refuted(wrong, checked)
+            return self.refuted(wrong, problem, checked=len(answers))
         return (
-            self.says(True, f"{checked} answers checked word by word", checked=checked)
-            if checked
+            self.says(True, f"{len(answers)} answers checked word by word", checked=len(answers))
+            if answers
             else self.cannot_say("no answer to check")
         )
 
-    def refuted(self, wrong: list[tuple[RequestRecord, str]], checked: int) -> Finding:
+    def refuted(self, wrong: Requests, problem: Callable[[RequestRecord], str], *, checked: int) -> Finding:
         return self.says(
             False,
             f"{len(wrong)} of {checked} answers: "
-            + "; ".join(f"{request.id} {problem}" for request, problem in wrong[:3]),
-            evidence=[request for request, _ in wrong],
+            + "; ".join(f"{request.id} {problem(request)}" for request in wrong[:3]),
+            evidence=wrong,
             checked=checked,
             wrong=len(wrong),
         )
@@ -72,36 +82,36 @@ class TokenExact(Checker, frozen=True, kw_only=True):
         references, limits = References.of(history), Limits.of(history)
         if references.disagreements:
             return self.cannot_say(f"engines do not agree with each other: {'; '.join(references.disagreements[:3])}")
-        wrong: list[tuple[RequestRecord, str]] = []
-        compared, sampled, unknown = 0, 0, []
-        for request in history.of(RequestRecord):
-            if request.status != 200 or not any(request.texts):
-                continue
+        answers = history.requests(cancelled=True).answers
+
+        def compare(request: RequestRecord) -> Compared:
             if len(request.fingerprints) > 1:
-                wrong.append((request, f"names {len(request.fingerprints)} versions"))
-            elif problem := self.frame_problem(request):
-                wrong.append((request, problem))
-            elif not greedy(request):
-                sampled += 1
-            elif (found := references.problem(request, complete=whole(request), limits=limits)) is None:
-                unknown.append(request.id)
-            else:
-                compared += 1
-                if found:
-                    wrong.append((request, found))
+                return Compared("not", f"names {len(request.fingerprints)} versions")
+            if problem := self.frame_problem(request):
+                return Compared("not", problem)
+            if not greedy(request):
+                return Compared("sampled")
+            found = references.problem(request, complete=whole(request), limits=limits)
+            return Compared("unknown") if found is None else Compared("compared", found)
+
+        numbers = Counter(one.how for one in answers.each_answer(compare))
+        compared, sampled, unknown = (numbers[how] for how in ("compared", "sampled", "unknown"))
+        wrong = answers.keep(one.problem for one in answers.each_answer(compare))
         if wrong:
-            return self.refuted(wrong, compared + sampled + len(unknown))
+            return self.refuted(wrong, lambda request: compare(request).problem, checked=compared + sampled + unknown)
         seen = f"{compared} answers compared with {len(references.said)} recorded ones, {sampled} sampled ones by their frame only"
         if unknown or not compared:
-            return self.cannot_say(f"{seen}; {len(unknown)} without a recorded one: {', '.join(unknown[:3])}")
+            without = answers.keep(one.how == "unknown" for one in answers.each_answer(compare))
+            names = ", ".join(request.id for request in without[:3])
+            return self.cannot_say(f"{seen}; {unknown} without a recorded one: {names}")
         return self.says(True, seen, checked=compared, sampled=sampled)
 
     def frames_alone(self, history: History) -> Finding:
         """What can be said of answers whose words nobody knows."""
-        answers = [r for r in history.of(RequestRecord) if r.status == 200 and any(r.texts)]
-        wrong = [(request, problem) for request in answers if (problem := self.frame_problem(request))]
+        answers = history.requests(cancelled=True).answers
+        wrong = answers.keep(answers.each_answer(self.frame_problem))
         if wrong:
-            return self.refuted(wrong, len(answers))
+            return self.refuted(wrong, self.frame_problem, checked=len(answers))
         seen = f"the frames of {len(answers)} answers are right; what they say is not known"
         return self.says(True, seen, checked=len(answers)) if answers else self.cannot_say("no answer to check")
 
@@ -180,19 +190,18 @@ class GoldenAnswersRight(Checker, frozen=True, kw_only=True):
     requests_min: int = 5
 
     def __call__(self, history: History) -> Finding:
-        asked = [request for request in history.requests(self.window, classes=[self.cls]) if whole(request)]
+        asked = history.requests(self.window, classes=[self.cls]).whole
         if len(asked) < self.requests_min:
             return self.cannot_say(f"{len(asked)} golden questions answered, at least {self.requests_min} needed")
         if oracle_of(history) == "recorded":
             references, limits = References.of(history), Limits.of(history)
-            wrong = [r for r in asked if references.problem(r, complete=True, limits=limits) != ""]
+            wrong = asked.keep(references.problem(r, complete=True, limits=limits) != "" for r in asked)
         else:
-            wrong = [
-                request
-                for request in asked
-                if request.texts[0] != golden_answer(int(request.prompt.partition(":")[2]))
+            wrong = asked.keep(
+                request.texts[0] != golden_answer(int(request.prompt.partition(":")[2]))
                 or request.finish_reasons != ["stop"]
-            ]
+                for request in asked
+            )
         right = 1 - len(wrong) / len(asked)
         return self.says(
             right >= self.ratio_min,
@@ -214,16 +223,18 @@ class OutputBounded(Checker, frozen=True, kw_only=True):
     def __call__(self, history: History) -> Finding:
         cap = limit(self.cap, history, lambda p: p.max_tokens_cap)
         requests = history.requests(self.window, classes=self.classes)
-        ended = [request for request in requests if whole(request)]
+        ended = requests.whole
         if not ended:
             return self.cannot_say("no complete answer of these classes")
-        long = [r for r in ended if max(len(text.split()) for text in r.texts) > min(cap, r.max_tokens or cap)]
-        endless = [r for r in requests if r.failure in ("deadline", "idle_timeout")]
-        longest = max(max(len(text.split()) for text in r.texts) for r in ended)
+        tokens = array("q", (max(len(text.split()) for text in request.texts) for request in ended))
+        told = zip(tokens, ended.column("max_tokens"), strict=True)
+        long = ended.keep(count > min(cap, max_tokens or cap) for count, max_tokens in told)
+        endless = requests.failed_of("deadline", "idle_timeout")
+        longest = max(tokens)
         return self.says(
             not long and not endless,
             f"the longest of {len(ended)} answers has {longest} tokens; {len(endless)} never ended",
             threshold=f"<= {cap:g} tokens",
-            evidence=[*long, *endless],
+            evidence=chain(long, endless),
             tokens_max=longest,
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import Observed, Sample
 from servedrill.history.history import History
+from servedrill.history.requests import Requests
 from servedrill.slo.evaluate import attained, missed
 from servedrill.slo.slo import Agreement, objective_in, slos_in, slos_of
 from servedrill.slo.words import percent
@@ -35,8 +38,8 @@ class NewTrafficStops(Checker, frozen=True, kw_only=True):
             return self.cannot_say(f"{self.window!r} is not long enough to see traffic stop")
         until_ns = self._back_ns(history.samples(self.replica, window=self.window), from_ns) or within.end_ns
         seconds = (until_ns - from_ns) / 1e9
-        sent = [x for x in history.exchanges if x.hop == self.replica and from_ns <= x.t_request_ns <= until_ns]
-        everywhere = [x for x in history.exchanges if from_ns <= x.t_request_ns <= until_ns]
+        everywhere = history.exchanges.between("t_request_ns", from_ns, until_ns)
+        sent = everywhere.keep(x.hop == self.replica for x in everywhere)
         if not everywhere:
             return self.cannot_say("no traffic anywhere")
         allowed = self.probes_per_s * seconds + 2
@@ -44,11 +47,11 @@ class NewTrafficStops(Checker, frozen=True, kw_only=True):
             len(sent) <= allowed,
             f"{len(sent)} of {len(everywhere)} tries went there in the {seconds:.1f} s that followed the first {within_s:g} s",
             threshold=f"<= {allowed:.0f}",
-            evidence=[x.request_id or "?" for x in sent] if len(sent) > allowed else [],
+            evidence=(x.request_id or "?" for x in sent if len(sent) > allowed),
             tries=len(sent),
         )
 
-    def _back_ns(self, samples: list[Sample], from_ns: int) -> int | None:
+    def _back_ns(self, samples: Sequence[Sample], from_ns: int) -> int | None:
         """When it was last seen not to be well, before it was; one bad answer between two good ones is no absence."""
         gone = False
         for earlier, sample in pairwise(samples):
@@ -76,7 +79,7 @@ class ShareRestored(Checker, frozen=True, kw_only=True):
         last_s = limit(self.last_s, history, lambda p: p.pace * 2.5)
         within = history.windows[self.window]
         from_ns = within.end_ns - int(last_s * 1e9)
-        sent = [x.hop for x in history.exchanges if from_ns <= x.t_request_ns <= within.end_ns]
+        sent = [x.hop for x in history.exchanges.between("t_request_ns", from_ns, within.end_ns)]
         engines = history.sources("engine")
         if len(sent) < self.tries_min * len(engines):
             return self.cannot_say(
@@ -112,35 +115,37 @@ class GoodputRecovers(Checker, frozen=True, kw_only=True):
         bucket_s = limit(self.bucket_s, history, lambda p: p.pace * 0.5)
         healed_ns = history.windows[self.after].end_ns
         end_ns = history.windows[self.window].end_ns
-        buckets: dict[int, list[bool]] = {}
-        total = 0
         objective_of = objective_in(history)
-        for request in history.requests():
-            if healed_ns <= request.t_int_ns <= end_ns:
-                total += 1
-                buckets.setdefault(int((request.t_int_ns - healed_ns) / 1e9 / bucket_s), []).append(
-                    objective_of(request.cls).good(request)
-                )
-        if total < self.requests_min:
-            return self.cannot_say(f"{total} requests after {self.after!r}, at least {self.requests_min} needed")
-        bad = [index for index, goods in buckets.items() if sum(goods) < len(goods) * 0.75]
+        asked, good = Counter[int](), Counter[int]()
+        requests = history.requests().due(healed_ns, end_ns)
+        for cls, mine in requests.by_class().items():
+            for counted, some in ((asked, mine), (good, mine.keep(objective_of(cls).goods(mine)))):
+                counted.update(int((due_ns - healed_ns) / 1e9 / bucket_s) for due_ns in some.column("t_int_ns"))
+        if len(requests) < self.requests_min:
+            return self.cannot_say(
+                f"{len(requests)} requests after {self.after!r}, at least {self.requests_min} needed"
+            )
+        bad = [index for index, total in asked.items() if good[index] < total * 0.75]
 
-        def good_from(first: int) -> list[bool]:
-            return [good for index, goods in buckets.items() if index >= first for good in goods]
+        def since(first: int) -> tuple[int, int]:
+            """Good ones, and all."""
+            indices = [index for index in asked if index >= first]
+            return sum(good[index] for index in indices), sum(asked[index] for index in indices)
 
         back, last = max(bad, default=-1) + 1, int(within_s / bucket_s)
-        since = good_from(back)
-        while sum(since) < len(since) * self.ratio_min and back < last:  # stragglers belong to the recovery, too
-            if len(later := good_from(back + 1)) < self.requests_min:
+        well, total = since(back)
+        while well < total * self.ratio_min and back < last:  # stragglers belong to the recovery, too
+            later = since(back + 1)
+            if later[1] < self.requests_min:
                 break
-            back, since = back + 1, later
+            back, (well, total) = back + 1, later
         recovered_s = back * bucket_s
-        if recovered_s <= within_s and len(since) < self.requests_min:
-            return self.cannot_say(f"{len(since)} requests since it was back, at least {self.requests_min} needed")
-        final = sum(since) / len(since) if since else 0.0
+        if recovered_s <= within_s and total < self.requests_min:
+            return self.cannot_say(f"{total} requests since it was back, at least {self.requests_min} needed")
+        final = well / total if total else 0.0
         return self.says(
             recovered_s <= within_s and final >= self.ratio_min,
-            f"back after {recovered_s:.1f} s, {final:.0%} of {len(since)} good since",
+            f"back after {recovered_s:.1f} s, {final:.0%} of {total} good since",
             threshold=f"within {within_s:g} s, >= {self.ratio_min:.0%}",
             recovered_s=recovered_s,
             final_ratio=final,
@@ -161,8 +166,8 @@ class BystandersUnaffected(Checker, frozen=True, kw_only=True):
     def __call__(self, history: History) -> Finding:
         def latencies(window: str, *, but: str = "") -> list[float]:
             found = []
-            for request in history.requests(window):
-                if not request.stream or not request.attempts:
+            for request in history.requests(window).streams:
+                if not request.attempts:
                     continue
                 tries = history.exchanges_of.get(request.attempts[-1].request_id or "", [])
                 if len(tries) == 1 and tries[0].hop != but:
@@ -198,7 +203,7 @@ class SloMet(Checker, frozen=True, kw_only=True):
         given, within = slos_in(history), history.windows[self.window]
         parts: list[str] = []
         limits: list[str] = []
-        bad: list[str] = []
+        bad: list[Requests] = []
         figures: dict[str, float] = {}
         few: list[str] = []
         held = True
@@ -222,16 +227,24 @@ class SloMet(Checker, frozen=True, kw_only=True):
                 figures[f"attainment_{name}"] = tally.ratio
                 if tally.ratio < slo.target:
                     held = False
-                    bad += [request.id for request in missed(slo, requests)]
+                    bad.append(missed(slo, requests))
         if few and held:
             return self.cannot_say(f"too few requests: {', '.join(few)}")
         return self.says(
             held,
             "good: " + ", ".join([*parts, *few]),
             threshold=f">= {', '.join(limits)}",
-            evidence=dict.fromkeys(bad),
+            evidence=_each_once(request.id for requests in bad for request in requests),
             **figures,
         )
+
+
+def _each_once(names: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for name in names:
+        if name not in seen:
+            seen.add(name)
+            yield name
 
 
 _SLICES = {"Timeslices": " slices", "RatioTimeslices": " slices, their mean"}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import AlertSeen, Exchange, ProcessSeen
 from servedrill.history.history import History
+from servedrill.history.requests import LAST_NS, NEVER
 from servedrill.stats.percentiles import median, percentile
 
 
@@ -145,13 +148,13 @@ class ReadyMeansFast(Checker, frozen=True, kw_only=True):
         up = next((s.t_ns for s in history.samples(self.replica) if s.t_ns >= reborn_ns and s.health is not None), None)
         if up is None:
             return self.cannot_say(f"{self.replica} did not answer after its restart")
-        whole = {a.request_id for r in history.requests(cancelled=True) if not r.stream for a in r.attempts}
-        sent = [
+        whole = {a.request_id for r in history.requests(cancelled=True).unstreamed for a in r.attempts}
+        sent = (
             x
-            for x in history.exchanges
-            if x.hop == self.replica and x.t_request_ns >= reborn_ns and x.request_id not in whole
-        ]
-        first = [x for x in sent if x.status is not None][: self.first]
+            for x in history.exchanges.between("t_request_ns", reborn_ns, LAST_NS)
+            if x.hop == self.replica and x.request_id not in whole and x.status is not None
+        )
+        first = list(islice(sent, self.first))
         if len(first) < self.first:
             return self.cannot_say(
                 f"{len(first)} requests reached {self.replica} after its restart, {self.first} needed"
@@ -183,10 +186,8 @@ class DrainLosesNothing(Checker, frozen=True, kw_only=True):
             return self.cannot_say(f"no {self.fault} on {self.replica}")
         open_ = [
             x
-            for x in history.exchanges
-            if x.hop == self.replica
-            and x.t_request_ns < span.start_ns
-            and (x.t_end_ns is None or x.t_end_ns > span.start_ns)
+            for x in history.exchanges.between("t_request_ns", NEVER, span.start_ns - 1)
+            if x.hop == self.replica and (x.t_end_ns is None or x.t_end_ns > span.start_ns)
         ]
         if len(open_) < self.open_min:
             return self.cannot_say(f"{len(open_)} answers were open at {self.replica}, at least {self.open_min} needed")

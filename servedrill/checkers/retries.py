@@ -78,7 +78,7 @@ class RetriesWithinBudget(Checker, frozen=True, kw_only=True):
             return self.cannot_say(f"no tries in {self.window!r}")
         made = sum(len(retries(tries)) for tries in calls)
         within = history.windows[self.window]
-        asked = sum(len(request.attempts) for request in history.requests(self.window, cancelled=True))
+        asked = sum(history.requests(self.window, cancelled=True).column("tries"))
         allowed = gateways * (burst + min_per_s * (within.seconds + 1)) + ratio * asked
         return self.says(
             made <= allowed,
@@ -194,7 +194,7 @@ class EveryTryAnswered(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         within = history.windows[self.window]
-        sent = [x for x in history.exchanges if x.t_request_ns in within]
+        sent = history.exchanges.between("t_request_ns", within.start_ns, within.end_ns)
         if len(sent) < self.tries_min:
             return self.cannot_say(f"{len(sent)} tries in {self.window!r}, at least {self.tries_min} needed")
         lost = [x for x in sent if x.status is None and x.t_end_ns is not None and not _excused(history, x)]

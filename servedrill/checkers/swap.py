@@ -45,11 +45,12 @@ class VersionsServed(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         allowed = {f"{version}+{self.adapter}" if self.adapter else version for version in self.versions}
-        answered = [r for r in history.requests(self.window, classes=self.classes) if r.fingerprints]
+        requests = history.requests(self.window, classes=self.classes)
+        answered = requests.keep(r.fingerprints for r in requests)
         if len(answered) < self.requests_min:
             return self.cannot_say(f"{len(answered)} answers in {self.window!r}, at least {self.requests_min} needed")
         counts = Counter(version for r in answered for version in r.fingerprints)
-        other = [r for r in answered if not allowed.issuperset(r.fingerprints)]
+        other = answered.keep(not allowed.issuperset(r.fingerprints) for r in answered)
         return self.says(
             not other,
             ", ".join(f"{count} x {version}" for version, count in counts.items()),
@@ -72,13 +73,13 @@ class CanaryShareBounded(Checker, frozen=True, kw_only=True):
     """Whether it has to be seen at all: one that fails before any traffic must not be."""
 
     def __call__(self, history: History) -> Finding:
-        answered = [r for r in history.requests(self.window) if r.fingerprints]
-        mine = [r for r in answered if self.candidate in r.fingerprints]
+        requests = history.requests(self.window)
+        answered = requests.keep(r.fingerprints for r in requests)
+        mine = answered.keep(self.candidate in r.fingerprints for r in answered)
         if len(answered) < 20:
             return self.cannot_say(f"{len(answered)} answers in {self.window!r}, at least 20 needed")
         if mine:
-            first_ns, last_ns = min(r.t_int_ns for r in mine), max(r.t_int_ns for r in mine)
-            answered = [r for r in answered if first_ns <= r.t_int_ns <= last_ns]
+            answered = answered.due(min(mine.column("t_int_ns")), max(mine.column("t_int_ns")))
         share = len(mine) / len(answered)
         right = share <= self.share_max and (bool(mine) or not self.seen)
         return self.says(

@@ -37,8 +37,8 @@ def _client_tries(history: History) -> dict[str, list[int]]:
     """Request id -> when its client sent each of its tries: what tells them apart behind a gateway that does not number its own."""
     return {
         request.attempts[0].request_id: [attempt.t_send_ns for attempt in request.attempts]
-        for request in history.requests(cancelled=True)
-        if len(request.attempts) > 1 and request.attempts[0].request_id
+        for request in history.requests(cancelled=True).where("tries", test=(1).__lt__)
+        if request.attempts[0].request_id
     }
 
 

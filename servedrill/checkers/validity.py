@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from typing import Any
 
 from servedrill.checkers.checker import Checker
 from servedrill.checkers.finding import Answer, Finding
-from servedrill.history.events import FORMAT, DrillEnded, LoadHealth, RequestRecord, Sample, Unknown
+from servedrill.history.events import FORMAT, DrillEnded, LoadHealth, Sample, Unknown
 from servedrill.history.history import History
 from servedrill.stats.percentiles import median, percentile_counted
 
@@ -23,7 +24,7 @@ class RanToItsEnd(Checker, frozen=True, kw_only=True):
     def __call__(self, history: History) -> Finding:
         ended = history.of(DrillEnded)
         why = ended[-1].interrupted if ended else "the history has no end"
-        return self.cannot_say(f"interrupted: {why}") if why else self.says(True, f"{len(history.events)} events")
+        return self.cannot_say(f"interrupted: {why}") if why else self.says(True, f"{len(history)} events")
 
 
 class FaultsTookEffect(Checker, frozen=True, kw_only=True):
@@ -70,12 +71,15 @@ class LoadKeptSchedule(Checker, frozen=True, kw_only=True):
         health = history.of(LoadHealth)
         if not health:
             return self.cannot_say("no load generator ever reported")
-        send_lags = sum((Counter(h.send_lags_ms) for h in health), Counter[int]())
-        loop_lags = sum((Counter(h.loop_lags_ms) for h in health), Counter[int]())
-        if not send_lags or not loop_lags:
+        send_lags, loop_lags, cpu_ratios = Counter[int](), Counter[int](), array("d")
+        for report in health:
+            send_lags.update(report.send_lags_ms)
+            loop_lags.update(report.loop_lags_ms)
+            cpu_ratios.append(report.cpu_ratio)
+        if not any(send_lags.values()) or not any(loop_lags.values()):
             return self.cannot_say("nothing was sent")
         send_p99, loop_p99 = percentile_counted(send_lags, 99) / 1e3, percentile_counted(loop_lags, 99) / 1e3
-        busy = median([h.cpu_ratio for h in health])
+        busy = median(cpu_ratios)
         figures: dict[str, Any] = {"send_lag_s_p99": send_p99, "loop_lag_s_p99": loop_p99, "cpu_ratio": busy}
         seen = f"send lag p99 {send_p99 * 1e3:.0f} ms, loop lag p99 {loop_p99 * 1e3:.0f} ms, CPU {busy:.0%}"
         if send_p99 > LAG_S_MAX or loop_p99 > LAG_S_MAX or busy > CPU_RATIO_MAX:
@@ -91,8 +95,8 @@ class TrafficFlowed(Checker, frozen=True, kw_only=True):
     requests_min: int = 20
 
     def __call__(self, history: History) -> Finding:
-        requests = history.of(RequestRecord)
-        answered = sum(request.status == 200 for request in requests)
+        requests = history.requests(cancelled=True)
+        answered = len(requests.where("status", test=(200).__eq__))
         seen = f"{len(requests)} requests, {answered} answered"
         return self.says(True, seen) if len(requests) >= self.requests_min and answered else self.cannot_say(seen)
 
@@ -123,11 +127,9 @@ class HistoryKnown(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         events = Counter(event.kind for event in history.of(Unknown))
-        fields = Counter(
-            f"{event.__struct_config__.tag}.{name}" for event in history.events if event.extra for name in event.extra
-        )
+        fields = history.extras
         if not events and not fields:
-            return self.says(True, f"{len(history.events)} events")
+            return self.says(True, f"{len(history)} events")
         format = history.drill.format if history.drill else 1
         unknown = [f"{count:,} of {what}" for what, count in sorted((events + fields).items())]
         wrote = f"; its format is {format}, this version knows {FORMAT}" if format > FORMAT else ""

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
+from operator import attrgetter
+from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from servedrill.history import events as e
-from servedrill.history.clocks import Clocks, on_one_clock
+from servedrill.history.clocks import Clocks
+from servedrill.history.kinds import ExchangeTable, LoadTable, ProcessTable, SampleTable, last_words
 from servedrill.history.promises import Promises, as_made
+from servedrill.history.requests import Requests, RequestTable
+from servedrill.history.selection import Selection
+from servedrill.history.source import Lines, Listed, OnOneClock, Source, without_collection
+from servedrill.history.table import BLOCK_ROWS
 
 E = TypeVar("E", bound=e.Event)
 T = TypeVar("T")
@@ -49,30 +60,103 @@ class FaultSpan:
 
 
 class History:
-    """Events in the order of time, all on the clock of the drill's machine."""
+    """Events by kind, each in the order of time, all on the clock of the drill's machine. Of any length in the same memory.
 
-    def __init__(self, events: Sequence[e.AnyEvent], *, moved: Mapping[str, int] | None = None) -> None:
-        """``moved``: machine -> nanoseconds by which its events are put later than its clock says."""
-        self._written = events
-        self.clocks: Clocks
-        self.events, self.clocks = on_one_clock(events, moved=moved)
-        self._by_kind: dict[type[e.Event], list[Any]] = {}
-        for event in self.events:
-            self._by_kind.setdefault(type(event), []).append(event)
+    Of kinds that there are many of (requests, samples, exchanges, processes, reports of the load) columns of numbers
+    are kept, on disk when they are many, and an event is read again when somebody looks at all of it.
+    """
+
+    def __init__(
+        self,
+        events: Sequence[e.AnyEvent] | Source,
+        *,
+        moved: Mapping[str, int] | None = None,
+        block_rows: int = BLOCK_ROWS,
+    ) -> None:
+        """``events`` in any order, the earlier one first of those of one instant.
+
+        ``moved``: machine -> nanoseconds by which its events are put later than its clock says.
+        """
+        self._written: Source = Listed(events) if isinstance(events, Sequence) else events
+        self._source, self._block_rows = self._written, block_rows
+        self.clocks = Clocks()
+        if not self._filled(stop_at_hosts=True):
+            told = (event for _, event in self._written.placed() if isinstance(event, e.ClockOffset))
+            self.clocks = Clocks(told, moved=moved)
+            self._source = OnOneClock(self._written, self.clocks)
+            self._filled()
+
+    @classmethod
+    def read(cls, path: Path, *objectives: e.ObjectivesGiven) -> History:
+        """The history in a file, held to other objectives than it was given if there are any.
+
+        Raises `UsageError` naming the line when anything but the last line is no event.
+        """
+        with without_collection():
+            history = cls(Lines(path))
+        if objectives:
+            history._few.pop(e.ObjectivesGiven, None)
+            start_ns = min((told[0].t_ns for told in history._kinds), default=0)
+            history._few[e.ObjectivesGiven] = [msgspec.structs.replace(one, t_ns=start_ns) for one in objectives]
+        return history
 
     def moved(self, by_ns: Mapping[str, int]) -> History:
         """The same history if the clocks of other machines stood otherwise than they were measured to."""
-        return History(self._written, moved=by_ns)
+        moved = History(self._written, moved=by_ns, block_rows=self._block_rows)
+        moved._few[e.ObjectivesGiven] = self._few.get(e.ObjectivesGiven, [])
+        return moved
 
-    def of(self, kind: type[E]) -> list[E]:
+    def _filled(self, *, stop_at_hosts: bool = False) -> bool:
+        """Whether all events were taken; with ``stop_at_hosts`` the first one of another machine ends it."""
+        self._requests, self._samples = RequestTable(self._block_rows), SampleTable(self._block_rows)
+        self._processes = ProcessTable(self._block_rows)
+        many: dict[type[e.Event], Any] = {
+            e.RequestRecord: self._requests,
+            e.Sample: self._samples,
+            e.Exchange: ExchangeTable(self._block_rows),
+            e.ProcessSeen: self._processes,
+            e.LoadHealth: LoadTable(self._block_rows),
+        }
+        self._few: dict[type[e.Event], list[Any]] = {}
+        self.extras = Counter[str]()
+        """Fields that this version does not know, ``type.field``, by how often there was one."""
+        for place, event in self._source.placed():
+            if stop_at_hosts and event.host:
+                return False
+            if event.extra:
+                self.extras.update(f"{event.__struct_config__.tag}.{name}" for name in event.extra)
+            table = many.get(type(event))
+            if table is None:
+                self._few.setdefault(type(event), []).append(event)
+            else:
+                table.append(table.row(event, place))
+        for told in self._few.values():
+            told.sort(key=attrgetter("t_ns"))
+        for table in many.values():
+            table.finish()
+        self._many: dict[type[e.Event], Selection[Any]] = {
+            kind: Selection(table, self._source) for kind, table in many.items()
+        }
+        self._many[e.RequestRecord] = Requests(self._requests, self._source)
+        return True
+
+    def __len__(self) -> int:
+        return sum(map(len, self._kinds))
+
+    def of(self, kind: type[E]) -> Sequence[E]:
         """All events of one kind."""
-        return self._by_kind.get(kind, [])
+        return self._many[kind] if kind in self._many else self._few.get(kind, [])
+
+    @property
+    def events(self) -> list[e.AnyEvent]:
+        """All of them at once, in the order of time: for what is small."""
+        return sorted((event for _, event in self._source.placed()), key=attrgetter("t_ns"))
 
     @cached_property
     def all_known(self) -> bool:
         """Whether this version could read all that is in it; only a newer format has fields that are new."""
         newer = self.drill is None or self.drill.format > e.FORMAT
-        return not self.of(e.Unknown) and not (newer and any(event.extra for event in self.events))
+        return not self.of(e.Unknown) and not (newer and self.extras)
 
     @cached_property
     def drill(self) -> e.DrillStarted | None:
@@ -97,11 +181,11 @@ class History:
 
     @cached_property
     def start_ns(self) -> int:
-        return self.events[0].t_ns if self.events else 0
+        return min((told[0].t_ns for told in self._kinds), default=0)
 
     @cached_property
     def end_ns(self) -> int:
-        return self.events[-1].t_ns if self.events else 0
+        return max((told[-1].t_ns for told in self._kinds), default=0)
 
     def seconds(self, t_ns: int) -> float:
         """Seconds since the history began."""
@@ -138,24 +222,26 @@ class History:
 
     # ---- requests
 
+    @property
+    def classes(self) -> list[str]:
+        """Request classes of which there was one at least."""
+        return self._requests.classes.all
+
     def requests(
         self, window: str | None = None, *, classes: Iterable[str] | None = None, cancelled: bool = False
-    ) -> list[e.RequestRecord]:
+    ) -> Requests:
         """Requests that were due in a window, of some classes.
 
         Those that the drill cancelled only with ``cancelled``. Raises `KeyError` for a window that never opened.
         """
-        within = self.windows[window] if window else None
-        wanted = set(classes) if classes is not None else None
-        return [
-            request
-            for request in self.of(e.RequestRecord)
-            if (within is None or request.t_int_ns in within)
-            and (wanted is None or request.cls in wanted)
-            and (cancelled or request.cancelled_ns is None)
-        ]
+        found = Requests(self._requests, self._source)
+        if window:
+            found = found.due(self.windows[window].start_ns, self.windows[window].end_ns)
+        if classes is not None:
+            found = found.of_classes(classes)
+        return found if cancelled else found.attempted
 
-    def undisturbed(self, window: str, *, classes: Iterable[str] | None = None) -> list[e.RequestRecord]:
+    def undisturbed(self, window: str, *, classes: Iterable[str] | None = None) -> Requests:
         """`requests` that were over before the first fault that was injected after the window.
 
         What became of them is the window's own doing. Raises `KeyError` for a window that never opened.
@@ -164,16 +250,12 @@ class History:
             (span.start_ns for span in self.faults if span.start_ns >= self.windows[window].end_ns),
             default=self.end_ns + 1,
         )
-        return [request for request in self.requests(window, classes=classes) if request.t_end_ns < next_ns]
+        return self.requests(window, classes=classes).where("t_end_ns", test=lambda end_ns: end_ns < next_ns)
 
     @cached_property
-    def exchanges(self) -> list[e.Exchange]:
+    def exchanges(self) -> Selection[e.Exchange]:
         """The last word on every exchange that a tap saw, completions only, in the order of their requests."""
-        last: dict[tuple[str, int], e.Exchange] = {}
-        for event in self.of(e.Exchange):
-            if event.method == "POST" and event.path.partition("?")[0].endswith("/completions"):
-                last[event.hop, event.seq] = event
-        return sorted(last.values(), key=lambda exchange: exchange.t_request_ns)
+        return last_words(self._many[e.Exchange], self._block_rows)
 
     @cached_property
     def exchanges_of(self) -> dict[str, list[e.Exchange]]:
@@ -188,19 +270,19 @@ class History:
 
     def samples(
         self, source: str | None = None, *, role: str | None = None, window: str | None = None
-    ) -> list[e.Sample]:
-        within = self.windows[window] if window else None
-        return [
-            sample
-            for sample in self.of(e.Sample)
-            if (source is None or sample.source == source)
-            and (role is None or sample.role == role)
-            and (within is None or sample.t_ns in within)
-        ]
+    ) -> Selection[e.Sample]:
+        found: Selection[e.Sample] = self._many[e.Sample]
+        if window:
+            found = found.between("t_ns", self.windows[window].start_ns, self.windows[window].end_ns)
+        if source is not None:
+            found = found.where("source", test=self._samples.sources.known(source).__eq__)
+        if role is not None:
+            found = found.where("role", test=self._samples.roles.known(role).__eq__)
+        return found
 
     def sources(self, role: str) -> list[str]:
         """Names of the replicas that were scraped."""
-        return sorted({sample.source for sample in self.of(e.Sample) if sample.role == role})
+        return sorted(source for whose, source in self._samples.seen if whose == role)
 
     @cached_property
     def pages(self) -> dict[str, e.SourceSeen]:
@@ -230,9 +312,15 @@ class History:
         page = self.pages.get(source)
         return page is None or not page.vendor or word in page.words
 
-    def processes(self, name: str) -> list[e.ProcessSeen]:
-        return [event for event in self.of(e.ProcessSeen) if event.name == name]
+    def processes(self, name: str) -> Selection[e.ProcessSeen]:
+        found: Selection[e.ProcessSeen] = self._many[e.ProcessSeen]
+        return found.where("name", test=self._processes.names.known(name).__eq__)
 
     def observed(self, name: str) -> e.Observed | None:
         """The last measurement of that name."""
         return next((event for event in reversed(self.of(e.Observed)) if event.name == name), None)
+
+    @property
+    def _kinds(self) -> list[Sequence[Any]]:
+        """The events of each kind that there are some of."""
+        return [told for told in chain(self._few.values(), self._many.values()) if len(told)]

@@ -7,18 +7,14 @@ crash is left out on reading, and said.
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import os
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
 
-import msgspec
-
-from servedrill.errors import UsageError
-from servedrill.history.compact import compacted
 from servedrill.history.events import AnyEvent
-from servedrill.history.lines import LineDecoder, encode
+from servedrill.history.lines import encode
+from servedrill.history.source import Lines, without_collection
 
 
 class Journal:
@@ -49,49 +45,14 @@ def iter_events(path: Path) -> Iterator[AnyEvent]:
     What this version does not know is among them as `Unknown`. Raises `UsageError` naming the line when anything but
     the last line is no event.
     """
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise UsageError(f"no history to read: {error.strerror}", where=str(path)) from error
-    with file:
-        decoder = LineDecoder(first=file.readline())
-        file.seek(0)
-        for number, line in enumerate(file, start=1):
-            if line == b"\n":
-                continue
-            try:
-                yield decoder.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                if not line.endswith(b"\n"):  # the last one, cut by a crash
-                    return
-                raise UsageError(
-                    f"cannot be read: {error}",
-                    where=f"{path}:{number}",
-                    expected="one event of servedrill.history.events a line",
-                ) from error
+    for _, event in Lines(path, kept_max_bytes=0).placed():
+        yield event
 
 
-def read_events(path: Path, *, compact: bool = False) -> list[AnyEvent]:
-    """All whole events of a history file, in the order of ``t_ns``; ``compact``: in half the memory.
-
-    Raises as `iter_events` does.
-    """
-    with _no_collection():
-        events = list(compacted(iter_events(path)) if compact else iter_events(path))
-        events.sort(key=lambda event: event.t_ns)
-        return events
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Events hold no cycles, and to look for some while a million are made takes longer than making them."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+def read_events(path: Path) -> list[AnyEvent]:
+    """All whole events of a history file, in the order of ``t_ns``. Raises as `iter_events` does."""
+    with without_collection():
+        return sorted(iter_events(path), key=attrgetter("t_ns"))
 
 
 def write_events(path: Path, events: Iterable[AnyEvent]) -> None:

@@ -15,15 +15,16 @@ mean of those that went well.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
-from servedrill.history.events import AlertSeen, RequestRecord
+from servedrill.history.events import AlertSeen
 from servedrill.history.history import FaultSpan, History
+from servedrill.history.requests import LAST_NS, Requests
 from servedrill.slo.objectives import Objective
 from servedrill.slo.slo import defaults, objective_in, slos_in
 
@@ -69,34 +70,30 @@ def timeline(history: History) -> Times:
     start_ns = history.faults[0].start_ns
     healed = [span.end_ns for span in history.faults if span.end_ns is not None]
     signs = [a.t_ns for a in history.of(AlertSeen) if a.state == "firing" and a.t_ns > start_ns]
-    for sample in history.samples(role="gateway"):
-        if sample.t_ns > start_ns and any(
+    for sample in history.samples(role="gateway").between("t_ns", start_ns + 1, history.end_ns):
+        if any(
             (k.startswith("breaker/") and v == 1) or (k.startswith("healthy/") and v == 0)
             for k, v in sample.values.items()
         ):
             signs.append(sample.t_ns)
             break
     first_end_ns = history.faults[0].end_ns or history.end_ns
-    failures = [
-        r.t_int_ns for r in history.requests() if r.failure is not None and start_ns <= r.t_int_ns <= first_end_ns
-    ]
+    failed = history.requests().due(start_ns, first_end_ns).failed
     objective_of = objective_in(history)
-    half_ns = int(_HALF_S * 1e9 * history.promised(lambda p: p.pace, otherwise=1.0))
+    half_ns = int(_HALF_S * 1e9 * (history.drill.promises.get("pace", 1.0) if history.drill else 1.0))
     recover_s = None
     if healed:
         last_ns = max(healed)
-        after = [request for request in history.requests() if request.t_int_ns >= last_ns]
-        halves = _Served(after, objective_of, half_ns).halves(last_ns)
+        halves = _Served(history.requests().due(last_ns, LAST_NS), objective_of, half_ns).halves(last_ns)
         bad = [end_ns for end_ns, well in halves if not well]
         recover_s = (bad[-1] - last_ns) / 1e9 if bad else 0.0 if halves else None
     given = slos_in(history)
     slos = [slo for slo in (defaults() if given is None else given) if slo.sli.judged_by_history]
-    classes = {request.cls for request in history.of(RequestRecord)}
-    users = history.requests(classes=[cls for cls in classes if any(slo.covers(cls) for slo in slos)])
+    users = history.requests(classes=[cls for cls in history.classes if any(slo.covers(cls) for slo in slos)])
     served = _Served(users, objective_of, half_ns)
     return Times(
         detect_s=_detected(min(signs), history.faults) if signs else None,
-        failover_s=(max(failures) - start_ns) / 1e9 if failures else 0.0,
+        failover_s=(max(failed.column("t_int_ns")) - start_ns) / 1e9 if failed else 0.0,
         recover_s=recover_s,
         restored=tuple(_restored(span, history.faults, served) for span in history.faults),
     )
@@ -110,23 +107,27 @@ def _detected(sign_ns: int, faults: list[FaultSpan]) -> float:
 class _Served:
     """Whether requests were good, by the instant at which each was due."""
 
-    def __init__(self, requests: list[RequestRecord], objective_of: Callable[[str], Objective], half_ns: int) -> None:
-        objectives = {cls: objective_of(cls) for cls in {r.cls for r in requests}}
-        told = sorted((r.t_int_ns, objectives[r.cls].good(r)) for r in requests)
-        self._due = [due for due, _ in told]
-        self._good = [good for _, good in told]
-        self._half_ns = half_ns
+    def __init__(self, requests: Requests, objective_of: Callable[[str], Objective], half_ns: int) -> None:
+        self._asked, self._half_ns = requests, half_ns
+        self._good = [mine.keep(objective_of(cls).goods(mine)) for cls, mine in requests.by_class().items()]
+
+    def any_since(self, start_ns: int) -> bool:
+        return bool(self._asked.due(start_ns, LAST_NS))
 
     def halves(self, start_ns: int, end_ns: int | None = None) -> list[tuple[int, bool]]:
-        """Half seconds that had requests, from an instant to another or to the last request: when each ends, and whether they were served well in it."""
-        first = bisect_left(self._due, start_ns)
-        last = len(self._due) if end_ns is None else bisect_left(self._due, end_ns)
-        found: dict[int, list[bool]] = {}
-        for at in range(first, last):
-            found.setdefault((self._due[at] - start_ns) // self._half_ns, []).append(self._good[at])
+        """Half seconds that had requests, from an instant to another or to the last request.
+
+        When each ends, and whether they were served well in it.
+        """
+
+        def counted(requests: Iterable[Requests]) -> Counter[int]:
+            some = (one.due(start_ns, LAST_NS if end_ns is None else end_ns - 1) for one in requests)
+            return Counter((due_ns - start_ns) // self._half_ns for one in some for due_ns in one.column("t_int_ns"))
+
+        asked, good = counted([self._asked]), counted(self._good)
         return [
-            (start_ns + (number + 1) * self._half_ns, sum(goods) >= _GOOD_RATIO * len(goods))
-            for number, goods in found.items()
+            (start_ns + (number + 1) * self._half_ns, good[number] >= _GOOD_RATIO * asked[number])
+            for number in sorted(asked)
         ]
 
 
@@ -134,7 +135,7 @@ def _restored(span: FaultSpan, faults: list[FaultSpan], served: _Served) -> Rest
     def came_to(outcome: Literal["restored", "never", "unknown"], seconds: float | None = None) -> Restored:
         return Restored(fault=span.injected.fault, target=span.injected.target, outcome=outcome, seconds=seconds)
 
-    if span.evidence is None or not span.evidence.took_effect or not served.halves(span.start_ns):
+    if span.evidence is None or not span.evidence.took_effect or not served.any_since(span.start_ns):
         return came_to("unknown")
     healed_ns = span.end_ns
     next_ns = min(

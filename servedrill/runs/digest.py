@@ -17,6 +17,7 @@ import msgspec
 
 from servedrill.history.events import AnyEvent, ObjectivesGiven, RequestRecord
 from servedrill.history.history import History, Window
+from servedrill.history.names import Names
 from servedrill.runs.worst import Worst
 from servedrill.slo.objectives import Objective, objective_of
 from servedrill.slo.slo import Slo, objectives_of
@@ -26,21 +27,6 @@ STREAMS_MAX = 16_000
 """Streams whose every gap is kept; of more, every second, fourth ... is. The longest gap of each is always kept."""
 _NONE = -1
 CANCELLED = "cancelled by the drill"
-
-
-class Names:
-    """Texts as small numbers, in the order of their first use."""
-
-    def __init__(self) -> None:
-        self.all: list[str] = []
-        self._numbers: dict[str, int] = {}
-
-    def number(self, name: str) -> int:
-        found = self._numbers.get(name)
-        if found is None:
-            found = self._numbers[name] = len(self.all)
-            self.all.append(name)
-        return found
 
 
 class Requests:

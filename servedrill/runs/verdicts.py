@@ -10,7 +10,6 @@ from servedrill.checkers.finding import Answer, Finding
 from servedrill.errors import UsageError
 from servedrill.history.events import ObjectivesGiven
 from servedrill.history.history import History
-from servedrill.history.journal import read_events
 from servedrill.judging.verdict import Verdict, judge
 from servedrill.runs.layout import HISTORY, VERDICT
 
@@ -21,11 +20,7 @@ def judge_folder(folder: Path, *objectives: ObjectivesGiven) -> Verdict:
 
     Raises `UsageError` for a folder without a drill's history.
     """
-    events = read_events(folder / HISTORY, compact=True)
-    if objectives and events:
-        kept = [event for event in events if not isinstance(event, ObjectivesGiven)]
-        events = [kept[0], *(msgspec.structs.replace(one, t_ns=kept[0].t_ns) for one in objectives), *kept[1:]]
-    verdict = judge(History(events))
+    verdict = judge(History.read(folder / HISTORY, *objectives))
     (folder / VERDICT).write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1) + b"\n")
     return verdict
 
@@ -46,7 +41,7 @@ def read_verdict(folder: Path, *, judging: bool = True) -> Verdict:
     if not judging:
         return _unjudged(folder, "it was not judged")
     try:
-        return judge(History(read_events(folder / HISTORY, compact=True)))
+        return judge(History.read(folder / HISTORY))
     except UsageError as error:
         return _unjudged(folder, str(error))
 

@@ -6,17 +6,23 @@ Requests that the drill cancelled are left out before anything is counted: they 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import TypeAlias
 
 import msgspec
 
 from servedrill.history.events import Observed, RequestRecord
 from servedrill.history.history import History
-from servedrill.slo.measures import COUNTS, OBSERVED, RATES, VALUES, arrivals_ns, value_of
+from servedrill.history.requests import Requests
+from servedrill.slo.measures import COUNTS, OBSERVED, RATES, VALUES, arrivals_ns, values_of
 from servedrill.slo.objectives import Objective
 from servedrill.slo.slo import COMPARE, Slo
+from servedrill.stats.figures import wholes
 from servedrill.stats.percentiles import percentile
-from servedrill.stats.requests import whole
+
+Counted: TypeAlias = tuple[int, float, float]
+"""An instant, good events, all events."""
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -39,60 +45,59 @@ class Percentile(msgspec.Struct, frozen=True, kw_only=True):
     survivors: float
 
 
-def attempted(requests: Iterable[RequestRecord]) -> list[RequestRecord]:
-    """Those that count: all but the drill's own cancels."""
-    return [request for request in requests if request.cancelled_ns is None]
-
-
 def events(
-    slo: Slo, requests: Iterable[RequestRecord], *, start_ns: int, end_ns: int, observed: Sequence[Observed] = ()
-) -> list[Tally]:
-    """Every event of an SLO in the order of time, by when its request was due; a rate's event is a time slice."""
+    slo: Slo,
+    requests: Iterable[RequestRecord],
+    *,
+    start_ns: int,
+    end_ns: int,
+    observed: Sequence[Observed] = (),
+) -> Iterator[Counted]:
+    """Every event of an SLO, by when its request was due; a rate's event is a time slice."""
     sli = slo.sli
-    if sli.measure in RATES:
-        return _slices_of_rate(slo, list(requests), start_ns, end_ns)
-    compare = COMPARE[sli.op]
-    found: list[Tally] = []
     if sli.measure == OBSERVED:
+        compare = COMPARE[sli.op]
         for seen in observed:
             if seen.name == sli.observed and start_ns <= seen.t_ns <= end_ns:
-                good = seen.value is not None and compare(seen.value, _limit(slo))
-                found.append(Tally(t_ns=seen.t_ns, good=int(good), total=1))
-        return found
-    for request in attempted(requests):
-        if not start_ns <= request.t_int_ns <= end_ns:
-            continue
-        if sli.measure in COUNTS:
-            counted = COUNTS[sli.measure].of(request, sli.limits)
-            if counted is not None:
-                found.append(Tally(t_ns=request.t_int_ns, good=counted[0], total=counted[1]))
-        elif (value := value_of(sli.measure, request, sli.limits)) is not None:
-            good = whole(request) and compare(value, _limit(slo))
-            found.append(Tally(t_ns=request.t_int_ns, good=int(good), total=1))
-    return sorted(found, key=lambda event: event.t_ns)
+                yield seen.t_ns, int(seen.value is not None and compare(seen.value, _limit(slo))), 1
+        return
+    asked = Requests.of(requests).attempted
+    if sli.measure in RATES:
+        yield from _slices_of_rate(slo, asked, start_ns, end_ns)
+        return
+    asked = asked.due(start_ns, end_ns)
+    for due_ns, told in zip(asked.column("t_int_ns"), _told(slo, asked), strict=True):
+        if told is not None:
+            yield due_ns, *told
 
 
-def missed(slo: Slo, requests: Iterable[RequestRecord]) -> list[RequestRecord]:
+def missed(slo: Slo, requests: Iterable[RequestRecord]) -> Requests:
     """The requests that are bad events of an SLO."""
+    asked = Requests.of(requests).attempted
     if slo.sli.measure in RATES or slo.sli.measure == OBSERVED:
-        return []
-    found = []
-    for request in attempted(requests):
-        tallies = events(slo, [request], start_ns=request.t_int_ns, end_ns=request.t_int_ns)
-        if any(tally.good < tally.total for tally in tallies):
-            found.append(request)
-    return found
+        return asked[:0]
+    return asked.keep(told is not None and told[0] < told[1] for told in _told(slo, asked))
 
 
-def series(found: Sequence[Tally], *, start_ns: int, end_ns: int, bucket_s: float) -> list[Tally]:
+def _told(slo: Slo, requests: Requests) -> Iterator[tuple[int, int] | None]:
+    """Good ones of all that each request counts for; None of one that is no event."""
+    sli = slo.sli
+    if sli.measure in COUNTS:
+        return COUNTS[sli.measure].each(requests, sli.limits)
+    compare, limit = COMPARE[sli.op], _limit(slo)
+    told = zip(wholes(requests), values_of(sli.measure, requests, sli.limits), strict=True)
+    return (None if value is None else (int(whole and compare(value, limit)), 1) for whole, value in told)
+
+
+def series(found: Iterable[Counted], *, start_ns: int, end_ns: int, bucket_s: float) -> list[Tally]:
     """Events added up by time slice; the last slice may be a shorter one, and a slice without an event is there with nothing in it."""
     bucket_ns = max(1, round(bucket_s * 1e9))
     count = max(1, math.ceil((end_ns - start_ns) / bucket_ns))
     good, total = [0.0] * count, [0.0] * count
-    for event in found:
-        index = min(count - 1, max(0, (event.t_ns - start_ns) // bucket_ns))
-        good[index] += event.good
-        total[index] += event.total
+    for t_ns, ones_good, ones in found:
+        index = min(count - 1, max(0, (t_ns - start_ns) // bucket_ns))
+        good[index] += ones_good
+        total[index] += ones
     return [Tally(t_ns=start_ns + index * bucket_ns, good=good[index], total=total[index]) for index in range(count)]
 
 
@@ -104,14 +109,17 @@ def attained(
     return attained_of(slo, found, start_ns=start_ns, end_ns=end_ns)
 
 
-def attained_of(slo: Slo, found: Sequence[Tally], *, start_ns: int, end_ns: int) -> Tally:
+def attained_of(slo: Slo, found: Iterable[Counted], *, start_ns: int, end_ns: int) -> Tally:
     """The same of events that are known already.
 
     Occurrences: good events of all. Timeslices: slices that reached their own target, of all. RatioTimeslices: the mean of the slices' ratios.
     Slices without an event say nothing and are left out.
     """
     if slo.method == "Occurrences":
-        good, total = sum(event.good for event in found), sum(event.total for event in found)
+        good: float = 0
+        total: float = 0
+        for _, ones_good, ones in found:
+            good, total = good + ones_good, total + ones
         return Tally(t_ns=start_ns, good=good, total=total)
     assert slo.slice_s is not None
     slices = [one for one in series(found, start_ns=start_ns, end_ns=end_ns, bucket_s=slo.slice_s) if one.total]
@@ -128,20 +136,21 @@ def traffic_span(history: History) -> tuple[int, int]:
     requests = history.requests(cancelled=True)
     if not requests:
         return history.start_ns, history.end_ns
-    return min(request.t_int_ns for request in requests), max(request.t_end_ns for request in requests)
+    return min(requests.column("t_int_ns")), max(requests.column("t_end_ns"))
 
 
 def goodput_per_s(requests: Iterable[RequestRecord], objective: Objective, *, seconds: float) -> float:
     """Good requests a second. A rate, so it falls when requests are dropped or come late, as attainment may not."""
-    return sum(objective.good(request) for request in attempted(requests)) / seconds
+    return sum(objective.goods(Requests.of(requests).attempted)) / seconds
 
 
 def percentiles(
     requests: Iterable[RequestRecord], measure: str, p: float, *, limits: Objective | None = None
 ) -> Percentile:
     """The ``p``-th percentile (0 to 100) of a measure with failures as the worst values, and of survivors only; NaN of nothing."""
-    told = [(request, value_of(measure, request, limits or Objective())) for request in attempted(requests)]
-    values = [(whole(request), value) for request, value in told if value is not None]
+    asked = Requests.of(requests).attempted
+    told = zip(wholes(asked), values_of(measure, asked, limits or Objective()), strict=True)
+    values = [(survived, value) for survived, value in told if value is not None]
     if VALUES[measure].more_is_better:
         # The p-th from the bad end, so that a failure is the worst here too.
         values = [(survived, -value) for survived, value in values]
@@ -154,34 +163,40 @@ def percentiles(
     )
 
 
-def _slices_of_rate(slo: Slo, requests: list[RequestRecord], start_ns: int, end_ns: int) -> list[Tally]:
+def _slices_of_rate(slo: Slo, asked: Requests, start_ns: int, end_ns: int) -> Iterator[Counted]:
     """One event for each whole time slice in which a request was due or under way; a run shorter than a slice is one."""
     assert slo.slice_s is not None
     slice_ns = round(slo.slice_s * 1e9)
-    counted = attempted(requests)
-    weights: list[tuple[int, float]] = []
-    for request in counted:
-        if slo.sli.measure == "goodput_per_s":
-            weights.append((request.t_int_ns, float(slo.sli.limits.good(request))))
-        elif came := arrivals_ns(request):
-            tokens = request.completion_tokens or len(came)
-            weights += [(at, tokens / len(came)) for at in came]
-    edges = [
-        (start_ns + index * slice_ns, start_ns + (index + 1) * slice_ns)
-        for index in range((end_ns - start_ns) // slice_ns)
-    ] or [(start_ns, end_ns)]
-    per_slice = [0.0] * len(edges)
-    for at, weight in weights:
-        index = (at - start_ns) // slice_ns
-        if 0 <= index < len(edges):
-            per_slice[index] += weight
-    found = []
-    for (begin, end), amount in zip(edges, per_slice, strict=True):
-        busy = any(request.t_int_ns < end and request.t_end_ns >= begin for request in counted)
-        if busy and end > begin:
-            good = COMPARE[slo.sli.op](amount / ((end - begin) / 1e9), _limit(slo))
-            found.append(Tally(t_ns=begin, good=int(good), total=1))
-    return found
+    width_ns, count = min(slice_ns, end_ns - start_ns), max(1, (end_ns - start_ns) // slice_ns)
+    if width_ns <= 0:
+        return
+    amounts = [0.0] * count
+    for at_ns, weight in _weights(slo, asked):
+        index = (at_ns - start_ns) // slice_ns
+        if 0 <= index < count:
+            amounts[index] += weight
+    turns = [0] * (count + 1)  # how many more are under way in a slice than in the one before
+    for due_ns, over_ns in asked.columns("t_int_ns", "t_end_ns"):
+        first = max(0, (due_ns - start_ns) // width_ns)
+        last = min(count - 1, (over_ns - start_ns) // width_ns)
+        if first <= last:
+            turns[first] += 1
+            turns[last + 1] -= 1
+    for index, (amount, under_way) in enumerate(zip(amounts, accumulate(turns), strict=False)):
+        if under_way:
+            good = COMPARE[slo.sli.op](amount / (width_ns / 1e9), _limit(slo))
+            yield start_ns + index * slice_ns, int(good), 1
+
+
+def _weights(slo: Slo, asked: Requests) -> Iterator[tuple[int, float]]:
+    """Good requests when they were due, or tokens when they came."""
+    if slo.sli.measure == "goodput_per_s":
+        yield from zip(asked.column("t_int_ns"), map(float, slo.sli.limits.goods(asked)), strict=True)
+        return
+    for request in asked:
+        if came := arrivals_ns(request):
+            weight = (request.completion_tokens or len(came)) / len(came)
+            yield from ((at_ns, weight) for at_ns in came)
 
 
 def _limit(slo: Slo) -> float:

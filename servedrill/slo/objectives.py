@@ -1,14 +1,17 @@
 """Objectives for each request class, and whether one request met them.
 
-Chat: TTFT within 800 ms for 95% of requests. Code 50 ms a token, summaries 100 ms a token (SLOs-Serve, arXiv
-2504.08784).
+Chat: TTFT within 800 ms for 95% of requests. Code 50 ms a token, summaries 100 ms a token (SLOs-Serve, arXiv 2504.08784).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from servedrill.history.events import RequestRecord
+from servedrill.history.requests import Requests
+from servedrill.stats.figures import stalls_s, tpots_s, ttfts_s, wholes
 from servedrill.stats.requests import max_stall_s, tpot_s, ttft_s, whole
 
 TARGET = 0.95
@@ -34,6 +37,18 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
             and (self.tpot_s is None or tpot is None or tpot <= self.tpot_s)
             and (self.max_stall_s is None or max_stall_s(request) <= self.max_stall_s)
         )
+
+    def goods(self, requests: Requests) -> Iterator[bool]:
+        """`good` of each."""
+        kept: list[Iterator[bool]] = [wholes(requests)]
+        if (ttft_s_max := self.ttft_s) is not None:
+            told = zip(requests.column("stream"), ttfts_s(requests), strict=True)
+            kept.append(not stream or ttft_s <= ttft_s_max for stream, ttft_s in told)
+        if (tpot_s_max := self.tpot_s) is not None:
+            kept.append(tpot_s is None or tpot_s <= tpot_s_max for tpot_s in tpots_s(requests))
+        if (stall_s_max := self.max_stall_s) is not None:
+            kept.append(stall_s <= stall_s_max for stall_s in stalls_s(requests))
+        return map(all, zip(*kept, strict=True)) if len(kept) > 1 else kept[0]
 
 
 DEFAULT = {

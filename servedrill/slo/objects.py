@@ -1,7 +1,4 @@
-"""OpenSLO objects as they are read: each by itself (shape, name, labels), found by kind and name.
-
-Everything that is wrong with them is noted.
-"""
+"""OpenSLO objects as they are read: each by itself (shape, name, labels), found by kind and name, with everything that is wrong."""
 
 from __future__ import annotations
 

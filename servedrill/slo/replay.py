@@ -99,4 +99,6 @@ def _one(sums: _Sums, alert: BurnAlert, target: float, seconds: float, step_s: f
             since_s = None
             if fired_s is not None and resolved_s is None:
                 resolved_s = t_s
+            if t_s - alert.short_s >= seconds:  # nothing bad is in its short window any more, nor will be
+                break
     return Fired(alert=alert, burn_max=worst / (1 - target), fired_s=fired_s, resolved_s=resolved_s)

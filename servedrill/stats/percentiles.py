@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
-def percentile(values: Sequence[float], p: float) -> float:
+def percentile(values: Iterable[float], p: float) -> float:
     """The ``p``-th percentile (0 to 100); NaN of nothing. Infinities count as the largest values."""
-    if not values:
-        return math.nan
     ordered = sorted(values)
-    return ordered[max(0, math.ceil(p / 100 * len(ordered)) - 1)]
+    return ordered[max(0, math.ceil(p / 100 * len(ordered)) - 1)] if ordered else math.nan
 
 
 def percentile_counted(counts: Mapping[int, int], p: float) -> float:

@@ -11,8 +11,6 @@ import ipaddress
 import socket
 from typing import NamedTuple
 
-from servedrill.host.addresses import join_host_port
-
 LOOPBACK = "127.0.0.1"
 
 
@@ -27,7 +25,7 @@ class Address(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return join_host_port(self.host, self.port)
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def family(self) -> socket.AddressFamily:
@@ -41,10 +39,7 @@ class Address(NamedTuple):
 
 
 def split_host_port(text: str) -> tuple[str, int]:
-    """Host (IPv6 without its brackets) and port of `host:port`.
-
-    Stricter than `servedrill.host.addresses`, and raises `ValueError` in the words of the API: clients see them.
-    """
+    """Host (IPv6 without its brackets) and port of `host:port`; raises `ValueError` with what is wrong."""
     host, colon, port_text = text.rpartition(":")
     if not colon:
         raise ValueError(f"address {text}: missing port in address")
