@@ -27,6 +27,7 @@ class StoredDrill(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def history(self) -> Path:
+        """Its file, which may not be there."""
         return self.folder / HISTORY
 
     def stack(self) -> dict[str, Any]:
@@ -47,6 +48,7 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def answers(self) -> list[Answer]:
+        """One of each drill, in their order."""
         return [drill.verdict.answer for drill in self.drills]
 
     @property

@@ -29,8 +29,9 @@ class BringUp(Protocol):
         limit_memory: bool,
         needs: Sequence[str] = (),
     ) -> AbstractContextManager[Stack]:
-        """``on_undo`` is told of all that has to be ended, before it is made; ``needs``: one that is known to lack any
-        is not started.
+        """``on_undo`` is told of all that has to be ended, before it is made.
+
+        A stack that is known to lack any of ``needs`` is not started.
         """
 
 

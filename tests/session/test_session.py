@@ -221,11 +221,12 @@ def test_weaknesses_of_the_stacks_file_go_with_the_drills_that_they_name(runs: P
         for name in ("here", "there"):
             with session.open(name, **ABOUT):
                 pass
-        declared = {name: history(session, name)[0].weaknesses for name in ("here", "there")}  # type: ignore[union-attr]
-    assert {name: [one.because for one in found] for name, found in declared.items()} == {
-        "here": ["always", "here"],
-        "there": ["always"],
-    }
+        declared = {}
+        for name in ("here", "there"):
+            started = history(session, name)[0]
+            assert isinstance(started, DrillStarted)
+            declared[name] = [weakness.because for weakness in started.weaknesses]
+    assert declared == {"here": ["always", "here"], "there": ["always"]}
 
 
 def test_what_a_stack_makes_is_in_the_ledger_as_long_as_it_is_up(tmp_path: Path) -> None:

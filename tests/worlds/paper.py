@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import httpcore  # noqa: F401 - else httpx loads it in a run, pytester forgets it, and the next copy has errors of other classes
+import httpcore  # noqa: F401  # httpx loads it late: in a run, after which pytester would forget it, but httpx not
 import pytest
 
 from fixtures.drill import drill as drill
