@@ -25,9 +25,10 @@ from engine_measures import Engine, Measured, Times, measure, times
 
 from servedrill.leases.guard import Guard
 from servedrill.leases.keeper import StackKeeper
-from servedrill.stacks.file import StackFile, read_stack_file
+from servedrill.stacks.file import StackFile
 from servedrill.stacks.lifecycle import stack_up
 from servedrill.stacks.proxies import ProxyTable
+from servedrill.stacks.reading import read_stack_file
 
 DOC = Path(__file__).parent.parent / "docs" / "fidelity.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"

@@ -1,4 +1,4 @@
-"""Memory: limits that refuse or preempt, and a real kill by the kernel."""
+"""Memory: limits that refuse or preempt, and a real kill at one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ TOO_MUCH = ["long-prompt", "long-output", "long-output-code", "many-choices"]
 ENDLESS = ["endless-chat", "endless-code"]
 JUST_RIGHT = ["chat", "code", "longest", "widest", *ENDLESS]
 ONE_ENGINE = "One engine filled to its last KV block, and flooded."
-KILLED = "An engine killed by the kernel for its memory."
+KILLED = "An engine killed at a memory limit."
 
 
 @pytest.mark.uses("MemoryLimited")
 @pytest.mark.catches("O1", "O2", "O3", "O4", "O5", "O8", "O11", "R12", "B1", "B6", "T11", "T12")
 def test_out_of_memory(drill: Drill) -> None:
-    """Too much is refused or preempted and hurts nobody else; when the kernel does kill an engine for its memory,
+    """Too much is refused or preempted and hurts nobody else; when an engine is killed for its memory,
     traffic goes elsewhere, somebody is told, and the memory is back before the engine starts again."""
     drill.load(chat(rate=14), code(rate=4))
     drill.baseline(1.6)
@@ -65,15 +65,17 @@ def fill_and_flood(drill: Drill, victim: str) -> None:
 
 
 def kill_by_memory(drill: Drill, victim: str) -> None:
-    """The kernel kills an engine's core for its memory; users notice nothing, and it comes back when memory does."""
+    """An engine's core is killed for its memory; users notice nothing, and it comes back when memory does."""
+    ballast = MemoryBallast(drill.stack, victim)
+    alert = drill.promises.oom_alert if ballast.by_kernel else drill.promises.down_alert
     drill.settle()
     with drill.window("outage"):
-        drill.break_for(1.0, MemoryBallast(drill.stack, victim), window="killed")
+        drill.break_for(1.0, ballast, window="killed")
     drill.recover(2.8)
     drill.expect(
         unnoticed("outage"),
         HealthTellsTheTruth(replica=victim, fault="memory_ballast"),
-        came_back(victim, window="killed", alert=drill.promises.oom_alert),
+        came_back(victim, window="killed", alert=alert),
         good_again("chat", after="killed"),
     )
 

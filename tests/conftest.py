@@ -1,4 +1,4 @@
-"""The tests side by side, each in one of several processes: most of their time is waiting for others.
+"""The tests side by side, a file in one of several processes: most of their time is waiting for others.
 
 Only where several files are asked for, pytest-xdist is there and nothing on the command line speaks against it: one
 file, `-n`, `--dist`, `--pdb` and `-s` are as everywhere.
@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 _HERE = Path(__file__).parent
 _PER_CORE = 2
@@ -17,20 +18,45 @@ _PER_CORE = 2
 _PROCESSES_MAX = 8
 _FILES_EACH = 2
 """Fewer are not worth another process, which takes a second to start."""
+_LONGEST = (
+    "stacks/test_stack_external.py",
+    "plugin/test_plugin_runs.py",
+    "plugin/test_plugin_session.py",
+    "reporting/test_report_session.py",
+    "reporting/test_report_browser.py",
+    "slo/test_slo_budget.py",
+    "toxiproxy/test_toxi_cli.py",
+    "stacks/test_stack_process.py",
+    "slo/test_slo_alerts.py",
+)
+"""They begin first: one that began last would be waited for alone."""
+
+settings.register_profile("side by side", deadline=None)
+settings.load_profile("side by side")
+"""How long one example takes is a matter of who else runs; what has to be fast has a test that says so."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Says to pytest-xdist, which looks next, what the user has not said."""
     given = config.option
-    if getattr(given, "numprocesses", 0) is not None or given.dist != "no" or hasattr(config, "workerinput"):
+    if getattr(given, "numprocesses", 0) is not None or hasattr(config, "workerinput"):
+        return
+    if given.dist != "no" or given.distload or given.tx:
         return
     if given.usepdb or given.trace or given.collectonly or given.capture == "no":
         return
     files = _files_asked_for(config)
     processes = min(_PER_CORE * len(os.sched_getaffinity(0)), _PROCESSES_MAX, files // _FILES_EACH)
     if processes > 1:
-        given.numprocesses, given.dist = processes, "worksteal"
+        given.numprocesses, given.dist, given.loadscopereorder = processes, "loadfile", False
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where tests are shared out, the files that take longest come first; each keeps the order of its own tests."""
+    if hasattr(config, "workerinput"):
+        first = {_HERE / path: place for place, path in enumerate(_LONGEST)}
+        items.sort(key=lambda item: first.get(item.path, len(first)))
 
 
 def _files_asked_for(config: pytest.Config) -> int:

@@ -41,7 +41,7 @@ def _up(given: argparse.Namespace) -> int:
     from servedrill.leases.guard import Guard
     from servedrill.session.options import check_defects
     from servedrill.session.stack import guarded_stack
-    from servedrill.stacks.file import read_stack_file
+    from servedrill.stacks.reading import read_stack_file
 
     file = read_stack_file(given.stack)
     check_defects(given.defect)

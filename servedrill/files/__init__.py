@@ -1,1 +1,1 @@
-"""Files that people write, read with the place of every key, so that each mistake can be shown where it was made; and logs."""
+"""Files that people write, read with the place of every key, so that a mistake can be shown where it stands; logs."""

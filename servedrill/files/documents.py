@@ -1,8 +1,8 @@
 """Files of objects, as plain data that still knows where each key and value stands.
 
-YAML, JSON and TOML come to the same: a list of objects, and for each path in it a line and a column, so that a mistake can be shown
-where it was made. Positions of YAML and JSON are those of PyYAML's nodes (JSON is read as JSON first; that it is YAML too only tells
-where things stand), those of TOML are found by `servedrill.files.toml_positions`.
+YAML, JSON and TOML come to the same: a list of objects, and for each path in it a line and a column, so that a mistake
+can be shown where it was made. Positions of YAML and JSON are those of PyYAML's nodes (JSON is read as JSON first; that
+it is YAML too only tells where things stand), those of TOML are found by `servedrill.files.toml_positions`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Kind:
 
 
 def read_documents(path: Path, kind: Kind) -> tuple[list[Document], list[Mistake]]:
-    """Every object of a file, and what is wrong with the file as such. Without a mistake there is at least one object."""
+    """Every object of a file, and what is wrong with the file as such; there is an object or a mistake."""
     form = SUFFIXES.get(path.suffix.lower(), kind.otherwise)
     if not form:
         return [], [

@@ -1,13 +1,15 @@
 """Everything that is wrong with files, noted where it stands, in one list.
 
-A file is read in three steps: `servedrill.files.documents.read_documents` makes objects of it, `Mistakes.read` makes structs of the
-objects, and whoever knows what they mean looks at the structs. Each step notes what is wrong and goes on, so that all of it is known
-in the end. A new rule on what a file means is one `if` in the last step, with the key of the value that it is about:
+A file is read in three steps: `servedrill.files.documents.read_documents` makes objects of it, `Mistakes.read` makes
+structs of the objects, and whoever knows what they mean looks at the structs. Each step notes what is wrong and goes
+on, so that all of it is known in the end. A new rule on what a file means is one `if` in the last step, with the key of
+the value that it is about:
 
     if not 1 <= file.embedded.engines <= 16:
         mistakes.wrong(document, ("embedded", "engines"), f"is {file.embedded.engines}", expected="1 to 16")
 
-That is all: line and column follow from the key, and what is no more than a consequence of an earlier mistake is left out.
+That is all: line and column follow from the key, and what is no more than a consequence of an earlier mistake is left
+out.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class Mistakes:
         self.guessed = False
         """Whether anything that was read is no more than what was probably meant."""
         self._doubtful: set[tuple[str, Position, Key]] = set()
-        """Keys of objects (by file and position) whose values are not those that were meant: what is wrong with them follows from that."""
+        """Keys of objects (by file and position) whose values are fillings: what is wrong there follows from that."""
 
     def wrong(self, document: Document, key: Key, what: str, *, expected: str = "", hint: str = "") -> None:
         """Note that the value at ``key`` is ``what``, unless that follows from a mistake that is noted already."""
@@ -47,9 +49,10 @@ class Mistakes:
     def read(
         self, document: Document, type_: type[S], key: Key = (), *, advice: Advice = no_advice
     ) -> tuple[S, Document]:
-        """The object below ``key`` as a ``type_``, and where its parts stand; everything that is wrong with its shape is noted.
+        """The object below ``key`` as a ``type_``, and where its parts stand.
 
-        Where something is wrong it is what was probably meant, so that what it means can be looked at too.
+        Everything that is wrong with its shape is noted. Where something is, it is what was probably meant, so that
+        what it means can be looked at too.
         """
         found = shape_mistakes(document, type_, key, advice=advice)
         self.found += found

@@ -1,7 +1,8 @@
 """Whether an object has the shape of a type: every key that is unknown or missing, every value that is of another type.
 
-msgspec stops at the first; somebody who writes a file wants to hear of all of them, with line and column. The types are the same
-structs: what `shape_mistakes` finds nothing wrong with is converted without an error, and so is what `repaired` makes of the rest.
+msgspec stops at the first; somebody who writes a file wants to hear of all of them, with line and column. The types are
+the same structs: what `shape_mistakes` finds nothing wrong with is converted without an error, and so is what
+`repaired` makes of the rest.
 """
 
 from __future__ import annotations
@@ -49,10 +50,10 @@ class Guess:
 
 
 def repaired(document: Document, type_: Any) -> Guess:
-    """The object as it was probably meant, so that the rest of it can be looked at too; it can be converted to ``type_``.
+    """The object as it was probably meant, so that the rest of it can be looked at too; it converts to ``type_``.
 
-    Keys and words that were nearly right are taken for what was meant. Others that are wrong are left out or, where something has
-    to be there, filled with what says least, as is what is missing.
+    Keys and words that were nearly right are taken for what was meant. Others that are wrong are left out or, where
+    something has to be there, filled with what says least, as is what is missing.
     """
     repair = _Repair()
     value = repair.value_or_filling(document.value, types.type_info(type_), (), ())

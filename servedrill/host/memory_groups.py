@@ -5,9 +5,15 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from servedrill.errors import StackError
+from servedrill.errors import ServedrillError
 
 _ROOT = Path("/sys/fs/cgroup")
+
+
+class NoMemoryGroup(ServedrillError):
+    """This system allows no memory cgroup of ours, and why."""
+
+
 UNLIMITED = {1: "-1", 2: "max"}
 
 
@@ -20,13 +26,13 @@ def place(name: str) -> Path:
     """Where a new memory cgroup of that name would be: below (version 1) or beside (version 2) the one that this
     process is in.
 
-    Raises `StackError` where no memory cgroup is mounted.
+    Raises `NoMemoryGroup` where none is mounted.
     """
     return _own_group() / name
 
 
 def make(group: Path) -> None:
-    """Make the cgroup at a `place`. Raises `StackError` where none can be made."""
+    """Make the cgroup at a `place`. Raises `NoMemoryGroup` where none can be made."""
     parent = group.parent
     try:
         if (parent / "cgroup.subtree_control").exists() and "memory" not in (
@@ -35,15 +41,10 @@ def make(group: Path) -> None:
             (parent / "cgroup.subtree_control").write_text("+memory")
         group.mkdir()
     except OSError as error:
-        raise StackError(
-            f"no memory limit is possible on this system: {error.strerror}",
-            where=str(group),
-            expected="a writable memory cgroup",
-            hint="run as root; or leave this drill out with `--deselect`",
-        ) from error
+        raise NoMemoryGroup(f"no cgroup {group}: {error.strerror}") from error
     if not (group / "memory.max").exists() and not (group / "memory.limit_in_bytes").exists():
         group.rmdir()
-        raise StackError("no memory limit is possible on this system: the memory controller is off", where=str(group))
+        raise NoMemoryGroup(f"no cgroup {group}: the memory controller is off")
     _no_swap(group)
 
 
@@ -62,7 +63,7 @@ def _own_group() -> Path:
 
 
 def group_of(pid: int | str) -> Path:
-    """The memory cgroup that a process is in. Raises `StackError` where there is none."""
+    """The memory cgroup that a process is in. Raises `NoMemoryGroup` where there is none."""
     lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
     for _, controllers, path in lines:
         if "memory" in controllers.split(","):
@@ -70,7 +71,7 @@ def group_of(pid: int | str) -> Path:
     for number, _, path in lines:
         if number == "0" and (_ROOT / "cgroup.controllers").exists():
             return _ROOT / path.lstrip("/")
-    raise StackError("no memory limit is possible on this system: no memory cgroup is mounted", where=str(_ROOT))
+    raise NoMemoryGroup(f"no memory cgroup is mounted at {_ROOT}")
 
 
 def limit_file(group: Path) -> Path:

@@ -44,6 +44,14 @@ def read_status(pid: int) -> Status | None:
     return Status(pid, int(fields[1]), fields[0], int(fields[19]), int(fields[21]) * _PAGE_BYTES)
 
 
+def resident_bytes(pid: int) -> int:
+    """Resident memory by ``/proc/PID/statm``, which is cheap to read; 0 when there is no such process."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
 def identify(pid: int) -> ProcessId | None:
     """The identity of a running process."""
     status = read_status(pid)

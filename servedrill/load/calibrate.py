@@ -1,7 +1,7 @@
-"""How exact the client is on this machine: its own stamps against those of a server that says when it sent each token.
+"""How exact the client is on this machine: its stamps compared with those of a server that writes its own.
 
 The server runs in a process of its own and puts the monotonic instant of each write into the token's text. Both ends
-share one clock, so what lies between the two stamps is the error of every latency that this client reports, kernel
+share one clock, so the difference of the two stamps is the error of every latency that this client reports, kernel
 included.
 """
 
@@ -42,7 +42,7 @@ _EVENT = (
 
 @dataclass(frozen=True, slots=True)
 class ErrorBound:
-    """What the client adds to the truth, in seconds, and what a token costs it."""
+    """How late the client's stamps are, in seconds, and how much CPU a token costs it."""
 
     streams: int
     gap_ms: float
@@ -86,7 +86,7 @@ def timed_server(*, gap_ms: float, engines: int = ENGINES) -> Iterator[str]:
         stdout=subprocess.PIPE,
         env=package_environment(),
     )
-    with process:  # its end of stdin is its end
+    with process:  # closing its stdin ends it
         assert process.stdout is not None
         port = process.stdout.readline().strip().decode()
         if not port:
@@ -138,7 +138,7 @@ class _TimedStreams(asyncio.Protocol):
     """Answers each request with tokens at a steady gap.
 
     As with real engines, the streams of one engine get their tokens in the same steps; without engines, each stream has
-    steps of its own, which is the hardest on a client: it wakes for every single token.
+    steps of its own. That is the hardest case for a client: it wakes for every single token.
     """
 
     begun = 0

@@ -13,7 +13,7 @@ import msgspec
 
 from servedrill.errors import UsageError
 from servedrill.history.events import CancelPlan
-from servedrill.load.addresses import split_host_port
+from servedrill.host.addresses import split_host_port
 from servedrill.load.arrivals import Arrivals
 from servedrill.load.lengths import Length, check_length
 

@@ -14,7 +14,8 @@ import ssl
 from urllib.parse import urlsplit
 
 from servedrill.errors import UsageError
-from servedrill.load.addresses import Addresses, join_host_port
+from servedrill.host.addresses import join_host_port
+from servedrill.load.addresses import Addresses
 from servedrill.load.plan import Target
 from servedrill.load.protocol import Connection
 

@@ -16,8 +16,8 @@ from typing import Protocol, TypeAlias, cast
 
 import httptools
 
+from servedrill.host.addresses import join_host_port
 from servedrill.host.clock import now_ns
-from servedrill.load.addresses import join_host_port
 from servedrill.load.answer import Ending
 
 _CLOSED_OR_READABLE = select.POLLIN | select.POLLRDHUP

@@ -16,8 +16,8 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
+from servedrill.host.addresses import join_host_port, split_host_port
 from servedrill.host.clock import NS, now_ns
-from servedrill.load.addresses import join_host_port, split_host_port
 
 _ANSWER_WITHIN_S = 1.0
 _ASK_AGAIN_S = 0.4

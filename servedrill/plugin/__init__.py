@@ -71,6 +71,14 @@ def pytest_configure(config: pytest.Config) -> None:
         drills_of(config).check()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """A word of its own for a drill that could not be judged; here, as another process may have run it."""
+    if getattr(report, "inconclusive", False):
+        return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
+    return None
+
+
 @contextlib.contextmanager
 def open_drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
     """A drill on a stack of its own, for a test; the stack is ended and everything healed afterwards."""

@@ -13,7 +13,7 @@ import pytest
 
 from servedrill.checkers.finding import Answer
 from servedrill.drill.context import Drill
-from servedrill.errors import ExitCode, UsageError
+from servedrill.errors import ExitCode, ServedrillError, UsageError
 from servedrill.judging.verdict import Verdict
 from servedrill.reporting.console import ConsoleProgress, console_for, print_summary
 from servedrill.reporting.junit import properties
@@ -48,7 +48,9 @@ class DrillPlugin:
         self._session: Session | None = None
         self._open: Drill | None = None
         self._usage_errors: list[str] = []
-        self._has_drills = False
+        self._has_doubts = False
+        self._drills: set[str] = set()
+        """Node ids of the tests that asked for one."""
         self._left: list[str] = []
         """Where the run's report is, for the end of the output."""
 
@@ -92,7 +94,7 @@ class DrillPlugin:
     @contextlib.contextmanager
     def open(self, item: pytest.Item) -> Iterator[Drill]:
         """A drill for a test, named and described by it. Skips the test where the stack lacks what it needs."""
-        self._has_drills = True
+        self._drills.add(item.nodeid)
         name = item.name.removeprefix("test_")
         with contextlib.ExitStack() as stack:
             with self._uncaptured():
@@ -133,7 +135,9 @@ class DrillPlugin:
             try:
                 result = yield
             except BaseException as error:
-                self._judge(drill, pyfuncitem, interrupted=f"{type(error).__name__}: {error}")
+                verdict = self._judge(drill, pyfuncitem, interrupted=f"{type(error).__name__}: {error}")
+                if isinstance(error, ServedrillError) and not isinstance(error, UsageError):
+                    _raise_for(verdict)  # what this tool could not do is a doubt, and nothing that the stack did
                 raise
             verdict = self._judge(drill, pyfuncitem)
         _raise_for(verdict)
@@ -143,29 +147,26 @@ class DrillPlugin:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-        """A refuted claim fails in one line, a doubt is neither passed nor failed, wrong usage ends the session."""
+        """A refuted claim fails in one line, a doubt is neither passed nor failed, wrong usage is told in one line.
+
+        What one drill lacks costs that drill; the session ends when a second one comes to the same error.
+        """
         report = yield
         error = call.excinfo.value if call.excinfo is not None else None
-        if isinstance(error, UsageError) and self._has_drills:
+        ours = isinstance(error, ServedrillError) and item.nodeid in self._drills
+        if ours and isinstance(error, UsageError):
+            if str(error) in self._usage_errors:
+                item.session.shouldstop = "the same wrong usage again"
             self._usage_errors.append(str(error))
-            item.session.shouldstop = "wrong usage"
             report.longrepr = f"usage: {error}"
-        elif isinstance(error, DrillInconclusive):
+        elif ours or isinstance(error, DrillInconclusive):
+            self._has_doubts = True
             report.outcome = "skipped"
             report.inconclusive = True
             report.longrepr = (str(item.path), (item.location[1] or 0) + 1, f"INCONCLUSIVE: {error}")
         elif isinstance(error, DrillFailed):
             report.longrepr = f"FAIL: {error}"
         return report
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_report_teststatus(
-        self, report: pytest.TestReport
-    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-        """A word of its own for a drill that could not be judged."""
-        if getattr(report, "inconclusive", False):
-            return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
-        return None
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -178,7 +179,7 @@ class DrillPlugin:
         elif (
             session.exitstatus == ExitCode.PASSED
             and self._session is not None
-            and any(verdict.answer is Answer.INCONCLUSIVE for verdict in self._session.verdicts)
+            and (self._has_doubts or any(v.answer is Answer.INCONCLUSIVE for v in self._session.verdicts))
         ):
             session.exitstatus = ExitCode.INCONCLUSIVE
 

@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def run(stack: Stack, role: str, name: str) -> int:
-    """One process's life; its exit status."""
+    """Run one process of the stack to its end; its exit status."""
     match role:
         case "engine":
             from servedrill.refstack.engine.main import main as engine

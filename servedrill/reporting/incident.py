@@ -11,7 +11,8 @@ from servedrill.reporting.markdown import code, finding_lines, plain
 from servedrill.reporting.page import FILE as PAGE
 from servedrill.reporting.page import DrillPage
 from servedrill.runs.stored import StoredRun
-from servedrill.stacks.file import StackFile, read_stack_file
+from servedrill.stacks.file import StackFile
+from servedrill.stacks.reading import read_stack_file
 
 FILE = "incident.md"
 _REQUESTS_MAX = 8

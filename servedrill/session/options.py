@@ -13,7 +13,8 @@ from servedrill.runs.about import Options
 from servedrill.runs.stored import read_about
 from servedrill.slo.openslo import read_slos
 from servedrill.stacks.capabilities import require_known
-from servedrill.stacks.file import StackFile, read_stack_file
+from servedrill.stacks.file import StackFile
+from servedrill.stacks.reading import read_stack_file
 
 
 def check_options(options: Options, *, production: bool = False, baseline: str | None = None) -> StackFile:

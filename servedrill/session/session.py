@@ -80,7 +80,7 @@ class Session:
         has them. Raises `StackLacks` for a drill to skip, `UsageError` for an unknown capability, for a production
         stack without error budget and where no run can be written, `StackError` for a stack that does not come up.
         """
-        run = self._run()
+        run = self._begun()
         check_capabilities([*needs, *uses], where=nodeid)
         objectives = objectives_for(
             self.options.slo_file,
@@ -139,7 +139,7 @@ class Session:
         """
         drill.end(interrupted=interrupted)
         verdict = self._judge_folder(drill.folder)
-        self._run().add(drill.folder.name, verdict)
+        self._begun().add(drill.folder.name, verdict)
         return verdict
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class Session:
             self._closed = True
             self.run.close()
 
-    def _run(self) -> Run:
+    def _begun(self) -> Run:
         if self.run is None:
             self.run = Run(self.options)
         return self.run

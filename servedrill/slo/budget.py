@@ -4,8 +4,8 @@
     spend = burn x time / period
     left  = 1 - spend of everything in the period
 
-A minute of full outage at 99.9% over 30 days burns at 1,000 and spends 2.3% of the budget. Sloth, Pyrra and slo-generator compute the same
-things under other names; tests/slo/test_slo_published.py has their numbers.
+A minute of full outage at 99.9% over 30 days burns at 1,000 and spends 2.3% of the budget. Sloth, Pyrra and
+slo-generator compute the same things under other names; tests/slo/test_slo_published.py has their numbers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def burn(bad_ratio: float, target: float) -> float:
 
 
 def spend(bad_ratio: float, target: float, *, seconds: float, period_s: float) -> float:
-    """Share of the period's budget that is gone after ``seconds`` at this ratio. Never negative; above 1 it is overspent."""
+    """Share of the period's budget that is gone after ``seconds`` at this ratio; above 1 it is overspent."""
     return burn(bad_ratio, target) * seconds / period_s
 
 
@@ -44,10 +44,12 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_spent(self) -> bool:
+        """Whether nothing of it is left."""
         return self.spent >= 1
 
     @property
     def known(self) -> bool:
+        """False where there was no event to count."""
         return not math.isnan(self.spent)
 
 

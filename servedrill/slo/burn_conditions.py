@@ -10,6 +10,7 @@ from servedrill.slo.slo import BurnCondition
 
 
 def conditions_of(objects: Objects, document: Document, spec: schema.SloSpec) -> list[BurnCondition]:
+    """Of all of an SLO's alert policies, in place or referred to; what is wrong with them is noted."""
     found: list[BurnCondition] = []
     for index, use in enumerate(spec.alert_policies or []):
         key: Key = ("spec", "alertPolicies", index)
@@ -32,6 +33,7 @@ def conditions_of(objects: Objects, document: Document, spec: schema.SloSpec) ->
 def policy_of(
     objects: Objects, document: Document, key: Key, spec: schema.AlertPolicySpec, name: str
 ) -> list[BurnCondition]:
+    """Of the policy whose spec stands at ``key``; ``name`` is for conditions in place that have none of their own."""
     if len(spec.conditions) != 1:
         objects.wrong(document, (*key, "conditions"), f"{len(spec.conditions)} conditions", expected="one")
     found = []

@@ -22,7 +22,10 @@ def dashboard_of(slos: list[Slo], *, title: str = "LLM service objectives") -> d
     panels: list[dict[str, Any]] = [_row("Error budgets")]
     for slo in told:
         name = slo.name + (" (SLA)" if slo.agreement == "sla" else "")
-        panels.append(_panel("stat", f"{name}: budget left", [(f'{LEFT}{{slo="{slo.name}"}}', "")], unit="percentunit", width=_STAT_WIDTH, steps=[(None, "red"), (0, "orange"), (0.25, "green")]))  # fmt: skip
+        left, steps = f'{LEFT}{{slo="{slo.name}"}}', [(None, "red"), (0, "orange"), (0.25, "green")]
+        panels.append(
+            _panel("stat", f"{name}: budget left", [(left, "")], unit="percentunit", width=_STAT_WIDTH, steps=steps)
+        )
     panels.append(_row("Burn rates: 1 spends the budget exactly in its period"))
     for slo in told:
         alerts = [alert for alert in burn_alerts(slo.period_s, slo.alert_windows) if alert.threshold(slo.target) < 1]
@@ -37,18 +40,7 @@ def dashboard_of(slos: list[Slo], *, title: str = "LLM service objectives") -> d
             _panel("timeseries", f"{slo.name}: burn rate", burns, steps=[(None, "green"), (alerts[0].factor, "red")])
         )
     panels.append(_row("Engines"))
-    quantile = "histogram_quantile({q}, sum by (le, model_name) (rate({name}[5m])))"
-    for what, unit, targets in (
-        ("Time to first token", "s", [(quantile.format(q=q, name=f"{names.TTFT}_bucket"), f"p{q * 100:g} {{{{model_name}}}}") for q in (0.5, 0.95, 0.99)]),
-        ("Time per output token", "s", [(quantile.format(q=q, name=f"{names.TPOT}_bucket"), f"p{q * 100:g} {{{{model_name}}}}") for q in (0.5, 0.95, 0.99)]),
-        ("Gap between tokens", "s", [(quantile.format(q=q, name=f"{names.ITL}_bucket"), f"p{q * 100:g} {{{{model_name}}}}") for q in (0.5, 0.99)]),
-        ("Tokens generated", "short", [(f"sum by (model_name) (rate({names.GENERATED}[1m]))", "{{model_name}} tokens/s")]),
-        ("Requests", "short", [(names.RUNNING, "running {{instance}}"), (names.WAITING, "waiting {{instance}}")]),
-        ("KV cache", "percentunit", [(names.KV_USAGE, "{{instance}}")]),
-        ("Ended, by reason", "reqps", [(f"sum by (finished_reason) (rate({names.ENDED}[1m]))", "{{finished_reason}}")]),
-        ("Refused and preempted", "reqps", [(f"sum by (reason) (rate({names.REFUSED}[1m]))", "refused: {{reason}}"), (f"sum(rate({names.PREEMPTIONS}[1m]))", "preempted")]),
-    ):  # fmt: skip
-        panels.append(_panel("timeseries", what, targets, unit=unit))
+    panels += [_panel("timeseries", what, targets, unit=unit) for what, unit, targets in _engines()]
     _place(panels)
     return {
         "title": title,
@@ -76,6 +68,36 @@ def dashboard_of(slos: list[Slo], *, title: str = "LLM service objectives") -> d
         },
         "panels": panels,
     }
+
+
+def _engines() -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Title, unit, and queries with their legends."""
+    return [
+        ("Time to first token", "s", _quantiles(names.TTFT, 0.5, 0.95, 0.99)),
+        ("Time per output token", "s", _quantiles(names.TPOT, 0.5, 0.95, 0.99)),
+        ("Gap between tokens", "s", _quantiles(names.ITL, 0.5, 0.99)),
+        ("Tokens generated", "short", [(_rate(names.GENERATED, "model_name"), "{{model_name}} tokens/s")]),
+        ("Requests", "short", [(names.RUNNING, "running {{instance}}"), (names.WAITING, "waiting {{instance}}")]),
+        ("KV cache", "percentunit", [(names.KV_USAGE, "{{instance}}")]),
+        ("Ended, by reason", "reqps", [(_rate(names.ENDED, "finished_reason"), "{{finished_reason}}")]),
+        (
+            "Refused and preempted",
+            "reqps",
+            [
+                (_rate(names.REFUSED, "reason"), "refused: {{reason}}"),
+                (f"sum(rate({names.PREEMPTIONS}[1m]))", "preempted"),
+            ],
+        ),
+    ]
+
+
+def _rate(name: str, label: str) -> str:
+    return f"sum by ({label}) (rate({name}[1m]))"
+
+
+def _quantiles(name: str, *quantiles: float) -> list[tuple[str, str]]:
+    buckets = f"sum by (le, model_name) (rate({name}_bucket[5m]))"
+    return [(f"histogram_quantile({q}, {buckets})", f"p{q * 100:g} {{{{model_name}}}}") for q in quantiles]
 
 
 def _row(title: str) -> dict[str, Any]:

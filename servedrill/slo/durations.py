@@ -15,7 +15,10 @@ UNITS_S = {
     "Q": 90 * 86_400.0,
     "Y": 365 * 86_400.0,
 }
-"""Seconds. OpenSLO leaves open how long a month is: 30 days here, a quarter 90, a year 365; calendar periods have their true length."""
+"""Seconds. OpenSLO leaves open how long a month is: 30 days here, a quarter 90, a year 365.
+
+Calendar periods have their true length.
+"""
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdwMQY])")
 _MONTHS = {"M": 1, "Q": 3, "Y": 12}
 FORM = "a whole number and one of m, h, d, w, M, Q, Y, such as 30d"

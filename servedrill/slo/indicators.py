@@ -19,6 +19,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 def sli_of(objects: Objects, document: Document, spec: schema.SloSpec) -> Sli | None:
+    """What an SLO measures, in place or referred to; None where that is not known, which is noted."""
     composite = [
         index for index, one in enumerate(spec.objectives) if one.indicator is not None or one.indicator_ref is not None
     ]
@@ -48,6 +49,7 @@ def sli_of(objects: Objects, document: Document, spec: schema.SloSpec) -> Sli | 
 
 
 def indicator(objects: Objects, document: Document, key: Key, spec: schema.SliSpec) -> Sli | None:
+    """What the SLI whose spec stands at ``key`` measures; None where that is not known, which is noted."""
     if (spec.threshold_metric is None) == (spec.ratio_metric is None):
         objects.wrong(
             document,

@@ -1,8 +1,9 @@
 """What can be measured of requests, by the names that SLO files use.
 
-Three sorts. *Values*: one number for each request, compared with a limit. *Counts*: good ones of all. *Rates*: one number for each
-time slice. A request that failed is a bad event of every sort; one that the drill cancelled is no event at all; one that has no such
-number although it is whole (TPOT of one token, TTFT of an answer that is not streamed) is none either.
+Three sorts. *Values*: one number for each request, compared with a limit. *Counts*: good ones of all. *Rates*: one
+number for each time slice. A request that failed is a bad event of every sort; one that the drill cancelled is no event
+at all; one that has no such number although it is whole (TPOT of one token, TTFT of an answer that is not streamed) is
+none either.
 """
 
 from __future__ import annotations
@@ -59,9 +60,10 @@ class Rate:
 def token_deadlines(request: RequestRecord, limits: Objective) -> tuple[int, int]:
     """Deadlines met, and deadlines there were: the fluidity index's two numbers (arXiv 2407.07000, 2507.09019).
 
-    The first piece of content is due ``ttft_s`` after the scheduled instant, each further one ``tpot_s`` after the one before was due: what came
-    early may be used up later. A late piece misses its own deadline and every one that passed while it was awaited; the next
-    is due ``tpot_s`` after it came. The silence before a failure is counted as if a piece had ended it. One delta counts as one token.
+    The first piece of content is due ``ttft_s`` after the scheduled instant, each further one ``tpot_s`` after the one
+    before was due: what came early may be used up later. A late piece misses its own deadline and every one that passed
+    while it was awaited; the next is due ``tpot_s`` after it came. The silence before a failure is counted as if a
+    piece had ended it. One delta counts as one token.
     """
     assert limits.ttft_s is not None
     assert limits.tpot_s is not None

@@ -1,6 +1,7 @@
 """Objectives for each request class, and whether one request met them.
 
-Chat: TTFT within 800 ms for 95% of requests. Code 50 ms a token, summaries 100 ms a token (SLOs-Serve, arXiv 2504.08784).
+Chat: TTFT within 800 ms for 95% of requests. Code 50 ms a token, summaries 100 ms a token (SLOs-Serve, arXiv
+2504.08784).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""OpenSLO objects as they are read: each by itself (shape, name, labels), found by kind and name, with everything that is wrong."""
+"""OpenSLO objects as they are read: each by itself (shape, name, labels), found by kind and name.
+
+Everything that is wrong with them is noted.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """SLO files: OpenSLO v1 objects as YAML, JSON or TOML, what is wrong with them, and the SLOs that they come to.
 
-Where servedrill's own things stand: what it measures in a metric source of ``type: servedrill``; whether a promise is an SLO or an SLA
-in the label ``agreement``; what follows from a spent budget, and whose alert windows are used, in annotations that begin with
-``servedrill/``. docs/slo.md has it all.
+Where servedrill's own things stand: what it measures in a metric source of ``type: servedrill``; whether a promise is
+an SLO or an SLA in the label ``agreement``; what follows from a spent budget, and whose alert windows are used, in
+annotations that begin with ``servedrill/``. docs/slo.md has it all.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from servedrill.slo.indicators import indicator, sli_of
 from servedrill.slo.measures import OBSERVED, RATES, VALUES
 from servedrill.slo.objects import AGREEMENT, ALERT_WINDOWS, FILES, WHEN_SPENT, Known, Objects
 from servedrill.slo.policy import ACTIONS
-from servedrill.slo.slo import Slo
-from servedrill.slo.targets import period_of, read_objective
+from servedrill.slo.slo import Sli, Slo
+from servedrill.slo.targets import Period, period_of, read_objective
 from servedrill.slo.windows import DIALECTS, period_s_min
 
 
@@ -44,7 +44,10 @@ def read_slos(*paths: Path) -> SloFile:
 
 
 def check(paths: Sequence[Path]) -> tuple[SloFile, list[Mistake]]:
-    """The SLOs that could be understood, and every mistake, in the order of the files. References reach over all of the files."""
+    """The SLOs that could be understood, and every mistake, in the order of the files.
+
+    References reach over all of the files.
+    """
     objects = Objects()
     for path in paths:
         documents, mistakes = read_documents(path, FILES)
@@ -69,97 +72,95 @@ def _slos(objects: Objects) -> list[Slo]:
 
 
 def _slo(objects: Objects, document: Document, slo: schema.SloObject) -> list[Slo]:
+    """One for each objective; none where anything is wrong."""
     before = len(objects.mistakes.found)
     spec = slo.spec
-    labels = slo.metadata.labels
-    agreement = labels.get(AGREEMENT, "slo")
+    agreement = slo.metadata.labels.get(AGREEMENT, "slo")
     if agreement not in ("slo", "sla"):
         objects.wrong(document, ("metadata", "labels", AGREEMENT), f"{agreement!r}", expected="slo or sla")
     sli = sli_of(objects, document, spec)
     period = period_of(objects, document, spec)
+    threshold = _has_threshold(sli)
+    _check_number(objects, document, spec, threshold=threshold)
+    common = Slo(
+        name=slo.metadata.name,
+        title=slo.metadata.display_name or slo.metadata.name,
+        agreement="sla" if agreement == "sla" else "slo",
+        service=spec.service,
+        sli=sli or Sli(),
+        target=0.0,
+        period_s=period.seconds,
+        calendar_start=period.calendar_start,
+        calendar_unit=period.calendar_unit,
+        method=spec.budgeting_method,
+        when_spent=_when_spent(objects, document, slo.metadata),
+        alert_windows=_alert_windows(objects, document, slo.metadata, period),
+        conditions=conditions_of(objects, document, spec),
+    )
+    found = []
+    for index, objective in enumerate(spec.objectives):
+        key = ("spec", "objectives", index)
+        told = read_objective(objects, document, key, objective, spec.budgeting_method, sli, threshold)
+        if told is None or sli is None:
+            continue
+        target, slice_s, op, value = told
+        several = len(spec.objectives) > 1
+        found.append(
+            msgspec.structs.replace(
+                common,
+                name=f"{common.name}-{index + 1}" if several else common.name,
+                title=f"{common.title}: {objective.display_name}" if objective.display_name else common.title,
+                sli=msgspec.structs.replace(sli, op=op or sli.op, limit=value) if threshold else sli,
+                target=target,
+                slice_s=slice_s,
+                slice_target=objective.time_slice_target,
+            )
+        )
+    if found and common.sli.measure in RATES and spec.budgeting_method == "Occurrences":
+        what = f"{common.sli.measure} is a rate: it has a value for each time slice"
+        objects.wrong(document, ("spec", "budgetingMethod"), what, expected="Timeslices or RatioTimeslices")
+    return found if len(objects.mistakes.found) == before and not objects.mistakes.guessed else []
+
+
+def _has_threshold(sli: Sli | None) -> bool:
+    """Whether an objective has a limit for it."""
+    return sli is not None and (
+        sli.limit is not None or bool(sli.value_query) or sli.measure in (*VALUES, *RATES, OBSERVED)
+    )
+
+
+def _check_number(objects: Objects, document: Document, spec: schema.SloSpec, *, threshold: bool) -> None:
     if not spec.objectives:
         objects.wrong(document, ("spec", "objectives"), "is empty", expected="at least one objective")
-    threshold = sli is not None and (
-        sli.limit is not None or sli.value_query or sli.measure in (*VALUES, *RATES, OBSERVED)
-    )
     if threshold and len(spec.objectives) > 1:
-        objects.wrong(
-            document,
-            ("spec", "objectives", 1),
-            "a second objective of a thresholdMetric",
-            expected="one",
-            hint="write an SLO of its own for it",
-        )
-    annotations = slo.metadata.annotations
-    when_spent = [word.strip() for word in annotations.get(WHEN_SPENT, "").split(",") if word.strip()]
-    for word in when_spent:
+        key, what = ("spec", "objectives", 1), "a second objective of a thresholdMetric"
+        objects.wrong(document, key, what, expected="one", hint="write an SLO of its own for it")
+
+
+def _when_spent(objects: Objects, document: Document, metadata: schema.Metadata) -> list[str]:
+    words = [word.strip() for word in metadata.annotations.get(WHEN_SPENT, "").split(",") if word.strip()]
+    for word in words:
         if word not in ACTIONS:
-            objects.wrong(
-                document,
-                ("metadata", "annotations", WHEN_SPENT),
-                f"{word!r}",
-                expected=" or ".join(ACTIONS),
-                hint=meant(word, ACTIONS),
-            )
-    windows = annotations.get(ALERT_WINDOWS, "sloth")
+            key, expected = ("metadata", "annotations", WHEN_SPENT), " or ".join(ACTIONS)
+            objects.wrong(document, key, f"{word!r}", expected=expected, hint=meant(word, ACTIONS))
+    return words
+
+
+def _alert_windows(objects: Objects, document: Document, metadata: schema.Metadata, period: Period) -> str:
+    windows = metadata.annotations.get(ALERT_WINDOWS, "sloth")
     if windows not in DIALECTS:
-        objects.wrong(
-            document,
-            ("metadata", "annotations", ALERT_WINDOWS),
-            f"{windows!r}",
-            expected=" or ".join(DIALECTS),
-            hint=meant(windows, DIALECTS),
-        )
+        key, expected = ("metadata", "annotations", ALERT_WINDOWS), " or ".join(DIALECTS)
+        objects.wrong(document, key, f"{windows!r}", expected=expected, hint=meant(windows, DIALECTS))
     elif period.seconds < period_s_min(windows):
+        scales = windows == "sloth" and period.seconds >= period_s_min("pyrra")
         objects.wrong(
             document,
             ("spec", "timeWindow"),
             f"{durations.short(period.seconds)} is too short for the alert windows of {windows}",
             expected=f"at least {durations.short(period_s_min(windows))}",
-            hint=f"'{ALERT_WINDOWS}: pyrra' scales them"
-            if windows == "sloth" and period.seconds >= period_s_min("pyrra")
-            else "",
+            hint=f"'{ALERT_WINDOWS}: pyrra' scales them" if scales else "",
         )
-    conditions = conditions_of(objects, document, spec)
-    found = []
-    for index, objective in enumerate(spec.objectives):
-        told = read_objective(
-            objects, document, ("spec", "objectives", index), objective, spec.budgeting_method, sli, bool(threshold)
-        )
-        if told is None or sli is None:
-            continue
-        target, slice_s, op, value = told
-        if sli.measure in RATES and spec.budgeting_method == "Occurrences":
-            objects.wrong(
-                document,
-                ("spec", "budgetingMethod"),
-                f"{sli.measure} is a rate: it has a value for each time slice",
-                expected="Timeslices or RatioTimeslices",
-            )
-        name = slo.metadata.name if len(spec.objectives) == 1 else f"{slo.metadata.name}-{index + 1}"
-        title = slo.metadata.display_name or slo.metadata.name
-        if objective.display_name:
-            title = f"{title}: {objective.display_name}"
-        found.append(
-            Slo(
-                name=name,
-                title=title,
-                agreement="sla" if agreement == "sla" else "slo",
-                service=spec.service,
-                sli=msgspec.structs.replace(sli, op=op or sli.op, limit=value) if threshold else sli,
-                target=target,
-                period_s=period.seconds,
-                calendar_start=period.calendar_start,
-                calendar_unit=period.calendar_unit,
-                method=spec.budgeting_method,
-                slice_s=slice_s,
-                slice_target=objective.time_slice_target,
-                when_spent=when_spent,
-                alert_windows=windows,
-                conditions=conditions,
-            )
-        )
-    return found if len(objects.mistakes.found) == before and not objects.mistakes.guessed else []
+    return windows
 
 
 def _agreements(objects: Objects, found: Sequence[tuple[Known, Slo]]) -> None:

@@ -1,7 +1,7 @@
 """An SLI as PromQL, on vLLM's metric names; ``$window`` stands for the range.
 
-An engine's own view begins when it has accepted a request, so these are objectives of the engines, not of the users: queues and failures in front of
-an engine are in none of them. Where that matters, a file says its own queries.
+An engine's own view begins when it has accepted a request, so these are objectives of the engines, not of the users:
+queues and failures in front of an engine are in none of them. Where that matters, a file says its own queries.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from servedrill.slo.durations import short
 from servedrill.slo.slo import SIGNS, WINDOW, Slo
 
 _LATENCY = (
-    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0, 160.0, 640.0, 2560.0,
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75,
+    1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0, 160.0, 640.0, 2560.0,
 )  # fmt: skip
 _PER_TOKEN = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0)
 _REQUEST = (
-    0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 7680.0,
+    0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0,
+    120.0, 240.0, 480.0, 960.0, 1920.0, 7680.0,
 )  # fmt: skip
 HISTOGRAMS: dict[str, tuple[str, tuple[float, ...]]] = {
     "ttft_s": (vllm.TTFT, _LATENCY),
@@ -37,6 +39,7 @@ class Query:
     note: str = ""
 
     def over(self, window_s: float) -> str:
+        """The ratio of bad events over the last ``window_s`` seconds."""
         return self.bad.replace(WINDOW, short(window_s))
 
 
@@ -88,7 +91,8 @@ def _histogram(slo: Slo) -> Query | str:
     if below[-1] != limit and above is not None:
         part = (limit - below[-1]) / (above - below[-1])
         good = f"({within[0]} + {part:.6g} * ({within[1]} - {within[0]}))"
-        note = f"{limit:g} s is no bound of the histogram: interpolated between {below[-1]:g} and {above:g} s, as histogram_quantile does"
+        between = f"interpolated between {below[-1]:g} and {above:g} s, as histogram_quantile does"
+        note = f"{limit:g} s is no bound of the histogram: {between}"
     if slo.sli.measure == "max_stall_s":
         note = "; ".join(filter(None, [note, "counts gaps between tokens, not requests"]))
     return Query(f"1 - ({good} / sum(rate({total}[{WINDOW}])))", note)

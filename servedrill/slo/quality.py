@@ -1,7 +1,8 @@
-"""How well a model answers, where an engine gives log-probabilities: drift against a reference, and calibration. Pure functions.
+"""How well a model answers, where an engine gives log-probabilities: drift against a reference, and calibration.
 
-A drill that asks golden prompts writes what comes out down with ``drill.observe("logprob_drift_nats", ...)`` and
-``drill.observe("calibration_error", ...)``, and an SLO of the measure ``observed`` judges it.
+Pure functions. A drill that asks golden prompts writes what comes out down with
+``drill.observe("logprob_drift_nats", ...)`` and ``drill.observe("calibration_error", ...)``, and an SLO of the measure
+``observed`` judges it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ def logprob_drift_nats(reference: Sequence[float], now: Sequence[float]) -> floa
 
 
 def calibration_error(answers: Sequence[tuple[float, bool]], *, bins: int = BINS) -> float:
-    """Expected calibration error: how far confidence (0 to 1) is from the share of right answers, over ``bins`` of confidence, weighted by their size."""
+    """Expected calibration error: how far confidence (0 to 1) is from the share of right answers.
+
+    Over ``bins`` of confidence, weighted by their size.
+    """
     if not answers:
         return math.nan
     found: dict[int, list[tuple[float, bool]]] = {}

@@ -28,6 +28,7 @@ class RuleFile(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str]
 
     def text(self) -> str:
+        """As Prometheus reads it: YAML, with the notes as comments above."""
         head = [
             "# Written by `servedrill alerts rules`. Change the SLO file, not this.",
             *(f"# {note}" for note in self.notes),
@@ -105,9 +106,8 @@ def _rules_of(slo: Slo, query: Query) -> tuple[list[dict[str, Any]], list[str]]:
     for alert in alerts:
         between = f"{short(alert.long_s)} and {short(alert.short_s)}"
         if alert.threshold(slo.target) >= 1:
-            notes.append(
-                f"{slo.name}: no alert over {between}: a burn rate of {alert.factor:.4g} cannot be reached, all bad is {1 / slo.budget_ratio:.4g}"
-            )
+            most = f"a burn rate of {alert.factor:.4g} cannot be reached, all bad is {1 / slo.budget_ratio:.4g}"
+            notes.append(f"{slo.name}: no alert over {between}: {most}")
             continue
         above = f"> ({alert.factor:.6g} * {budget})"
         rule = {
@@ -121,17 +121,19 @@ def _rules_of(slo: Slo, query: Query) -> tuple[list[dict[str, Any]], list[str]]:
                 "short": short(alert.short_s),
             },
             "annotations": {
-                "summary": f"{slo.title or slo.name}: the error budget burns more than {alert.factor:.4g} times as fast as it may over {between}.",
+                "summary": f"{slo.title or slo.name}: the error budget burns more than {alert.factor:.4g} times as fast"
+                f" as it may over {between}.",
             },
         }
         if alert.for_s:
             rule["for"] = short(alert.for_s)
         rules.append(rule)
     for condition in slo.conditions if slo.agreement == "slo" else []:
+        burn, sign = recorded(slo, condition.window_s), SIGNS[condition.op]
         rules.append(
             {
                 "alert": condition.name or ALERT,
-                "expr": f"{recorded(slo, condition.window_s)} {SIGNS[condition.op]} ({condition.factor:.6g} * {budget})",
+                "expr": f"{burn} {sign} ({condition.factor:.6g} * {budget})",
                 "for": short(condition.for_s),
                 "labels": {
                     "severity": condition.severity,
@@ -140,7 +142,8 @@ def _rules_of(slo: Slo, query: Query) -> tuple[list[dict[str, Any]], list[str]]:
                     "long": short(condition.window_s),
                 },
                 "annotations": {
-                    "summary": f"{slo.title or slo.name}: burn rate {SIGNS[condition.op]} {condition.factor:g} over {short(condition.window_s)}."
+                    "summary": f"{slo.title or slo.name}: burn rate {sign} {condition.factor:g}"
+                    f" over {short(condition.window_s)}."
                 },
             }
         )

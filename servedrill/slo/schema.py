@@ -19,6 +19,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unk
 
 
 class Metadata(Part, frozen=True, kw_only=True):
+    """Name, labels and annotations of an object."""
+
     name: str
     display_name: str = ""
     labels: dict[str, str | list[str]] = {}
@@ -26,16 +28,22 @@ class Metadata(Part, frozen=True, kw_only=True):
 
 
 class MetricSource(Part, frozen=True, kw_only=True):
+    """Where a metric comes from: named, or in place with what only its type knows."""
+
     metric_source_ref: str = ""
     type: str = ""
     spec: dict[str, Any] = {}
 
 
 class Metric(Part, frozen=True, kw_only=True):
+    """One number that a source tells."""
+
     metric_source: MetricSource
 
 
 class RatioMetric(Part, frozen=True, kw_only=True):
+    """Good or bad events of all, or their ratio as it comes."""
+
     counter: bool | None = None
     good: Metric | None = None
     bad: Metric | None = None
@@ -45,6 +53,8 @@ class RatioMetric(Part, frozen=True, kw_only=True):
 
 
 class SliSpec(Part, frozen=True, kw_only=True):
+    """An indicator: a value with a threshold, or a ratio of counts."""
+
     description: str = ""
     threshold_metric: Metric | None = None
     ratio_metric: RatioMetric | None = None
@@ -58,17 +68,23 @@ class Indicator(Part, frozen=True, kw_only=True):
 
 
 class Calendar(Part, frozen=True, kw_only=True):
+    """When the first of the periods began."""
+
     start_time: str
     time_zone: str
 
 
 class TimeWindow(Part, frozen=True, kw_only=True):
+    """What is counted over: rolling, or by the calendar."""
+
     duration: str
     is_rolling: bool | None = None
     calendar: Calendar | None = None
 
 
 class Objective(Part, frozen=True, kw_only=True):
+    """A target, and the limit that a thresholdMetric is compared with."""
+
     display_name: str = ""
     op: Op | None = None
     value: float | None = None
@@ -82,6 +98,8 @@ class Objective(Part, frozen=True, kw_only=True):
 
 
 class BurnRate(Part, frozen=True, kw_only=True):
+    """How fast the budget may burn, over which window, for how long."""
+
     kind: Literal["burnrate"] = "burnrate"
     op: Op
     threshold: float
@@ -90,6 +108,8 @@ class BurnRate(Part, frozen=True, kw_only=True):
 
 
 class AlertConditionSpec(Part, frozen=True, kw_only=True):
+    """A condition and how severe it is."""
+
     description: str = ""
     severity: str
     condition: BurnRate
@@ -105,6 +125,8 @@ class AlertConditionUse(Part, frozen=True, kw_only=True):
 
 
 class TargetSpec(Part, frozen=True, kw_only=True):
+    """Who is told."""
+
     description: str = ""
     target: str
 
@@ -119,6 +141,8 @@ class TargetUse(Part, frozen=True, kw_only=True):
 
 
 class AlertPolicySpec(Part, frozen=True, kw_only=True):
+    """Which conditions alert, and whom."""
+
     description: str = ""
     alert_when_no_data: bool = False
     alert_when_resolved: bool = False
@@ -137,6 +161,8 @@ class AlertPolicyUse(Part, frozen=True, kw_only=True):
 
 
 class SloSpec(Part, frozen=True, kw_only=True):
+    """A promise: an indicator, objectives, a period, a way of counting."""
+
     description: str = ""
     service: str
     indicator: Indicator | None = None
@@ -148,12 +174,16 @@ class SloSpec(Part, frozen=True, kw_only=True):
 
 
 class DataSourceSpec(Part, frozen=True, kw_only=True):
+    """A server of metrics."""
+
     description: str = ""
     type: str
     connection_details: dict[str, Any] = {}
 
 
 class ServiceSpec(Part, frozen=True, kw_only=True):
+    """A service that makes promises."""
+
     description: str = ""
 
 
@@ -163,36 +193,50 @@ class _Object(Part, frozen=True, kw_only=True):
 
 
 class SloObject(_Object, frozen=True, kw_only=True):
+    """An SLO, or an SLA by its label."""
+
     kind: Literal["SLO"]
     spec: SloSpec
 
 
 class SliObject(_Object, frozen=True, kw_only=True):
+    """An indicator that SLOs refer to."""
+
     kind: Literal["SLI"]
     spec: SliSpec
 
 
 class DataSourceObject(_Object, frozen=True, kw_only=True):
+    """A server of metrics that sources refer to."""
+
     kind: Literal["DataSource"]
     spec: DataSourceSpec
 
 
 class ServiceObject(_Object, frozen=True, kw_only=True):
+    """A service that SLOs are of."""
+
     kind: Literal["Service"]
     spec: ServiceSpec
 
 
 class AlertPolicyObject(_Object, frozen=True, kw_only=True):
+    """A policy that SLOs refer to."""
+
     kind: Literal["AlertPolicy"]
     spec: AlertPolicySpec
 
 
 class AlertConditionObject(_Object, frozen=True, kw_only=True):
+    """A condition that policies refer to."""
+
     kind: Literal["AlertCondition"]
     spec: AlertConditionSpec
 
 
 class AlertNotificationTargetObject(_Object, frozen=True, kw_only=True):
+    """A target that policies refer to."""
+
     kind: Literal["AlertNotificationTarget"]
     spec: TargetSpec
 

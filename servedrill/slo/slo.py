@@ -1,4 +1,7 @@
-"""An SLO as it is judged: one indicator, one target, one period. What a file's objects come to, and what a history carries."""
+"""An SLO as it is judged: one indicator, one target, one period.
+
+It is what a file's objects come to, and what a history carries.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +54,7 @@ class Sli(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def judged_by_history(self) -> bool:
+        """Whether a history tells it; else only Prometheus does."""
         return bool(self.measure)
 
 
@@ -122,7 +126,10 @@ def event_of(slos: Sequence[Slo], *, t_ns: int, source: str) -> ObjectivesGiven:
 
 
 def slos_of(cls: str, slos: Sequence[Slo] | None, *, agreement: Agreement = "slo") -> list[Slo]:
-    """The SLOs of a class: its own, else its family's, else those of all classes. Without any, it only has to be complete."""
+    """The SLOs of a class: its own, else its family's, else those of all classes.
+
+    Without any, an answer only has to be complete.
+    """
     known = [
         slo
         for slo in (defaults() if slos is None else slos)
@@ -142,7 +149,7 @@ def objective_in(history: History) -> Callable[[str], Objective]:
 
 
 def objectives_of(slos: Iterable[Slo]) -> dict[str, Objective]:
-    """What makes one request good, class by class: every limit on a request that any of its SLOs has, the strictest of each."""
+    """What makes one request good, class by class: of every limit that any of its SLOs has, the strictest."""
     table: dict[str, Objective] = {}
     for slo in slos:
         if slo.agreement != "slo" or not slo.sli.judged_by_history:

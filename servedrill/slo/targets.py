@@ -122,6 +122,7 @@ def _slice(
 
 
 def period_of(objects: Objects, document: Document, spec: schema.SloSpec) -> Period:
+    """What an SLO is counted over; that of a file that says nothing where it is wrong, which is noted."""
     if not spec.time_window:
         return Period()
     if len(spec.time_window) > 1:

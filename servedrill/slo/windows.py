@@ -1,10 +1,13 @@
 """Multi-window, multi-burn-rate alerts: which windows, which factors (SRE workbook, chapter "Alerting on SLOs").
 
-An alert fires while the burn rate over its long window *and* over its short one is above the factor: the long one says that it matters, the
-short one that it is still going on. Two dialects, with the numbers of the tools that write such rules:
+An alert fires while the burn rate over its long window *and* over its short one is above the factor: the long one says
+that it matters, the short one that it is still going on. Two dialects, with the numbers of the tools that write such
+rules:
 
-sloth   fixed windows; the factor is the share of the budget that may be gone within the long one (2%, 5%, 10%, 10%) times period / long window.
-pyrra   fixed factors 14, 7, 2, 1; windows that scale with the period, whole minutes, those of 28 days being 1h/5m, 6h/30m, 1d/2h, 4d/6h; and a ``for``.
+sloth   fixed windows; the factor is the share of the budget that may be gone within the long one (2%, 5%, 10%, 10%)
+        times period / long window.
+pyrra   fixed factors 14, 7, 2, 1; windows that scale with the period, whole minutes, those of 28 days being 1h/5m,
+        6h/30m, 1d/2h, 4d/6h; and a ``for``.
 """
 
 from __future__ import annotations
@@ -45,6 +48,7 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     short_s: float
 
     def alert(self, period_s: float) -> BurnAlert:
+        """The windows with their factor for a period of so many seconds."""
         factor = self.budget_percent / 100 * period_s / self.long_s
         return BurnAlert(severity=self.severity, long_s=self.long_s, short_s=self.short_s, factor=factor)
 
@@ -84,12 +88,18 @@ def burn_alerts(period_s: float, dialect: str = "sloth", *, shares: Sequence[Sha
 
 
 def period_s_min(dialect: str) -> float:
-    """The shortest period that the dialect's windows make sense for: twice the longest window; for Pyrra, short windows of at least a minute."""
+    """The shortest period, in seconds, that the dialect's windows make sense for.
+
+    Sloth: twice the longest window; Pyrra: short windows of at least a minute.
+    """
     return 6 * DAY_S if dialect == "sloth" else _PYRRA_PERIOD_S / 5
 
 
 def absent_for_s(period_s: float, target: float) -> float:
-    """How long telemetry may be absent before that is an alert, as Pyrra has it: until its quickest alert would have fired, had all been errors."""
+    """How many seconds telemetry may be absent before that is an alert.
+
+    As Pyrra has it: until its quickest alert would have fired, had all been errors.
+    """
     quickest = burn_alerts(period_s, "pyrra")[0]
     until_over_s = float(int(quickest.threshold(target) * quickest.long_s))
     return _whole_minutes(until_over_s + quickest.for_s)

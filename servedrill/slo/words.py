@@ -13,7 +13,7 @@ from servedrill.slo.windows import BurnAlert, burn_alerts
 
 
 def explained(slo: Slo) -> list[str]:
-    """Sentences: the promise, over what time, how it is counted, what the budget is, when people are told, what follows."""
+    """Sentences: the promise, over what time, how it is counted, the budget, when people are told, what follows."""
     kind = "SLA" if slo.agreement == "sla" else "SLO"
     sentences = [f"{kind} {slo.name}" + (f" of {slo.service}" if slo.service else "") + f": {promise(slo)}."]
     sentences.append(f"Counted over {_period(slo)}, {_method(slo)}.")
@@ -91,7 +91,8 @@ def _method(slo: Slo) -> str:
     if slo.method == "Timeslices":
         needed = 1.0 if slo.slice_target is None else slo.slice_target
         return f"in slices of {slo.slice_s:g} s; a slice is good when {percent(needed)} in it is, and slices count"
-    return f"in slices of {slo.slice_s:g} s; the mean of the slices' ratios counts, so a busy minute weighs no more than a quiet one"
+    mean = "the mean of the slices' ratios counts, so a busy minute weighs no more than a quiet one"
+    return f"in slices of {slo.slice_s:g} s; {mean}"
 
 
 def _budget(slo: Slo) -> str:
@@ -103,7 +104,8 @@ def _budget(slo: Slo) -> str:
 def _alerts(slo: Slo) -> list[str]:
     if slo.conditions:
         return [
-            f"Alert {one.name} ({one.severity}): burn rate {SIGNS[one.op]} {one.factor:g} over {short(one.window_s)}, for {short(one.for_s) if one.for_s else 'no time'}."
+            f"Alert {one.name} ({one.severity}): burn rate {SIGNS[one.op]} {one.factor:g} over {short(one.window_s)}, "
+            f"for {short(one.for_s) if one.for_s else 'no time'}."
             for one in slo.conditions
         ]
     alerts = burn_alerts(slo.period_s, slo.alert_windows)

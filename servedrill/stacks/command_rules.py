@@ -1,23 +1,42 @@
-"""What commands and containers of a stack file have to be together, beyond their shape; how to add a rule: `servedrill.files.mistakes`."""
+"""What commands and containers of a stack file have to be together, beyond their shape.
+
+How to add a rule: `servedrill.files.mistakes`.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from servedrill.files.documents import Document
 from servedrill.files.meant import meant
 from servedrill.files.mistakes import Mistakes
 from servedrill.files.places import Key
-from servedrill.stacks.commands import COUNT_MAX, Command, Container, names_of
-from servedrill.stacks.roles import ENGINE, OTHER
+from servedrill.stacks.commands import COUNT_MAX, Command, Container, expanded, names_of
+from servedrill.stacks.file import StackFile
+from servedrill.stacks.roles import ENGINE, OTHER, grouped
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _MEMORY = re.compile(r"\d+[bkmg]?")
 
 
+def check_processes(mistakes: Mistakes, document: Document, file: StackFile) -> dict[str, list[str]] | None:
+    """As `servedrill.stacks.kinds.Check`, of stacks of commands and containers."""
+    commands: dict[Key, Command] = {("process", number): one for number, one in enumerate(file.process)}
+    commands |= {("container", number): one for number, one in enumerate(file.container)}
+    check_commands(mistakes, document, commands)
+    for number, written in enumerate(file.file):
+        if Path(written.path).is_absolute() or ".." in Path(written.path).parts:
+            what, expected = f"is {written.path!r}", "a path below the drill's folder"
+            mistakes.wrong(document, ("file", number, "path"), what, expected=expected)
+    if names_in_doubt(mistakes, document, commands):
+        return None
+    return grouped(expanded([*commands.values()], [*commands.values()]))
+
+
 def check_commands(mistakes: Mistakes, document: Document, commands: Mapping[Key, Command]) -> None:
-    """Note all that keeps the commands from being started as they are written; each with its key, ``("process", 0)``."""
+    """Note all that keeps the commands, each with its key such as ``("process", 0)``, from being started as written."""
     for key, command in commands.items():
         _check(mistakes, document, key, command)
     first: dict[str, Key] = {}

@@ -73,7 +73,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Container(Command, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One container of the stack: made from an image, or one that is there already.
 
-    Its port is the same inside and on this machine's loopback; it listens on every address inside, and others reach it by its name.
+    Its port is the same inside and on this machine's loopback; it listens on every address inside, and others reach it
+    by its name.
     """
 
     command: list[str] = []
@@ -107,7 +108,7 @@ def names_of(command: Command) -> list[str]:
 
 
 def expanded(commands: Sequence[AnyCommand], among: Sequence[Command]) -> list[AnyCommand]:
-    """One command for each process; ``after`` names all that a count makes of one ``among`` all commands of the stack."""
+    """One command for each process; ``after`` names all that a count makes of one ``among`` all of the stack."""
     families = {command.name: names_of(command) for command in among}
     found = []
     for command in commands:
@@ -149,7 +150,10 @@ def cache_folder() -> Path:
 
 
 def fill(text: str, values: Mapping[str, str | Callable[[str], str]], *, where: str) -> str:
-    """The text with every placeholder replaced. Braces that hold anything else (JSON) are left alone. Raises `UsageError` for a word that is none."""
+    """The text with every placeholder replaced; braces that hold anything else (JSON) are left alone.
+
+    Raises `UsageError` for a word that is none.
+    """
 
     def value(match: re.Match[str]) -> str:
         word, name = match[1], match[2]

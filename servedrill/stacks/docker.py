@@ -22,6 +22,7 @@ from docker.errors import APIError, BuildError, DockerException, ImageNotFound, 
 from servedrill.errors import StackError
 from servedrill.host import memory_groups
 from servedrill.leases.undo import RemoveContainers
+from servedrill.stacks.command_rules import check_processes
 from servedrill.stacks.commands import Command, Container
 from servedrill.stacks.containers import LABEL, ContainerPlan, PlannedContainer, clean
 from servedrill.stacks.image import REPOSITORY, ensure_image
@@ -29,15 +30,30 @@ from servedrill.stacks.kinds import StackKind
 from servedrill.stacks.process import ProcessStack
 from servedrill.stacks.roles import GATEWAY
 from servedrill.stacks.supervisor import Planned
+from servedrill.stacks.wiring import LOOPBACK, Wiring
 
 _SOCKET = "/var/run/docker.sock"
 _API_VERSION = "1.41"
 """Of Docker Engine 20.10; later ones answer it, too."""
 
 
+class DockerWiring(Wiring):
+    """``host`` is the address of this machine in the network of the containers."""
+
+    def hop_host(self, command: Command) -> str:
+        """Users come from this machine, everybody else from a container."""
+        return LOOPBACK if command.role == GATEWAY else self.host
+
+    def reached_at(self, name: str) -> str:
+        """Containers know each other by their names."""
+        inside = any(container.name == name for container in self._file.container)
+        return f"{name if inside else self.host}:{self.port(name)}"
+
+
 class DockerStack(ProcessStack):
     """One running stack of containers, and of commands beside them."""
 
+    _wired = DockerWiring
     _run = ""
     """What marks everything of this run; empty while there is nothing."""
 
@@ -53,7 +69,7 @@ class DockerStack(ProcessStack):
         self._network = f"servedrill-{self._run}"
         made = self._docker.networks.create(self._network, driver="bridge", labels={LABEL: self._run})
         made.reload()
-        self._host = str(made.attrs["IPAM"]["Config"][0]["Gateway"])
+        self._wiring.host = str(made.attrs["IPAM"]["Config"][0]["Gateway"])
         super().up()
 
     def down(self) -> None:
@@ -142,13 +158,6 @@ class DockerStack(ProcessStack):
             self._docker.api.import_image_from_data(file.read(), repository=name, tag="latest")
         return f"{name}:latest"
 
-    def _hop_host(self, command: Command) -> str:
-        return "127.0.0.1" if command.role == GATEWAY else self._host
-
-    def _reached_at(self, name: str) -> str:
-        inside = any(container.name == name for container in self._file.container)
-        return f"{name if inside else self._host}:{self._port(name)}"
-
     def _make_groups(self) -> None:
         """Containers have groups already."""
 
@@ -158,14 +167,14 @@ class DockerStack(ProcessStack):
         return PlannedContainer(
             name=command.name,
             role=command.role,
-            command=[self._filled(part, command, version) for part in command.command],
-            env={key: self._filled(value, command, version) for key, value in command.env.items()},
+            command=[self._wiring.filled(part, command, version) for part in command.command],
+            env={key: self._wiring.filled(value, command, version) for key, value in command.env.items()},
             folder=str(self._folder),
             log=str(self._logs / f"{command.name}.log"),
             restart=command.restart,
             image=self._images[command.name],
-            port=self._port(command.name),
-            mounts=[self._filled(mount, command, version) for mount in command.mounts],
+            port=self._wiring.port(command.name),
+            mounts=[self._wiring.filled(mount, command, version) for mount in command.mounts],
             memory=command.memory,
             existing=self._images[command.name] if command.existing else "",
         )
@@ -175,7 +184,7 @@ class DockerStack(ProcessStack):
         others = [one for one in planned if not isinstance(one, PlannedContainer)]
         keeper = self._keeper("servedrill.stacks.containers", log="containers", ends_within_s=60.0)
         self._keepers |= dict.fromkeys([one.name for one in containers], keeper)
-        port = self._port("containers")
+        port = self._wiring.port("containers")
         keeper.plan(ContainerPlan(control_port=port, run=self._run, network=self._network, containers=containers))
         if others:
             keeper = self._keeper("servedrill.stacks.supervisor", log="supervisor")
@@ -210,6 +219,10 @@ class DockerStack(ProcessStack):
             raise StackError(f"{replica} does not run", where=self.name)
         return str(memory_groups.group_of(pid))
 
+    def no_memory_group(self) -> str:
+        """As `MemoryLimited.no_memory_group`: each container has one."""
+        return ""
+
     def oom_kills(self, replica: str) -> int:
         """As the engine tells it: a container's cgroup, and its count, end with the container."""
         return int(self._container_view(replica)["oom_kills"])
@@ -218,4 +231,9 @@ class DockerStack(ProcessStack):
         return self._keeper_of(replica).view(replica)
 
 
-KIND = StackKind(name="docker", make=DockerStack)
+KIND = StackKind(
+    name="docker",
+    make=DockerStack,
+    check=check_processes,
+    reads=frozenset({"process", "container", "rollouts", "nice"}),
+)

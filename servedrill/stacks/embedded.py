@@ -29,6 +29,7 @@ from servedrill.host.ports import free_ports, require_free
 from servedrill.host.processes import ProcessId, children, family, identify
 from servedrill.leases.keeper import UndoKeeper
 from servedrill.leases.undo import ending
+from servedrill.stacks.embedded_rules import check_embedded
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.keeper import SupervisorApi
 from servedrill.stacks.kinds import StackKind
@@ -314,4 +315,10 @@ def _models() -> list[dict[str, Any]]:
     ]
 
 
-KIND = StackKind(name="embedded", make=EmbeddedStack, takes_defects=True)
+KIND = StackKind(
+    name="embedded",
+    make=EmbeddedStack,
+    check=check_embedded,
+    needs_promises=False,  # they follow from its configuration
+    takes_defects=True,
+)

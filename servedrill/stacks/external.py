@@ -22,6 +22,7 @@ from servedrill.history.promises import Promises
 from servedrill.host.addresses import join_host_port
 from servedrill.host.ports import free_ports
 from servedrill.leases.keeper import UndoKeeper
+from servedrill.stacks.external_rules import check_external
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.first_answer import require_answer
 from servedrill.stacks.hooks import Life, run_hook
@@ -204,4 +205,10 @@ def _address(url: str) -> str:
     return join_host_port(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
 
 
-KIND = StackKind(name="external", make=ExternalStack)
+KIND = StackKind(
+    name="external",
+    make=ExternalStack,
+    check=check_external,
+    reads=frozenset({"external", "replica"}),
+    on_loopback=False,
+)

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from servedrill.errors import StackError
 from servedrill.host import gpu, memory_groups
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import ProcessId
@@ -26,24 +25,28 @@ class MemoryGroups:
     def __init__(self, on_undo: UndoKeeper) -> None:
         self._on_undo = on_undo
         self._paths: dict[str, Path] = {}
+        self.refused = "no memory group was asked for"
+        """Why there are none, where there are none."""
 
     def make(self, replicas: Iterable[str], *, run: str) -> None:
-        """``run`` keeps their names apart from those of others. Raises `StackError` where the system allows none."""
+        """``run`` keeps their names apart from those of others. Where the system allows none, `refused` says why."""
         for replica in replicas:
-            group = memory_groups.place(f"servedrill-{run}-{replica}")
-            self._on_undo.keep("memory-group", RemoveMemoryGroup(path=str(group)))
-            memory_groups.make(group)
+            try:
+                group = memory_groups.place(f"servedrill-{run}-{replica}")
+                self._on_undo.keep("memory-group", RemoveMemoryGroup(path=str(group)))
+                memory_groups.make(group)
+            except memory_groups.NoMemoryGroup as error:
+                self.refused = str(error)
+                return
             self._paths[replica] = group
 
     def paths(self) -> dict[str, str]:
         """Replica -> directory."""
         return {replica: str(path) for replica, path in self._paths.items()}
 
-    def of(self, replica: str) -> Path:
-        """The directory. Raises `StackError` where it has none."""
-        if replica not in self._paths:
-            raise StackError(f"{replica} has no memory group")
-        return self._paths[replica]
+    def of(self, replica: str) -> Path | None:
+        """The directory; None where it has none."""
+        return self._paths.get(replica)
 
     def remove(self) -> None:
         """When nothing runs in them any more; nothing to do a second time."""
@@ -94,11 +97,16 @@ class OnThisMachine:
 
     def memory_group(self, replica: str) -> str:
         """As `MemoryLimited.memory_group`."""
-        return str(self._groups.of(replica))
+        return str(self._groups.of(replica) or "")
+
+    def no_memory_group(self) -> str:
+        """As `MemoryLimited.no_memory_group`."""
+        return self._groups.refused
 
     def oom_kills(self, replica: str) -> int:
         """As `MemoryLimited.oom_kills`."""
-        return memory_groups.oom_kills(self._groups.of(replica))
+        group = self._groups.of(replica)
+        return memory_groups.oom_kills(group) if group is not None else 0
 
     def gpus(self) -> list[gpu.Gpu]:
         """As `servedrill.stacks.protocols.Gpu.gpus`."""

@@ -11,8 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,12 @@ from servedrill.dialect.vllm import IS_SLEEPING, LOAD_ADAPTER
 from servedrill.errors import StackError
 from servedrill.files.logs import tail
 from servedrill.history.promises import Promises
-from servedrill.host.ports import free_ports, require_free
+from servedrill.host.ports import free_ports
 from servedrill.host.processes import ProcessId, family, identify
 from servedrill.leases.keeper import UndoKeeper
 from servedrill.leases.undo import ending
-from servedrill.stacks import commands
-from servedrill.stacks.commands import Command, Container
+from servedrill.stacks.command_rules import check_processes
+from servedrill.stacks.commands import Command
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.first_answer import require_answer
 from servedrill.stacks.keeper import Keeper
@@ -39,20 +38,20 @@ from servedrill.stacks.name import DNS, DnsName
 from servedrill.stacks.on_machine import MemoryGroups, OnThisMachine
 from servedrill.stacks.protocols import Entry, Part, Replica
 from servedrill.stacks.proxied import ThroughProxies
-from servedrill.stacks.proxies import Hop, Proxies
-from servedrill.stacks.roles import ENGINE, OTHER, Service, served_by
+from servedrill.stacks.proxies import Proxies
+from servedrill.stacks.roles import ENGINE, OTHER, Service, grouped, served_by
 from servedrill.stacks.rolling import Replaceable, RollingReplacement
 from servedrill.stacks.rollouts import RolloutApi
 from servedrill.stacks.startup import start_in_order
 from servedrill.stacks.supervisor import Plan, Planned
+from servedrill.stacks.wiring import Wiring
 
 
 class ProcessStack(OnThisMachine, ThroughProxies):
     """One running stack of commands; `up` starts it, `down` ends it."""
 
     shared = False
-    _host = "127.0.0.1"
-    """The address under which whatever runs on this machine is reached by all of the stack."""
+    _wired: type[Wiring] = Wiring
 
     def __init__(
         self,
@@ -76,9 +75,8 @@ class ProcessStack(OnThisMachine, ThroughProxies):
         """Process -> who keeps it."""
         self._http = httpx.Client(timeout=5, **direct())
         self._proxies = Proxies(file.proxy, logs=self._logs, seed=seed, on_undo=on_undo)
-        self._covered = file.proxy.selected(file.hop_groups(), where=file.path)
-        self._ports: dict[str, int] = {}
-        self._hops: dict[str, str] = {}
+        self._covered = file.proxy.selected(grouped(self._commands), where=file.path)
+        self._wiring = self._wired(file, self._folder, covered=self._covered)
         self._groups = MemoryGroups(on_undo)
         self._name: DnsName | None = None
         self._replicas: list[Replica] = []
@@ -91,7 +89,12 @@ class ProcessStack(OnThisMachine, ThroughProxies):
         Raises `StackError` with the tail of the log that says why.
         """
         self._logs.mkdir(parents=True, exist_ok=True)
-        self._take_ports()
+        self._wiring.take()
+        if self._file.dns is not None:
+            leads_to = self._wiring.name_port
+            self._name = DnsName(
+                self._file.dns, self._commands, port=self._wiring.port, leads_to=leads_to, folder=self._folder
+            )
         if self._limit_memory and "MemoryLimited" not in self.lacks:
             self._make_groups()
         self._replicas = [
@@ -99,23 +102,28 @@ class ProcessStack(OnThisMachine, ThroughProxies):
                 name=c.name,
                 role=c.role,
                 serves=served_by(c.role, c.serves),
-                url=f"http://127.0.0.1:{self._port(c.name)}",
+                url=f"http://127.0.0.1:{self._wiring.port(c.name)}",
                 hop=c.name if c.name in self._covered else "",
-                metrics=self._filled(c.metrics, c),
+                metrics=self._wiring.filled(c.metrics, c),
             )
             for c in self._commands
             if c.role != OTHER
         ]
         planned = [self._planned(command, self.promises.version) for command in self._commands]
         (self._folder / "stack.json").write_bytes(msgspec.json.format(msgspec.json.encode(self._file), indent=1))
-        self._write_files()
+        self._wiring.write_files()
         if self._covered or self._file.proxy.hop:
             self._proxies.start(port=free_ports(1)[0])
-            self._proxies.make(self._proxied_hops())
+            self._proxies.make(self._wiring.proxied_hops())
         own = [self._name.planned()] if self._name is not None else []
         self._begin_keepers([*own, *planned])
         start_in_order(
-            self._commands, self._keepers, port=self._port, http=self._http, logs=self._logs, where=self._file.path
+            self._commands,
+            self._keepers,
+            port=self._wiring.port,
+            http=self._http,
+            logs=self._logs,
+            where=self._file.path,
         )
         if self._name is not None:
             self._keepers[DNS].start(DNS)
@@ -137,74 +145,13 @@ class ProcessStack(OnThisMachine, ThroughProxies):
 
     # ---- what it is made of
 
-    def _take_ports(self) -> None:
-        """A port for every process and every name that a command mentions."""
-        for command in self._commands:
-            if command.port:
-                where = f"{self._file.path}: process {command.name!r}"
-                runs = isinstance(command, Container) and command.existing
-                self._ports[command.name] = command.port if runs else require_free(command.port, where=where)
-        name_port = free_ports(1)[0]
-        if self._file.dns is not None:
-            self._name = DnsName(
-                self._file.dns, self._commands, port=self._port, leads_to=name_port, folder=self._folder
-            )
-        for command in self._commands:
-            if command.name in self._covered:
-                host = command.published or self._hop_host(command)
-                shared = command.published and self._file.dns is not None
-                self._hops[command.name] = f"{host}:{name_port if shared else free_ports(1)[0]}"
-
-    def _hop_host(self, command: Command) -> str:
-        """The address that the proxy in front of a process listens on, where the file names none."""
-        return "127.0.0.1"
-
-    def _reached_at(self, name: str) -> str:
-        """``host:port`` of a process for the others, where it has no proxy."""
-        return f"{self._host}:{self._port(name)}"
-
-    def _port(self, name: str) -> int:
-        if name not in self._ports:
-            self._ports[name] = next(port for port in free_ports(8) if port not in self._ports.values())
-        return self._ports[name]
-
     def _make_groups(self) -> None:
         engines = [command.name for command in self._commands if command.role == ENGINE]
         self._groups.make(engines, run=secrets.token_hex(4))
 
-    def _filled(self, text: str, command: Command, version: str = "") -> str:
-        where = f"{self._file.path}: process {command.name!r}"
-
-        def hop(name: str) -> str:
-            known = [c.name for c in self._commands if c.role != OTHER]
-            if name not in known:
-                raise StackError(f"no engine or gateway {name!r}", where=where, expected=", ".join(known))
-            return self._hops.get(name) or self._reached_at(name)
-
-        values: dict[str, str | Callable[[str], str]] = {
-            "port": lambda name: str(self._port(name or command.name)),
-            "host": self._host,
-            "hop": hop,
-            "version": version or self.promises.version,
-            "name": command.name,
-            "folder": str(self._folder),
-            "cache": str(commands.cache_folder()),
-            "here": str(Path(self._file.path).resolve().parent),
-            "python": sys.executable,
-            "env": lambda name: commands.environment_variable(name, where=where),
-        }
-        return commands.fill(text, values, where=where)
-
-    def _write_files(self) -> None:
-        """The configuration files that the stack file has in it, below the drill's folder."""
-        for file in self._file.file:
-            path = self._folder / file.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self._filled(file.text, Command(name="file", command=[])))
-
     def _planned(self, command: Command, version: str) -> Planned:
-        argv = [self._filled(part, command, version) for part in command.command]
-        env = {key: self._filled(value, command, version) for key, value in command.env.items()}
+        argv = [self._wiring.filled(part, command, version) for part in command.command]
+        env = {key: self._wiring.filled(value, command, version) for key, value in command.env.items()}
         if shutil.which(argv[0], path=env.get("PATH")) is None:
             raise StackError(
                 f"no program {argv[0]!r}",
@@ -217,20 +164,11 @@ class ProcessStack(OnThisMachine, ThroughProxies):
             role=command.role,
             command=argv,
             env=env,
-            folder=self._filled(command.folder, command, version),
+            folder=self._wiring.filled(command.folder, command, version),
             log=str(self._logs / f"{command.name}.log"),
             restart=command.restart,
             memory_group=self._groups.paths().get(command.name, ""),
         )
-
-    def _proxied_hops(self) -> list[Hop]:
-        """Taps at some engines would make tries look fewer than they were, so all have one or none."""
-        engines = {command.name for command in self._commands if command.role == ENGINE}
-        tapped = engines if engines <= self._covered else set()
-        return [
-            Hop(name=name, listen=listen, upstream=f"127.0.0.1:{self._port(name)}", tap=name in tapped)
-            for name, listen in self._hops.items()
-        ]
 
     # ---- starting
 
@@ -240,12 +178,12 @@ class ProcessStack(OnThisMachine, ThroughProxies):
         self._keepers = dict.fromkeys([one.name for one in planned], keeper)
 
     def _plan(self, planned: list[Planned]) -> Plan:
-        return Plan(control_port=self._port("supervisor"), processes=planned, nice=self._file.nice)
+        return Plan(control_port=self._wiring.port("supervisor"), processes=planned, nice=self._file.nice)
 
     def _keeper(self, module: str, *, log: str, ends_within_s: float = 5.0) -> Keeper:
         """On record before it keeps anything."""
         keeper = Keeper(
-            module, control_port=self._port(log), log=self._logs / f"{log}.log", ends_within_s=ends_within_s
+            module, control_port=self._wiring.port(log), log=self._logs / f"{log}.log", ends_within_s=ends_within_s
         )
         self._on_undo.keep("process", *ending(keeper.begin()))
         return keeper
@@ -278,8 +216,8 @@ class ProcessStack(OnThisMachine, ThroughProxies):
 
     def _door(self) -> str:
         """Through its proxy, where it has one."""
-        front = self._front
-        return f"http://{self._hops[front.name]}" if front.name in self._hops else front.url
+        front, hops = self._front, self._wiring.hops
+        return f"http://{hops[front.name]}" if front.name in hops else front.url
 
     def replicas(self) -> list[Replica]:
         """Commands with a role, in the order of the file."""
@@ -333,12 +271,7 @@ class ProcessStack(OnThisMachine, ThroughProxies):
 
     def alerts_url(self) -> str:
         """As the file says, with ports filled in."""
-        return self._own_url(self._file.alerts)
-
-    def _own_url(self, text: str) -> str:
-        """A URL of the stack file with its ports filled in."""
-        values: dict[str, str | Callable[[str], str]] = {"host": self._host, "port": lambda name: str(self._port(name))}
-        return commands.fill(text, values, where=self._file.path)
+        return self._wiring.url(self._file.alerts)
 
     def sleep_routes(self) -> bool:
         """Whether the first engine knows /is_sleeping."""
@@ -360,7 +293,7 @@ class ProcessStack(OnThisMachine, ThroughProxies):
     @cached_property
     def _rollouts(self) -> RollingReplacement | RolloutApi:
         if self._file.rollouts:
-            return RolloutApi(self._http, self._own_url(self._file.rollouts))
+            return RolloutApi(self._http, self._wiring.url(self._file.rollouts))
         engines = [command for command in self._commands if command.role == ENGINE]
         return RollingReplacement(
             self._keepers[engines[0].name], [self._replaceable(e) for e in engines], serves=self.promises.version
@@ -371,7 +304,7 @@ class ProcessStack(OnThisMachine, ThroughProxies):
         return Replaceable(
             name=engine.name,
             planned=partial(self._planned, engine),
-            ready_url=f"http://127.0.0.1:{self._port(engine.name)}{engine.ready.path}",
+            ready_url=f"http://127.0.0.1:{self._wiring.port(engine.name)}{engine.ready.path}",
             within_s=engine.ready.within_s,
             min_ready_s=self.promises.detect_s,
         )
@@ -391,4 +324,9 @@ def _lacks(file: StackFile) -> dict[str, str]:
     return lacks
 
 
-KIND = StackKind(name="process", make=ProcessStack)
+KIND = StackKind(
+    name="process",
+    make=ProcessStack,
+    check=check_processes,
+    reads=frozenset({"process", "rollouts", "nice"}),
+)

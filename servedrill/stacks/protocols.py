@@ -17,8 +17,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from servedrill.dialect.openai import METRICS
 from servedrill.history.promises import Promises
 from servedrill.host import gpu
+from servedrill.host.processes import family
 from servedrill.stacks.capabilities import Capability, register
-from servedrill.stacks.roles import ENGINE, GATEWAY, Service, served_by
+from servedrill.stacks.roles import ENGINE, GATEWAY, Service, grouped, served_by
 
 Part = Literal["server", "core"]
 
@@ -140,10 +141,13 @@ class Proxied(Protocol):
 
 @runtime_checkable
 class MemoryLimited(Protocol):
-    """Replicas live in memory cgroups whose limit can be set."""
+    """Replicas have a memory limit that can be reached: their cgroup's, or one that servedrill keeps itself."""
 
     def memory_group(self, replica: str) -> str:
-        """The directory of the cgroup that it is in now. Raises `UsageError` where the system allows none."""
+        """The directory of the cgroup that it is in now; empty where the system allows none."""
+
+    def no_memory_group(self) -> str:
+        """Why the system allows none."""
 
     def oom_kills(self, replica: str) -> int:
         """How often the kernel has killed in it for want of memory, as whoever looks after it says."""
@@ -228,6 +232,17 @@ def _no_gpu(stack: Gpu) -> str:
     return ""
 
 
+def _unused_gpu(stack: Gpu, part: str) -> str:
+    """Whether a machine has GPUs says nothing of a stack that computes on its cores."""
+    if not isinstance(stack, Signallable) or not isinstance(stack, Stack):
+        return ""
+    lives = [stack.process(replica.name) for replica in stack.replicas() if replica.role == ENGINE]
+    pids = [pid for life in lives if life is not None for pid in family(life.pid)]
+    if any(one.held_by(pids) for one in stack.gpus()):
+        return ""
+    return f"no engine of stack {stack.name!r} holds memory of a GPU that NVML tells of"
+
+
 def _unscraped(stack: Stack, part: str) -> str:
     if part and not any(r.scraped for r in stack.replicas() if f"{r.role}s" == part):
         return f"no metrics of the {part} of stack {stack.name!r} can be read"
@@ -242,9 +257,7 @@ def _no_part(stack: Any, part: str) -> str:
 
 
 def _unproxied(stack: Any, part: str) -> str:
-    groups: dict[str, list[str]] = {f"{GATEWAY}s": [], f"{ENGINE}s": []}
-    for replica in stack.replicas():
-        groups.setdefault(f"{replica.role}s", []).append(replica.name)
+    groups = grouped(stack.replicas())
     hops = stack.hops()
     wanted = groups.get(part, [part]) if part else [*groups[f"{GATEWAY}s"], *groups[f"{ENGINE}s"]]
     without = [name for name in wanted if name not in hops]
@@ -256,7 +269,7 @@ def _unproxied(stack: Any, part: str) -> str:
 
 for _plain in (Supervised, MemoryLimited, Containerised, Named, Alerting, Swappable, Sleepable, Adaptable, Stack):
     register(Capability(protocol=_plain))
-register(Capability(protocol=Gpu, missing=_no_gpu))
+register(Capability(protocol=Gpu, missing=_no_gpu, missing_part=_unused_gpu))
 register(Capability(protocol=Scrapable, parts=("engines", "gateways"), missing_part=_unscraped))
 register(Capability(protocol=Signallable, parts=("core",), missing_part=_no_part))
 register(Capability(protocol=Proxied, parts=None, missing_part=_unproxied))

@@ -1,7 +1,7 @@
 """The fault proxy of a stack: which server, and at which hops it stands.
 
 [proxy]
-server = "embedded"                  # or a program ("toxiproxy-server", "/opt/toxiproxy-server"), or the URL of one that runs
+server = "embedded"                  # or a program ("toxiproxy-server"), or the URL of one that runs
 hops = ["gateways", "engines"]       # groups, or single names
 
 [[proxy.hop]]                        # any other hop: whoever connects to `listen` gets to `upstream`
@@ -9,8 +9,8 @@ name = "vector-db"
 listen = "127.0.0.1:19530"
 upstream = "10.0.0.7:19530"
 
-A server that we start ends with the stack. On one that runs already only what we made is removed, at the end or, after a
-crash, by the watchdog; its other proxies are never touched.
+A server that we start ends with the stack. On one that runs already only what we made is removed, at the end or, after
+a crash, by the watchdog; its other proxies are never touched.
 """
 
 from __future__ import annotations
@@ -235,7 +235,8 @@ class Proxies:
             other = hop.name if hop.name in theirs else listens.get(hop.listen)
             if other is not None:
                 raise StackError(
-                    f"{self._table.url} has a proxy {other!r} on {theirs[other]['listen']} already; ours is {hop.name!r} on {hop.listen}",
+                    f"{self._table.url} has a proxy {other!r} on {theirs[other]['listen']} already; "
+                    f"ours is {hop.name!r} on {hop.listen}",
                     where="proxy.server",
                     expected="a server without proxies of these names and addresses",
                     hint=f"remove it if it is left over: curl -X DELETE {self._table.url.rstrip('/')}/proxies/{other}",

@@ -1,4 +1,4 @@
-"""What the proxies of a stack file have to be, beyond their shape; how to add a rule: `servedrill.files.mistakes`."""
+"""What the proxies of a stack file have to be, beyond their shape; to add a rule: `servedrill.files.mistakes`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_proxy(mistakes: Mistakes, document: Document, table: ProxyTable, *, on
 
 
 def check_hops(mistakes: Mistakes, document: Document, table: ProxyTable, groups: Mapping[str, Iterable[str]]) -> None:
-    """Note names that are none of ``groups`` (group -> its members), and hops of the file's own that are called like one of them."""
+    """Note names that are none of ``groups`` (group -> its members), and hops of the file's own with one of these."""
     members = {group: list(names) for group, names in groups.items()}
     taken = {*members, *(name for names in members.values() for name in names)}
     for number, name in enumerate(table.hops):

@@ -7,7 +7,7 @@ an edge node has a name of its own, and does some of what an engine or a gateway
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, Protocol
 
 Service = Literal["tokens", "routing", "prefill", "decode"]
 """Generates tokens; sends requests on; computes prompts; computes what comes after them."""
@@ -20,6 +20,27 @@ _USUAL: dict[str, frozenset[Service]] = {
     ENGINE: frozenset({"tokens", "prefill", "decode"}),
     GATEWAY: frozenset({"routing"}),
 }
+
+
+class HasRole(Protocol):
+    """What has a name and a role."""
+
+    @property
+    def name(self) -> str:
+        """Another one for each."""
+
+    @property
+    def role(self) -> str:
+        """Any word."""
+
+
+def grouped(named: Iterable[HasRole]) -> dict[str, list[str]]:
+    """The hops that can be asked for together: ``gateways``, ``engines``, and the same of any other role."""
+    groups: dict[str, list[str]] = {f"{GATEWAY}s": [], f"{ENGINE}s": []}
+    for one in named:
+        if one.role != OTHER:
+            groups.setdefault(f"{one.role}s", []).append(one.name)
+    return groups
 
 
 def served_by(role: str, said: Iterable[Service] = ()) -> frozenset[Service]:

@@ -11,6 +11,8 @@ import ipaddress
 import socket
 from typing import NamedTuple
 
+from servedrill.host.addresses import join_host_port
+
 LOOPBACK = "127.0.0.1"
 
 
@@ -25,7 +27,7 @@ class Address(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return join_host_port(self.host, self.port)
 
     @property
     def family(self) -> socket.AddressFamily:
@@ -39,7 +41,10 @@ class Address(NamedTuple):
 
 
 def split_host_port(text: str) -> tuple[str, int]:
-    """Host (IPv6 without its brackets) and port of `host:port`; raises `ValueError` with what is wrong."""
+    """Host (IPv6 without its brackets) and port of `host:port`.
+
+    Stricter than `servedrill.host.addresses`, and raises `ValueError` in the words of the API: clients see them.
+    """
     host, colon, port_text = text.rpartition(":")
     if not colon:
         raise ValueError(f"address {text}: missing port in address")

@@ -1,7 +1,7 @@
-"""HTTP/1.1 framing, as little of it as finding message boundaries takes.
+"""HTTP/1.1 framing: only what it takes to find the boundaries of messages.
 
-It is written by hand because a framer that can be copied can also be handed to a toxic in the middle of a stream, and
-because a proxy must be able to pass on what it read; parsers made for servers give neither.
+It is written by hand because a toxic that joins in the middle of a stream needs a copy of the framer, and because a
+proxy has to pass on what it read. Parsers made for servers allow neither.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Planted doubts for the checkers of `servedrill.checkers.validity`: most of them never refute, they only withhold their word."""
+"""Planted doubts for the checkers of `servedrill.checkers.validity`: most only withhold their word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers of a real model against recorded ones, weaknesses that a stack declares, parts that it has nothing for, and metrics that are not there."""
+"""Answers of a real model against recorded ones, declared weaknesses, parts left out, metrics that are not there."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_what_follows_from_a_mistake_is_not_said() -> None:
 
 
 def test_a_mistake_stands_where_its_key_stands(tmp_path: Path) -> None:
-    """Also one about a key that is not there: then it is the table's place; and one of meaning, behind a misspelt key."""
+    """Also one about a key that is not there, which has the table's place; one of meaning, behind a misspelt key."""
     path = tmp_path / "fruit"
     path.write_text('name = "x"\ncolour = "red"\n\n[sead]\n  weight = 1\n  count = 3\n')
     documents, wrong = read_documents(path, FRUIT)
@@ -131,7 +131,7 @@ TREES = st.recursive(
 @settings(max_examples=150, deadline=None)
 @given(st.none() | KEYS, TREES)
 def test_anything_is_right_or_has_a_mistake(key: str | None, tree: Any) -> None:
-    """What msgspec takes has no mistake, apart from giant numbers; what it does not take has one and is repaired to what it takes."""
+    """What msgspec takes has no mistake but giant numbers; what it does not take has one, and is repaired."""
     tree = tree if key is None else {**RIGHT, key: tree}
     found, mistakes, _ = read(tree)
     assert isinstance(found, Fruit)

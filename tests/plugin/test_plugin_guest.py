@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from servedrill import plugin
+
 
 def brought(statement: str, *, before: str) -> set[str]:
     """Modules that a statement loads in a fresh interpreter that has run another one before."""
@@ -27,3 +29,14 @@ def test_the_plugin_brings_options_and_nothing_else() -> None:
 def test_the_package_itself_is_empty(before: str) -> None:
     """Every helper process imports it."""
     assert brought("import servedrill", before=before) == {"servedrill", "servedrill._version"}
+
+
+@pytest.mark.parametrize(("doubtful", "word"), [(True, "inconclusive"), (False, None)])
+def test_a_doubt_keeps_its_word_where_another_process_ran_the_drill(doubtful: bool, word: str | None) -> None:
+    """As with pytest-xdist, whose controller sees reports and no drill."""
+    report = pytest.TestReport("it", ("it.py", 1, "it"), {}, "skipped", None, "call")
+    if doubtful:
+        report.inconclusive = True
+    sent = pytest.TestReport._from_json(report._to_json())
+    status = plugin.pytest_report_teststatus(sent)
+    assert (status and status[0]) == word

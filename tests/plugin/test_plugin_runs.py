@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from servedrill.commands.main import main
+from servedrill.host.clock import wait_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -179,11 +179,12 @@ def test_a_run_that_is_killed_leaves_no_process_behind(tmp_path: Path, number: i
         process = subprocess.Popen(
             asked, cwd=tmp_path, env=environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL
         )
-    wait(lambda: "injected latency" in (tmp_path / "out").read_text(), within_s=60)
+    said = tmp_path / "out"
+    wait_for(lambda: "injected latency" in said.read_text(), what="the fault", within_s=60)
     assert len(marked(str(tmp_path))) > 8
     process.send_signal(number)
     process.wait(timeout=30)
-    wait(lambda: not marked(str(tmp_path)), within_s=5)
+    wait_for(lambda: not marked(str(tmp_path)), what="all of it to be gone", within_s=5)
     if number == signal.SIGINT:
         (verdict,) = json.loads((tmp_path / "runs/latest/verdicts.json").read_text())
         assert verdict["answer"] == "inconclusive"
@@ -203,10 +204,3 @@ def marked(folder: str) -> list[int]:
             if f"DRILLED_IN={folder}".encode() in environment and state not in "ZX":
                 found.append(int(entry.name))
     return found
-
-
-def wait(condition: object, *, within_s: float) -> None:
-    until = time.monotonic() + within_s
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < until, f"not within {within_s} s"
-        time.sleep(0.02)

@@ -232,12 +232,33 @@ def test_a_drill_that_asks_for_the_impossible_is_told_in_one_line(pytester: pyte
 
 
 def test_a_stack_that_does_not_come_up_is_told_in_one_line(pytester: pytest.Pytester) -> None:
-    """With the hint where to look; the drills after it are not tried."""
-    pytester.makepyfile(test_it="def test_torn(drill):\n    pass\n\ndef test_torn_too(drill):\n    pass\n")
+    """With the hint where to look; when a second drill comes to the same end, the others are not tried."""
+    names = ("torn", "torn_too", "torn_as_well")
+    pytester.makepyfile(test_it="".join(f"def test_{name}(drill):\n    pass\n\n" for name in names))
     result = run(pytester)
     assert result.ret == 4
     result.stdout.fnmatch_lines(["ERROR: paper: the paper is torn; hint: see the bin"])
-    result.assert_outcomes(errors=1)
+    result.assert_outcomes(errors=2)
+
+
+def test_what_one_drill_lacks_does_not_cost_the_others(pytester: pytest.Pytester) -> None:
+    """They run and are judged; the exit code still says that something was used wrongly."""
+    pytester.makepyfile(test_it="def test_torn(drill):\n    pass\n\n" + DRILLS)
+    result = run(pytester, "-k", "torn or holds")
+    assert result.ret == 4
+    result.assert_outcomes(errors=1, passed=1)
+
+
+@pytest.mark.parametrize("where", ["    raise NotInTime(what='a worker to be ready', waited_s=15)\n", ""])
+def test_what_the_tool_itself_could_not_do_is_a_doubt(pytester: pytest.Pytester, where: str) -> None:
+    """Exit code 1 means the stack. A drill that could not be carried out is inconclusive, in its body or before it."""
+    fixture = "@pytest.fixture\ndef late(drill):\n    raise NotInTime(what='a worker to be ready', waited_s=15)\n\n"
+    body = f"def test_holds(drill):\n{where}" if where else f"{fixture}def test_holds(late):\n    pass\n"
+    pytester.makepyfile(test_it=f"import pytest\nfrom servedrill.errors import NotInTime\n\n{body}")
+    result = run(pytester, "-v")
+    assert result.ret == 6
+    result.stdout.fnmatch_lines(["INCONCLUSIVE (INCONCLUSIVE: a worker to be re*"])
+    result.assert_outcomes(passed=0, failed=0, errors=0)
 
 
 def test_a_capability_that_does_not_exist_is_told_in_one_line(pytester: pytest.Pytester) -> None:

@@ -37,13 +37,13 @@ STACK = small_stack()
 
 
 def test_restarts_back_off_and_stop_growing() -> None:
-    """Twice as long after each exit of the last minute, up to a bound, and never given up."""
+    """The wait doubles with each exit of the last minute, up to a bound; a process is never given up."""
     restart = RestartWhenGone(backoff_s=0.2, backoff_max_s=2.0)
     assert [restart.delay_s(name="e", recent_exits=n) for n in (1, 2, 3, 4, 5, 300)] == [0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
 
 
 def test_nothing_starts_before_the_last_of_the_dead_is_gone() -> None:
-    """What a dead leader left behind in its group is ended, and waited for."""
+    """What a dead leader left in its process group is killed and waited for."""
     restart = RestartWhenGone(backoff_s=0.2, backoff_max_s=2.0)
     with subprocess.Popen(["sh", "-c", "sleep 60 & sleep 60"], start_new_session=True) as leader:
         assert not restart.gone(leader.pid)
@@ -56,7 +56,7 @@ def test_nothing_starts_before_the_last_of_the_dead_is_gone() -> None:
 
 
 def test_a_name_answers_with_the_healthy_ones() -> None:
-    """Two bad probes in a row take an address out, one good one brings it back; with nobody left all are answered."""
+    """Two bad probes in a row withdraw an address, a good one restores it; with none healthy, all are answered."""
     health, addresses = DnsHealth(STACK), ["a", "b"]
     assert health.answers(addresses) == ["a", "b"]
     health.observe("a", ok=False)
@@ -82,7 +82,7 @@ def test_a_name_answers_with_the_healthy_ones() -> None:
     ],
 )
 def test_who_is_told_of_what(fields: dict[str, Any], alerts: list[str]) -> None:
-    """Down, killed for memory, no progress: each with the replica's name."""
+    """A replica that is down, killed for memory or without progress raises the alert of that name."""
     fact = Fact(
         **{
             "name": "engine-0",
@@ -110,7 +110,7 @@ def test_who_is_told_of_what(fields: dict[str, Any], alerts: list[str]) -> None:
     ],
 )
 def test_a_candidate_with_other_parameters_is_refused(candidate: dict[str, Any], against: str | None) -> None:
-    """Before it gets any traffic."""
+    """Parameters that differ from the serving version's refuse a candidate before it gets traffic."""
     serving = {"max_model_len": 2048, "dtype": "bfloat16", "default_sampling_params": {"temperature": 1.0}, "pid": 3}
     says = Canary(STACK).check_parameters(serving, {**serving, **candidate})
     assert (says is None) if against is None else (says or "").startswith(against)
@@ -118,7 +118,7 @@ def test_a_candidate_with_other_parameters_is_refused(candidate: dict[str, Any],
 
 @pytest.mark.parametrize(("right", "refused"), [(20, False), (19, False), (18, True), (0, True)])
 def test_a_candidate_that_knows_less_is_refused(right: int, refused: bool) -> None:
-    """One golden answer of slack."""
+    """A candidate may get one golden answer less right than the serving version, not two."""
     assert (Canary(STACK).check_quality(right=right, asked=20, serving_right=20) is not None) == refused
 
 
@@ -138,19 +138,19 @@ SERVING = VersionStats(requests=50, ttft_s=[0.1] * 50, tpot_s=[0.02] * 50)
     ],
 )
 def test_a_candidate_is_judged_by_what_its_users_got(candidate: VersionStats, against: str | None) -> None:
-    """Failures and speed, side by side with the version that serves; without users there is no judgement."""
+    """Failures and speed are compared with the serving version's; without users a candidate is refused."""
     says = Canary(STACK).check_traffic(SERVING, candidate)
     assert (says is None) if against is None else (says or "").startswith(against)
 
 
 def test_a_candidate_is_judged_when_it_has_served_enough() -> None:
-    """Not by its first request."""
+    """A candidate is not judged by its first request."""
     canary = Canary(STACK)
     assert [canary.enough(VersionStats(requests=n)) for n in (0, 9, 10)] == [False, False, True]
 
 
 def test_figures_of_a_version_are_those_of_late() -> None:
-    """The last two hundred; a new table of aliases begins a new count."""
+    """The last 200 times of a version count, and a new table of aliases begins a new count."""
     versions = Versions()
     for number in range(300):
         versions.ended("v1", ok=number % 10 > 0, ttft_s=float(number), tpot_s=None)
@@ -175,7 +175,7 @@ def test_figures_of_a_version_are_those_of_late() -> None:
     ],
 )
 def test_kills_are_read_from_either_kind_of_memory_group(tmp_path: Path, name: str, text: str, kills: int) -> None:
-    """And a group that is gone has none."""
+    """Kills are read from cgroup v1 and v2, and a group that is gone has none."""
     (tmp_path / name).write_text(text)
     assert oom_kills(str(tmp_path)) == kills
     assert oom_kills(str(tmp_path / "gone")) == 0
@@ -199,7 +199,7 @@ MESSAGES = st.lists(
 
 @given(MESSAGES, st.lists(st.integers(0, 5000), max_size=10))
 def test_messages_between_server_and_core_survive_any_cut(messages: list[Any], cuts: list[int]) -> None:
-    """A stream of lengths and bodies, however it arrives."""
+    """Messages are read whole, however the byte stream is cut."""
     data = b"".join(pack(message) for message in messages)
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
     unpacker = Unpacker()

@@ -63,7 +63,7 @@ def test_a_pool_that_is_too_small_is_not_seen_in_any_answer(tmp_path: Path) -> N
 
 
 def test_an_answer_is_continued_from_its_own_text(quick: Server) -> None:
-    """As a gateway does it that resumes a broken stream, on both routes."""
+    """Asked to continue its own text, on either route, the engine goes on as if it had never stopped."""
     whole, finish = oracle_text(chat=True, prompt="go on", max_tokens=20, ignore_eos=True)
     kept = "".join(f" {word}" for word in whole.split()[:8])
     messages = [{"role": "user", "content": "go on"}, {"role": "assistant", "content": kept}]
@@ -78,20 +78,20 @@ def test_an_answer_is_continued_from_its_own_text(quick: Server) -> None:
 
 
 def test_golden_questions_are_answered_right(quick: Server) -> None:
-    """Four words and an end."""
+    """A golden question is answered with its four words and an end."""
     for question in (0, 5):
         answer = quick.ask(prompt=expand(golden_prompt(question)), max_tokens=9)
         assert (answer.texts[0], answer.finishes[0]) == (golden_answer(question), "stop")
 
 
 def test_what_is_not_said_has_a_default(quick: Server) -> None:
-    """Temperature and length are the model's own."""
+    """Where a request names neither, temperature and length are the model's own."""
     answer = quick.ask(prompt="defaults")
     assert (answer.texts[0], answer.finishes[0]) == oracle_text(chat=True, prompt="defaults", max_tokens=96)
 
 
 def test_answers_say_who_gave_them(quick: Server) -> None:
-    """The request's own id, the process, and what else is served there."""
+    """An answer carries the request's id, the process and the names served there."""
     answer = quick.ask(headers={"x-request-id": "mine"}, max_tokens=2)
     assert answer.headers["x-request-id"] == "mine"
     assert answer.headers["x-served-by"] == f"engine-0/{quick.process.pid}"

@@ -14,7 +14,7 @@ from servedrill.oracle.prompts import expand, words_prompt
 
 
 def test_sleep_gives_memory_back_and_wake_up_serves_the_same(tmp_path: Path) -> None:
-    """Asleep it is not healthy and refuses; its resident memory really shrinks."""
+    """A sleeping engine is unhealthy, refuses, and holds less resident memory; awake it answers as before."""
     with engine(tmp_path, blocks=512, block_bytes=64 << 10) as server:
         awake = server.ask(prompt="before", max_tokens=5, temperature=0, ignore_eos=True)
         core = server.core
@@ -56,7 +56,7 @@ def cached(answer: Any) -> int:
 
 
 def test_the_prefix_cache_can_be_emptied(quick: Server) -> None:
-    """A prompt that is known is computed again afterwards; the answer is the same in any case."""
+    """After a reset a known prompt is computed again, with the same answer."""
     ask = {"prompt": PREFIX, "max_tokens": 4, "temperature": 0, "ignore_eos": True}
     quick.post("/reset_prefix_cache")
     assert cached(quick.ask(**ask)) == 0
@@ -68,7 +68,7 @@ def test_the_prefix_cache_can_be_emptied(quick: Server) -> None:
 
 
 def test_adapters_come_go_and_change(quick: Server) -> None:
-    """An adapter has tokens of its own, and so has each revision of it, though its name and the prompt are the same."""
+    """An adapter has tokens of its own, and so has each revision of it under the same name."""
     ask = {"prompt": PREFIX, "model": "tuned", "max_tokens": 6, "temperature": 0, "ignore_eos": True}
 
     def wanted(path: str) -> list[str]:
@@ -101,7 +101,7 @@ def test_adapters_come_go_and_change(quick: Server) -> None:
 
 
 def test_an_adapter_is_not_changed_under_a_stream(tmp_path: Path) -> None:
-    """Who began with one revision ends with it."""
+    """A stream that began with one revision ends with it."""
     ask = {"prompt": "p", "model": "tuned", "max_tokens": 40, "temperature": 0, "ignore_eos": True}
     with engine(tmp_path, costs=STEADY) as server:
         server.post("/v1/load_lora_adapter", {"lora_name": "tuned", "lora_path": "adapters/one"})
@@ -120,7 +120,7 @@ def test_an_adapter_is_not_changed_under_a_stream(tmp_path: Path) -> None:
 
 
 def test_other_weights_answer_with_other_words(tmp_path: Path) -> None:
-    """After the open streams; from an empty cache; and weights that cannot be loaded leave everything as it was."""
+    """New weights wait for open streams and begin with an empty cache; weights that do not load change nothing."""
     ask = {"prompt": PREFIX, "max_tokens": 30, "temperature": 0, "ignore_eos": True}
     with engine(tmp_path, costs=STEADY) as server, ThreadPoolExecutor(1) as pool:
         open_ = pool.submit(server.ask, stream=True, **ask)

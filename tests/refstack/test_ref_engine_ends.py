@@ -15,7 +15,7 @@ from servedrill.host.clock import wait_for
 
 
 def test_sigterm_finishes_what_is_open_and_takes_nothing_new(tmp_path: Path) -> None:
-    """Unhealthy at once, 503 with Retry-After for newcomers, the open stream whole, exit status 0, no core left."""
+    """A draining engine is unhealthy, refuses with 503 and Retry-After, ends the open stream whole, exits with 0."""
     ask = {"prompt": "p", "max_tokens": 40, "temperature": 0, "ignore_eos": True}
     with engine(tmp_path, costs=STEADY) as server, ThreadPoolExecutor(1) as pool:
         core = server.core
@@ -53,7 +53,7 @@ def test_sigterm_does_not_wait_for_ever(tmp_path: Path) -> None:
 
 
 def test_an_engine_without_its_core_is_not_healthy_and_ends(tmp_path: Path) -> None:
-    """The open stream ends in an error that says so, /health answers 503, and the process exits with 1."""
+    """The open stream ends in an error event, /health answers 503, and the process exits with 1."""
     with engine(tmp_path, costs=STEADY) as server, ThreadPoolExecutor(1) as pool:
         open_ = pool.submit(server.ask, stream=True, max_tokens=500, ignore_eos=True)
         wait_for(lambda: server.metrics()["generated_tokens"] >= 3, what="some tokens", within_s=5)
@@ -66,7 +66,7 @@ def test_an_engine_without_its_core_is_not_healthy_and_ends(tmp_path: Path) -> N
 
 
 def test_a_core_that_stands_still_makes_its_engine_unhealthy(tmp_path: Path) -> None:
-    """Within a second, and healthy again when it goes on; being busy is no illness."""
+    """A stopped core makes /health answer 503 within a second, and 200 when it goes on."""
     with engine(tmp_path, costs=STEADY) as server:
         core = server.core
         os.kill(core.pid, signal.SIGSTOP)
@@ -79,7 +79,7 @@ def test_a_core_that_stands_still_makes_its_engine_unhealthy(tmp_path: Path) -> 
 
 
 def test_the_core_ends_with_its_supervisor(tmp_path: Path) -> None:
-    """Its standard input is the supervisor's life line; an engine without a core is of no use and ends too."""
+    """End of file on its standard input ends the core, and without a core the engine ends too."""
     with engine(tmp_path) as server:
         core = server.core
         assert server.process.stdin is not None

@@ -35,7 +35,7 @@ BAD: dict[str, tuple[int, str, dict[str, Any]]] = {
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("chat", [True, False], ids=["chat", "completions"])
 def test_bad_requests_are_refused_in_one_schema(quick: Server, chat: bool, stream: bool) -> None:
-    """A status before anything is generated, in both stream modes, with a message, a code and the request's id."""
+    """A bad request gets a status before any token, in both stream modes, with message, code and request id."""
     for what, (status, code, body) in BAD.items():
         answer = quick.ask(chat=chat, stream=stream, headers={"x-request-id": "bad-1"}, **body)
         assert answer.status == status, what
@@ -66,7 +66,7 @@ def test_bad_requests_are_refused_in_one_schema(quick: Server, chat: bool, strea
     ],
 )
 def test_bodies_that_are_no_request(quick: Server, content: bytes) -> None:
-    """A 400 that says what is wrong with it."""
+    """A body that is no request gets a 400 in OpenAI's schema."""
     for path in ("/v1/chat/completions", "/v1/completions"):
         response = quick.http.post(path, content=content)
         assert (response.status_code, response.json()["error"]["type"]) == (400, "invalid_request_error")
@@ -83,7 +83,7 @@ EDGES = [
 
 
 def test_numbers_and_texts_at_the_edge_leave_nothing_open(tmp_path: Path) -> None:
-    """Served or refused, but never an error of the engine's own, and nothing stays behind."""
+    """Edge cases are served or refused, never an error of the engine's own, and nothing stays open."""
     with engine(tmp_path) as server:
         answers = [server.http.post("/v1/completions", content=body) for body in EDGES]
         assert server.http.get("/load").json() == {"server_load": 0}
@@ -91,7 +91,7 @@ def test_numbers_and_texts_at_the_edge_leave_nothing_open(tmp_path: Path) -> Non
 
 
 def test_a_full_queue_refuses_with_503_and_says_when_to_come_again(tmp_path: Path) -> None:
-    """In both stream modes; what was admitted is served to its end, and then there is room again."""
+    """A full queue refuses in both stream modes; what was admitted is served, and then there is room again."""
     with engine(tmp_path, costs=STEADY, max_num_seqs=1, max_num_queued_reqs=1) as server, ThreadPoolExecutor(2) as pool:
         admitted = [
             pool.submit(server.ask, prompt=f"p{i}", stream=True, max_tokens=30, temperature=0, ignore_eos=True)

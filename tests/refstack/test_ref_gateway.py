@@ -50,7 +50,7 @@ def quiet(front: Server, behind: Server) -> None:
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize("chat", [True, False], ids=["chat", "completions"])
 def test_an_alias_is_answered_by_its_version(pair: tuple[Server, Server], chat: bool, stream: bool) -> None:
-    """Word for word, with one preamble, one end, and the names of those who took part."""
+    """The answer is the version's, word for word, with one preamble, one end, and the names of who served it."""
     front, behind = pair
     answer = front.ask(chat=chat, stream=stream, headers={"x-request-id": "mine"}, **ASK)
     assert answer.texts == [oracle_text(chat=chat, prompt="hello", max_tokens=20, temperature=0, ignore_eos=True)[0]]
@@ -63,7 +63,7 @@ def test_an_alias_is_answered_by_its_version(pair: tuple[Server, Server], chat: 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 def test_a_refusal_is_passed_on_as_it_is(pair: tuple[Server, Server], stream: bool) -> None:
-    """The engine's status, message and code, with this request's id, and not tried again."""
+    """An engine's refusal keeps its status, message and code, gets this request's id, and is not retried."""
     front, _ = pair
     before = gauges(front)["retries"]
     answer = front.ask(stream=stream, headers={"x-request-id": "bad-1"}, **{**ASK, "temperature": 9.0})
@@ -78,7 +78,7 @@ def test_a_refusal_is_passed_on_as_it_is(pair: tuple[Server, Server], stream: bo
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 def test_a_hang_up_reaches_the_engine(pair: tuple[Server, Server], stream: bool) -> None:
-    """Nothing is generated for who is gone, and nothing is held, at either."""
+    """After a hang-up nothing is generated for the client and nothing held, at gateway or engine."""
     front, behind = pair
     path, body = request_body(chat=True, stream=stream, **{**ASK, "max_tokens": 1000})
     with (
@@ -92,7 +92,7 @@ def test_a_hang_up_reaches_the_engine(pair: tuple[Server, Server], stream: bool)
 
 
 def test_a_repeated_key_runs_once(pair: tuple[Server, Server]) -> None:
-    """At the same time or afterwards: one generation, one answer for all of them."""
+    """Requests with one key, at once or later, cause one generation and get one answer."""
     front, behind = pair
     before = behind.metrics()["generated_tokens"]
     with ThreadPoolExecutor(3) as pool:
@@ -103,7 +103,7 @@ def test_a_repeated_key_runs_once(pair: tuple[Server, Server]) -> None:
 
 
 def test_a_key_whose_first_client_hung_up_can_be_used_again(pair: tuple[Server, Server]) -> None:
-    """That is what the key is for: who lost the connection sends the request again, and must not wait for ever."""
+    """A client that lost its connection can send its key again and gets an answer."""
     front, behind = pair
     headers = {"idempotency-key": "k-2"}
     path, body = request_body(chat=True, stream=True, **ASK)
@@ -119,14 +119,14 @@ def test_a_key_whose_first_client_hung_up_can_be_used_again(pair: tuple[Server, 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"model": 3}', b'{"messages": []}', b"\xff"])
 def test_bodies_that_are_no_request_never_reach_an_engine(pair: tuple[Server, Server], content: bytes) -> None:
-    """A 400 of the one schema."""
+    """A body that is no request gets a 400 from the gateway itself."""
     response = pair[0].http.post("/v1/chat/completions", content=content)
     assert response.status_code == 400
     assert set(response.json()["error"]) == {"message", "type", "code", "param", "request_id"}
 
 
 def test_a_gateway_without_an_engine_says_so_quickly(tmp_path: Path) -> None:
-    """A 502 or 503 with Retry-After while it does not know yet, and a 503 at once when it does."""
+    """It answers 502 or 503 with Retry-After until its checks have noticed, then 503 at once."""
     with gateway_and_engine(tmp_path) as (front, behind):
         behind.process.kill()
         behind.process.wait()
@@ -144,7 +144,7 @@ def test_a_gateway_without_an_engine_says_so_quickly(tmp_path: Path) -> None:
 
 
 def test_who_waits_in_vain_at_a_busy_engine_does_not_have_it_ejected(tmp_path: Path) -> None:
-    """Its tokens go to others, so it is slow and not broken: the next request is answered (B6)."""
+    """An engine whose tokens go to others is slow, not broken: the next request is answered (B6)."""
     impatient = {"first_token_timeout_s": 0.3, "max_tries": 1, "breaker_failures": 3}
     with gateway_and_engine(tmp_path, costs=STEADY, max_num_seqs=1, gateway=impatient) as (front, behind):
         with front.streaming(max_tokens=200, ignore_eos=True, model="chat-model", prompt="long"):
@@ -156,7 +156,7 @@ def test_who_waits_in_vain_at_a_busy_engine_does_not_have_it_ejected(tmp_path: P
 
 
 def test_an_engine_whose_queue_is_full_is_not_ejected(tmp_path: Path) -> None:
-    """It works as fast as it can: when it has room again, the next request is answered (B6)."""
+    """An engine that refused for a full queue answers the next request when it has room again (B6)."""
     at_once = {"max_tries": 1, "breaker_failures": 3, "breaker_open_s": 30.0}
     full = {"max_num_seqs": 1, "max_num_queued_reqs": 0}
     with gateway_and_engine(tmp_path, costs=STEADY, gateway=at_once, **full) as (front, behind):
@@ -221,7 +221,7 @@ def in_front_of(engine: type[BaseHTTPRequestHandler], folder: Path) -> Iterator[
 
 
 def test_a_word_that_comes_together_with_the_error_is_not_lost(tmp_path: Path) -> None:
-    """The continuation takes it for written (T8, in part)."""
+    """A token that arrives in one piece with an error event is written before the continuation (T8, in part)."""
     with in_front_of(BreaksOnce, tmp_path) as front:
         answer = front.ask(stream=True, **{**ASK, "max_tokens": 2})
     assert (answer.texts, answer.roles, answer.done) == ([" one two"], 1, 1)

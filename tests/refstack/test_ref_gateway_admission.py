@@ -65,7 +65,7 @@ class Office:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["come", "leave", "cancel"]), st.integers(0, 30)), max_size=60))
 def test_no_more_than_the_limits_whoever_comes_and_goes(moves: list[tuple[str, int]]) -> None:
-    """Users come, leave and hang up at any time: never too many at work or in line, and in the end nobody is."""
+    """Whoever comes, leaves or hangs up, slots and queue keep their limits and are empty in the end."""
 
     async def play() -> None:
         office = Office()
@@ -87,7 +87,7 @@ def test_no_more_than_the_limits_whoever_comes_and_goes(moves: list[tuple[str, i
 
 
 def test_a_full_queue_refuses_at_once() -> None:
-    """With the seconds after which to come again."""
+    """A full queue refuses without waiting, and says after how many seconds to come again."""
 
     async def play() -> None:
         office = Office()
@@ -107,7 +107,7 @@ def test_a_full_queue_refuses_at_once() -> None:
     "limits", [{"queue_timeout_s": 0.02}, {"queue_timeout_s": 30.0}], ids=["the-queue's", "the-request's"]
 )
 def test_nobody_waits_for_longer_than_allowed(limits: dict[str, float]) -> None:
-    """The shorter of the queue's own limit and the request's deadline; who gave up is in nobody's way."""
+    """The wait ends at the queue's limit or the request's deadline, and whoever gave up takes no place."""
 
     async def play() -> list[str]:
         office = Office(max_in_flight=1, **limits)
@@ -125,7 +125,7 @@ def test_nobody_waits_for_longer_than_allowed(limits: dict[str, float]) -> None:
 
 
 def test_a_turn_that_comes_with_a_hang_up_is_given_up() -> None:
-    """Where turn and hang-up come in one moment, nothing is done for who is gone, and no slot is lost."""
+    """Where turn and hang-up come in one moment, the slot goes back and no work is done."""
 
     async def hang_up(office: Office, users: list[asyncio.Task[str]]) -> tuple[bool, int, int]:
         for user in users:
@@ -163,7 +163,7 @@ def test_a_turn_that_comes_with_a_hang_up_is_given_up() -> None:
 @settings(max_examples=100)
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 900)), max_size=60))
 def test_a_key_gets_its_tokens_a_minute_and_no_more(charges: list[tuple[float, int]]) -> None:
-    """Whatever comes when: at most a full bucket and what has flowed in since; a refusal says when to come again."""
+    """A key gets at most a full bucket and what has flowed in since; a refusal says when to come again."""
     quota = TokenQuota(GatewayLimits(tokens_per_minute_per_key=600))
     now, taken = 0.0, 0
     for wait_s, tokens in charges:
@@ -179,7 +179,7 @@ def test_a_key_gets_its_tokens_a_minute_and_no_more(charges: list[tuple[float, i
 
 
 def test_keys_do_not_share_their_tokens() -> None:
-    """A refund goes back to the one who paid, and never above the bucket."""
+    """A refund goes to the key that paid, and never above the bucket."""
     quota = TokenQuota(GatewayLimits(tokens_per_minute_per_key=600))
     assert quota.charge("a", 600, 0.0) is None
     assert quota.charge("a", 10, 0.0) == pytest.approx(1.0)

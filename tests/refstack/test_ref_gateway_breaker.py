@@ -25,7 +25,7 @@ AGAINST = [
 
 @pytest.mark.parametrize("outcome", AGAINST, ids=lambda o: f"{o.kind}-{o.status}")
 def test_a_breaker_opens_after_failures_in_a_row(outcome: Outcome) -> None:
-    """Not before, and what succeeds in between begins the row again."""
+    """A breaker opens at the third failure in a row; a success in between begins the count again."""
     breaker = CircuitBreaker(LIMITS)
     for each in (outcome, outcome, OK, outcome, outcome):
         breaker.record(each, 1.0)
@@ -59,7 +59,7 @@ def half_open(now: float = 10.0) -> CircuitBreaker:
 
 
 def test_one_request_probes_a_half_open_breaker() -> None:
-    """While it is under way nobody else is let through; an answer closes the breaker for all."""
+    """While a probe is under way no other request is let through; its answer closes the breaker."""
     breaker = half_open()
     breaker.began("a")
     assert not breaker.allows("a", 10.0)
@@ -71,7 +71,7 @@ def test_one_request_probes_a_half_open_breaker() -> None:
 
 
 def test_an_answer_to_an_older_request_closes_nothing() -> None:
-    """A stream that began before the upstream failed says nothing of how it is now."""
+    """A stream that began before the last failure does not close the breaker."""
     breaker = half_open()
     breaker.record(Outcome(upstream="a", kind="ok", began=8.0), 10.0)
     assert breaker.circuit("a").state == HALF_OPEN
@@ -80,7 +80,7 @@ def test_an_answer_to_an_older_request_closes_nothing() -> None:
 
 
 def test_a_failed_probe_opens_the_breaker_again() -> None:
-    """For as long as the first time."""
+    """After a failed probe the breaker stays open for as long as the first time."""
     breaker = half_open()
     breaker.began("a")
     breaker.record(failed(), 10.5)
@@ -89,7 +89,7 @@ def test_a_failed_probe_opens_the_breaker_again() -> None:
 
 
 def test_a_probe_that_said_nothing_lets_the_next_one_probe() -> None:
-    """A client that hung up must not leave the breaker half open for ever."""
+    """A probe whose client hung up does not keep the breaker half open."""
     breaker = half_open()
     breaker.began("a")
     breaker.record(CANCELLED, 10.1)
@@ -100,7 +100,7 @@ def test_a_probe_that_said_nothing_lets_the_next_one_probe() -> None:
 @settings(max_examples=100)
 @given(st.lists(st.tuples(st.floats(0, 0.6), st.sampled_from(["try", "ok", "fail", "neutral"])), max_size=80))
 def test_a_breaker_never_gets_stuck(moments: list[tuple[float, str]]) -> None:
-    """Whatever ends however: at most one probe at a time, nothing while open, and a way back at last."""
+    """However tries end, there is at most one probe, nothing passes an open breaker, and it closes at last."""
     breaker, now = CircuitBreaker(LIMITS), 100.0
     under_way: list[float] = []
     kinds = {"ok": "ok", "fail": "reset", "neutral": "cancelled"}

@@ -28,7 +28,7 @@ LIMITS = GatewayLimits()
 
 
 def test_health_goes_by_probes_in_a_row() -> None:
-    """Unknown is unhealthy; one bad probe is no outage; a 503 is the engine's own word and counts at once."""
+    """Unknown is unhealthy, one bad probe is no outage, and an engine's own 503 counts at once."""
     health = ActiveHealth(LIMITS)
     assert not health.healthy("a")
     seen = []
@@ -41,7 +41,7 @@ def test_health_goes_by_probes_in_a_row() -> None:
 
 
 def test_what_an_engine_serves_is_remembered_while_it_is_silent() -> None:
-    """Silence says nothing of the model; an answer does."""
+    """The models of an engine are those of its last answer, however long ago."""
     health = ActiveHealth(LIMITS)
     health.observe("a", status=200, models=frozenset({"v1"}))
     health.observe("a", status=None, models=frozenset())
@@ -56,7 +56,7 @@ def test_what_an_engine_serves_is_remembered_while_it_is_silent() -> None:
     st.lists(st.sampled_from("abcde")),
 )
 def test_the_least_busy_that_was_not_tried(in_flight: dict[str, int], candidates: set[str], tried: list[str]) -> None:
-    """One of the candidates, an untried one where there is one, and of these one with the fewest requests."""
+    """Untried candidates come first, and of these one with the fewest requests."""
     chosen = LeastInFlight(random.Random(1)).choose(sorted(candidates), in_flight, tried)
     fresh = candidates - set(tried) or candidates
     assert chosen in fresh
@@ -64,14 +64,14 @@ def test_the_least_busy_that_was_not_tried(in_flight: dict[str, int], candidates
 
 
 def test_equals_are_chosen_by_chance() -> None:
-    """Two gateways must not move in step."""
+    """Among equally busy engines the choice is random, so that two gateways do not move in step."""
     balancer = LeastInFlight(random.Random(1))
     counts = Counter(balancer.choose(["a", "b", "c"], {}, []) for _ in range(300))
     assert min(counts.values()) > 60
 
 
 def test_an_alias_has_versions_by_weight() -> None:
-    """The drawn one first, the others behind it; no weight, no traffic; any other name is itself."""
+    """Versions are drawn by weight, none with weight 0, and any other name stands for itself."""
     aliases = Aliases(random.Random(1))
     aliases.set({"m": {"v1": 0.75, "v2": 0.25, "v0": 0.0}})
     firsts = Counter(aliases.versions("m")[0] for _ in range(1000))
@@ -86,7 +86,7 @@ def test_an_alias_has_versions_by_weight() -> None:
 
 
 def test_a_key_that_is_sent_again_gets_the_first_answer() -> None:
-    """Also while it is still on its way; a failure is forgotten, so that it can be tried again."""
+    """A repeated key waits for the first answer; a failure is forgotten, so that it can be tried again."""
 
     async def play() -> None:
         keys, stored = IdempotencyKeys(), Stored(200, "text/plain", b"x")
@@ -134,12 +134,12 @@ def test_a_key_that_is_sent_again_gets_the_first_answer() -> None:
     ],
 )
 def test_what_a_resumed_stream_asks_for(body: dict[str, Any], more: dict[str, Any] | None) -> None:
-    """Its own text as part of the prompt, and the rest of the limit; nothing where that could not be exact."""
+    """A continuation has the text so far in its prompt and the rest of the limit, or is not possible."""
     assert TokenExactResume().continuation(body, route="completions", text=" a b c", tokens=3) == more
 
 
 def test_a_resumed_chat_continues_its_last_message() -> None:
-    """With the parameters that vLLM has for it; the body of the first try is left as it was."""
+    """A chat is continued with vLLM's parameters, and the first body is left as it was."""
     body = {"messages": [{"role": "user", "content": "q"}], "max_completion_tokens": 9}
     more = TokenExactResume().continuation(body, route="chat", text=" a", tokens=1)
     assert more == {
@@ -152,7 +152,7 @@ def test_a_resumed_chat_continues_its_last_message() -> None:
 
 
 def test_a_resumed_stream_has_one_preamble() -> None:
-    """A second one is not passed on; content always is."""
+    """A second preamble is not passed on; content always is."""
     resume = TokenExactResume()
     assert resume.forwards(role="assistant", has_content=False, resumed=False)
     assert not resume.forwards(role="assistant", has_content=False, resumed=True)
@@ -163,7 +163,7 @@ def test_a_resumed_stream_has_one_preamble() -> None:
 
 
 def test_errors_have_one_schema() -> None:
-    """Message, type, code, parameter and request id; a whole number of seconds where trying again helps."""
+    """An error has message, type, code, parameter and request id; Retry-After where trying again helps."""
     errors = OpenAIErrors()
     body = errors.body(503, "no", code="queue_full", request_id="r-1")
     assert body == {
@@ -182,7 +182,7 @@ def test_errors_have_one_schema() -> None:
 
 
 def test_every_wait_is_bounded() -> None:
-    """A whole answer's by its length, up to the limit of a try."""
+    """Each wait has a bound; that of a whole answer grows with its length up to the limit of a try."""
     timeouts = Timeouts(LIMITS)
     assert 0 < (timeouts.whole_s(10) or 0) < (timeouts.whole_s(100) or 0) <= LIMITS.try_timeout_s
     assert timeouts.whole_s(10_000) == LIMITS.try_timeout_s
@@ -191,7 +191,7 @@ def test_every_wait_is_bounded() -> None:
 
 
 def test_a_pool_gives_up_before_its_peer() -> None:
-    """Whatever the two are set to."""
+    """The pool's keep-alive is below the engine's, whatever the two are set to."""
     base = small_stack()
     for engine_s in (0.5, 2.0, 60.0):
         stack = Stack(

@@ -19,7 +19,7 @@ LIMITS = GatewayLimits()
 
 @given(st.integers(1, 12), st.integers(0, 2**32), st.sampled_from([*KINDS, 500, 503, 502]))
 def test_backoff_has_full_jitter_within_bounds(tries: int, seed: int, how: Any) -> None:
-    """From nought to a bound that doubles with each try and stops growing."""
+    """The wait is between 0 and a bound that doubles with each try up to a maximum."""
     limits = GatewayLimits(max_tries=100)
     outcome = failed(status=how) if isinstance(how, int) else failed(how)
     delay_s = FullJitterRetry(limits, random.Random(seed)).delay_s([outcome] * tries)
@@ -28,7 +28,7 @@ def test_backoff_has_full_jitter_within_bounds(tries: int, seed: int, how: Any) 
 
 
 def test_backoff_spreads_over_all_of_it() -> None:
-    """Not a fixed step with a little noise."""
+    """The waits spread over the whole interval, not around a fixed step."""
     retry = FullJitterRetry(LIMITS, random.Random(1))
     delays = [retry.delay_s([failed()]) or 0.0 for _ in range(500)]
     bound = LIMITS.backoff_base_s * 2
@@ -47,20 +47,20 @@ def test_backoff_spreads_over_all_of_it() -> None:
     ],
 )
 def test_no_retry_that_could_not_help(tries: list[Outcome]) -> None:
-    """Neither a request's own fault, nor for a client that is gone, nor more often than promised."""
+    """There is no retry of a request's own fault, for a client that is gone, or beyond the limit of tries."""
     assert FullJitterRetry(LIMITS, random.Random(1)).delay_s(tries) is None
 
 
 @pytest.mark.parametrize("how", [*KINDS, 408, 429, 500, 502, 503, 504])
 def test_retries_that_could_help(how: Any) -> None:
-    """Everything that another engine, or a moment, may make good."""
+    """Everything that another engine, or a moment, may make good is retried."""
     outcome = failed(status=how) if isinstance(how, int) else failed(how)
     assert FullJitterRetry(LIMITS, random.Random(1)).delay_s([outcome]) is not None
 
 
 @given(st.floats(0.1, 10), st.floats(0, 10), st.integers(0, 100))
 def test_a_429_is_waited_for_wherever_the_next_try_goes(asked_s: float, passed_s: float, seed: int) -> None:
-    """Its Retry-After counts from its own end, also when another failure came after it."""
+    """A 429's Retry-After counts from its own end, also when another failure came after it."""
     retry = FullJitterRetry(GatewayLimits(max_tries=9), random.Random(seed))
     first = failed(status=429, retry_after_s=asked_s, ended=100.0)
     alone, later = retry.delay_s([first]), retry.delay_s([first, failed(ended=100.0 + passed_s)])
@@ -71,7 +71,7 @@ def test_a_429_is_waited_for_wherever_the_next_try_goes(asked_s: float, passed_s
 
 
 def test_a_503_is_waited_for_at_the_one_that_said_it() -> None:
-    """Others may be tried at once; a try there has to wait."""
+    """A 503's Retry-After holds for its sender alone; others may be tried at once."""
     retry = FullJitterRetry(LIMITS, random.Random(1))
     tries = [failed(status=503, upstream="a", retry_after_s=5.0, ended=100.0), failed(upstream="b", ended=101.0)]
     delay_s = retry.delay_s(tries)
@@ -86,7 +86,7 @@ MOMENTS = st.lists(st.tuples(st.floats(0, 2), st.booleans()), max_size=150)
 @settings(max_examples=100)
 @given(MOMENTS, st.floats(0, 1), st.floats(0, 3))
 def test_retries_stay_within_their_budget(moments: list[tuple[float, bool]], ratio: float, min_per_s: float) -> None:
-    """There are never more retries than a burst, a share of the requests, and a few a second, whenever they come."""
+    """Retries never exceed a burst, a share of the requests, and a few a second, whenever they come."""
     budget = RetryBudget(GatewayLimits(retry_budget_ratio=ratio, retry_budget_min_per_s=min_per_s))
     now, deposits, granted = 100.0, 0, 0
     for wait_s, is_request in moments:
@@ -101,7 +101,7 @@ def test_retries_stay_within_their_budget(moments: list[tuple[float, bool]], rat
 
 
 def test_a_spent_budget_refills() -> None:
-    """After an outage there is room for retries again: by the second, and by requests."""
+    """A spent budget refills by the second and by requests."""
     budget = RetryBudget(GatewayLimits(retry_budget_ratio=0.5, retry_budget_min_per_s=1.0))
     assert [budget.withdraw(0.0) for _ in range(11)] == [True] * 10 + [False]
     assert not budget.withdraw(0.9)

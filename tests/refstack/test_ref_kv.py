@@ -94,7 +94,7 @@ def test_preemption_is_not_seen_in_any_answer(submits: list[tuple[Any, ...]]) ->
 
 
 def test_a_cramped_pool_does_preempt(cores: list[CoreInHand]) -> None:
-    """The youngest goes, comes back to the front, and its answer is the one that it would have been."""
+    """The youngest is preempted, goes to the front of the queue, and its answer is the same."""
     core = CoreInHand(blocks=8)
     cores.append(core)
     for number in range(3):
@@ -108,7 +108,7 @@ def test_a_cramped_pool_does_preempt(cores: list[CoreInHand]) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(SUBMITS, min_size=1, max_size=8), st.integers(0, 30))
 def test_after_everything_is_aborted_nothing_is_held(submits: list[tuple[Any, ...]], steps: int) -> None:
-    """Queued, in prefill, decoding or preempted: a client that is gone holds nothing."""
+    """An aborted request holds nothing, whether queued, in prefill, decoding or preempted."""
     core = played([*submits, *[("step", 1)] * steps], blocks=14)
     try:
         for name in core.requests:
@@ -157,7 +157,7 @@ def test_the_books_show_a_known_bug(defect: str, cores: list[CoreInHand]) -> Non
 
 
 def test_a_request_begins_once(cores: list[CoreInHand]) -> None:
-    """Its own cost is due in one step: computed in pieces, with a cached prefix or not, or again after preemption."""
+    """A request's own cost is due in one step: in pieces, with a cached prefix, or again after preemption."""
     seen = []
 
     class NotingCore(CoreInHand):
@@ -177,7 +177,7 @@ def test_a_request_begins_once(cores: list[CoreInHand]) -> None:
 
 
 def test_a_shared_prefix_is_computed_once(cores: list[CoreInHand]) -> None:
-    """The second request starts behind the blocks that the first has filled, and says how many tokens that were."""
+    """The second request starts behind the blocks of the first, and says how many tokens that were."""
     core = CoreInHand(max_num_batched_tokens=64)
     cores.append(core)
     core.submit_words("first", [*SHARED[:10], "x"], max_tokens=2)
@@ -191,7 +191,7 @@ def test_a_shared_prefix_is_computed_once(cores: list[CoreInHand]) -> None:
 
 
 def test_the_last_position_is_always_computed(cores: list[CoreInHand]) -> None:
-    """A prompt that is known whole still needs the state that its first token comes from."""
+    """A prompt that is cached whole has its last position computed, for the first token's state."""
     core = CoreInHand(max_num_batched_tokens=64)
     cores.append(core)
     for name in ("first", "second"):
@@ -202,7 +202,7 @@ def test_the_last_position_is_always_computed(cores: list[CoreInHand]) -> None:
 
 
 def test_adapters_do_not_share_prefixes() -> None:
-    """Nor do two revisions of one adapter."""
+    """Neither two adapters nor two revisions of one share cached blocks."""
     cache = PrefixCache(BlockManager(8), 4)
     salts = [cache.salt(adapter=name, revision=path) for name, path in (("", ""), ("a", "1"), ("a", "2"), ("b", "1"))]
     keys = [tuple(cache.keys(SHARED[:8], salt)) for salt in salts]
@@ -213,7 +213,7 @@ def test_adapters_do_not_share_prefixes() -> None:
 
 
 def test_new_weights_and_sleep_empty_the_cache(cores: list[CoreInHand]) -> None:
-    """What was computed by other weights, or forgotten by the memory, is nobody's prefix."""
+    """States of other weights, or of memory given back, are never found again."""
     core = CoreInHand(max_num_batched_tokens=64)
     cores.append(core)
     for message in (m.Load(version="v1"), m.Sleep(level=2), m.ResetPrefixCache()):
@@ -230,7 +230,7 @@ def test_new_weights_and_sleep_empty_the_cache(cores: list[CoreInHand]) -> None:
 
 
 def test_the_cache_is_not_emptied_under_running_sequences(cores: list[CoreInHand]) -> None:
-    """It answers that it was not."""
+    """A reset while sequences hold blocks is refused."""
     core = CoreInHand()
     cores.append(core)
     core.submit_words("r", SHARED[:6], max_tokens=9)
@@ -239,7 +239,7 @@ def test_the_cache_is_not_emptied_under_running_sequences(cores: list[CoreInHand
 
 
 def test_cached_blocks_go_oldest_first() -> None:
-    """Free blocks before cached ones, and of these the one that nobody has asked for the longest."""
+    """Free blocks are used before cached ones, and of these the least recently used."""
     blocks = BlockManager(3)
     evicted: list[int] = []
     blocks.on_evict = evicted.append
@@ -257,7 +257,7 @@ def test_cached_blocks_go_oldest_first() -> None:
 
 @pytest.mark.parametrize("max_num_batched_tokens", [1, 3, 512])
 def test_chunks_do_not_change_an_answer(max_num_batched_tokens: int, cores: list[CoreInHand]) -> None:
-    """A prompt computed at once, or a position a step."""
+    """A prompt computed at once and one computed a position a step get the same answer."""
     core = CoreInHand(max_num_batched_tokens=max_num_batched_tokens)
     cores.append(core)
     core.submit_words("r", SHARED[:20], max_tokens=5, n=2)
@@ -282,7 +282,7 @@ def test_memory_is_really_taken_and_given_back() -> None:
 
 @pytest.mark.parametrize("stop", ["x", "zz", " "])
 def test_no_part_of_a_stop_string_is_sent(stop: str, cores: list[CoreInHand]) -> None:
-    """Text is held back while it may turn out to be the beginning of one."""
+    """Text is held back while it may be the beginning of a stop string."""
     core = CoreInHand()
     cores.append(core)
     core.submit_words("plain", ["a"], max_tokens=30)

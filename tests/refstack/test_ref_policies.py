@@ -89,7 +89,7 @@ def defects(module: ModuleType) -> list[str]:
     "spec", [f"{module.__name__}:{name}" for module in (control, engine, gateway) for name in defects(module)]
 )
 def test_every_shipped_defect_fits_its_slot(spec: str) -> None:
-    """It stands in for the healthy policy, says what it does wrong and which drill has to catch it."""
+    """A defect stands in for the healthy policy, says what it does wrong and which drill catches it."""
     cls = load_class(spec)
     healthy = load_class(HEALTHY[cls.policy])
     assert issubclass(cls, healthy)
@@ -111,7 +111,7 @@ def test_every_shipped_defect_fits_its_slot(spec: str) -> None:
 
 
 def test_healthy_unless_told_otherwise(own: Path) -> None:
-    """Only the slot that a defect names is another's."""
+    """A defect replaces the policy of its own slot alone."""
     limits = EngineLimits(max_num_seqs=1, max_num_queued_reqs=1)
     policies = Policies([f"{own}:Generous"])
     assert policies.make("engine_admission", limits).admits(open_sequences=99, new_sequences=1)
@@ -150,7 +150,7 @@ def test_healthy_unless_told_otherwise(own: Path) -> None:
     ],
 )
 def test_a_defect_that_cannot_be_used_is_told_in_one_line(own: Path, specs: list[str], says: str) -> None:
-    """Which spec, what is wrong with it, and what was expected."""
+    """The message names the spec, what is wrong with it, and what was expected."""
     with pytest.raises(BadDefect, match=says) as error:
         Policies([spec.format(own=own) for spec in specs])
     assert "\n" not in str(error.value)
@@ -159,7 +159,7 @@ def test_a_defect_that_cannot_be_used_is_told_in_one_line(own: Path, specs: list
 
 @pytest.mark.parametrize("text", ["def (:", "import no_such_module", "1 / 0"])
 def test_a_file_that_cannot_be_run_is_told_in_one_line(tmp_path: Path, text: str) -> None:
-    """Whatever it fails with, and again when it is asked for again."""
+    """A file that fails to run is named, and again when it is asked for again."""
     path = tmp_path / "broken.py"
     path.write_text(text)
     for _ in range(2):
@@ -179,7 +179,7 @@ def test_a_file_that_cannot_be_run_is_told_in_one_line(tmp_path: Path, text: str
     ],
 )
 def test_a_stack_that_cannot_be_read_ends_the_program_with_4(tmp_path: Path, text: str | None, says: str) -> None:
-    """One line on stderr, before anything is started."""
+    """There is one line on stderr, before anything is started."""
     path = tmp_path / "stack.json"
     whole = msgspec.to_builtins(small_stack())
     if text == "unknown":
@@ -197,7 +197,7 @@ def test_a_stack_that_cannot_be_read_ends_the_program_with_4(tmp_path: Path, tex
 
 
 def test_a_stack_file_says_who_is_who(tmp_path: Path) -> None:
-    """Written, read back, and asked."""
+    """A stack that was written is read back equal, and finds its parts by name."""
     path = tmp_path / "stack.json"
     path.write_bytes(msgspec.json.encode(small_stack()))
     stack = read_stack(path)

@@ -18,7 +18,7 @@ BLOCKS = [b"data: a", b"data: ", b": ping", b"event: x", b'data: {"a": "\xc3\xa9
     st.lists(st.integers(0, 200), max_size=12),
 )
 def test_events_do_not_depend_on_how_they_were_cut(blocks: list[bytes], newline: bytes, cuts: list[int]) -> None:
-    """TCP has no message boundaries."""
+    """The same events are found wherever the byte stream is cut."""
     data = b"".join(block + newline * 2 for block in blocks)
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
     splitter = wire.EventSplitter()

@@ -28,12 +28,15 @@ def request(
     gaps = [20_000_000] * 9 + [400_000_000]
     end = first + sum(gaps)
     attempt = e.Attempt(
-        t_send_ns=due + 1000, t_end_ns=end, address="127.0.0.10:80", status=503 if failure else 200, request_id=f"wire-{name}",
+        t_send_ns=due + 1000, t_end_ns=end, address="127.0.0.10:80", status=503 if failure else 200,
+        request_id=f"wire-{name}",
         served_by="engine-1/7", via="gateway-0", error=failure,
     )  # fmt: skip
     fields: dict[str, Any] = {
-        "t_ns": end, "id": name, "cls": cls, "route": "chat", "stream": True, "model": "m", "prompt": "w:1.2+3.4", "prompt_tokens": 8,
-        "max_tokens": 16, "t_int_ns": due, "t_send_ns": due + 1000, "t_end_ns": end, "deadline_s": 12.0, "attempts": [attempt],
+        "t_ns": end, "id": name, "cls": cls, "route": "chat", "stream": True, "model": "m", "prompt": "w:1.2+3.4",
+        "prompt_tokens": 8,
+        "max_tokens": 16, "t_int_ns": due, "t_send_ns": due + 1000, "t_end_ns": end, "deadline_s": 12.0,
+        "attempts": [attempt],
     }  # fmt: skip
     if failure:
         fields |= {
@@ -45,7 +48,8 @@ def request(
         }
     else:
         fields |= {
-            "status": 200, "t_first_ns": first, "t_last_ns": end, "gaps_ns": gaps, "texts": [" a b"], "finish_reasons": ["length"],
+            "status": 200, "t_first_ns": first, "t_last_ns": end, "gaps_ns": gaps, "texts": [" a b"],
+            "finish_reasons": ["length"],
             "models": ["m"], "fingerprints": ["v1"], "completion_tokens": 11,
         }  # fmt: skip
     return e.RequestRecord(**(fields | more))
@@ -53,7 +57,8 @@ def request(
 
 def exchange(seq: int, name: str, hop: str, due: int, *, status: int | None = 200, attempt: str = "1") -> e.Exchange:
     return e.Exchange(
-        t_ns=due + S, hop=hop, seq=seq, connection=seq, method="POST", path="/v1/chat/completions", request_id=f"wire-{name}", attempt=attempt,
+        t_ns=due + S, hop=hop, seq=seq, connection=seq, method="POST", path="/v1/chat/completions",
+        request_id=f"wire-{name}", attempt=attempt,
         t_request_ns=due + 2000, t_response_ns=due + S // 50, t_end_ns=due + S // 2, status=status, end="complete",
     )  # fmt: skip
 
@@ -61,21 +66,28 @@ def exchange(seq: int, name: str, hop: str, due: int, *, status: int | None = 20
 def history(
     *, seconds: int = 12, rate: int = 10, seed: int = 1, slower: float = 1.0, control: bool = False
 ) -> list[e.AnyEvent]:
-    """A drill with two faults (one on two engines), an alert, a breaker, a restart, failures, a cancel; ``slower`` stretches TTFT."""
+    """A drill with two faults (one on two engines), an alert, a breaker, a restart, failures, a cancel.
+
+    ``slower`` stretches TTFT.
+    """
     chance = random.Random(seed)
     third = seconds * S // 3
+    down = {"alertname": "ReplicaDown", "replica": "engine-0"}
     events: list[e.AnyEvent] = [
         e.DrillStarted(
-            t_ns=0, drill="paper", hypothesis="Paper burns.", seed=seed, wall_time="2026-01-02T03:04:05+00:00", stack="paper stack",
-            promises={"model": "m", "tries_max": 3, "api_key": "topsecretvalue123", "gateway_admits": 10}, control=control,
+            t_ns=0, drill="paper", hypothesis="Paper burns.", seed=seed, wall_time="2026-01-02T03:04:05+00:00",
+            stack="paper stack",
+            promises={"model": "m", "tries_max": 3, "api_key": "topsecretvalue123", "gateway_admits": 10},
+            control=control,
         ),
         e.WindowOpened(t_ns=0, window="baseline"), e.WindowClosed(t_ns=third, window="baseline"),
         e.WindowOpened(t_ns=third, window="fire"), e.WindowClosed(t_ns=2 * third, window="fire"),
         e.WindowOpened(t_ns=2 * third, window="recover"), e.WindowClosed(t_ns=3 * third, window="recover"),
-        e.AlertSeen(t_ns=third + S, alert="ReplicaDown", labels={"alertname": "ReplicaDown", "replica": "engine-0"}, state="firing"),
-        e.AlertSeen(t_ns=2 * third, alert="ReplicaDown", labels={"alertname": "ReplicaDown", "replica": "engine-0"}, state="resolved"),
+        e.AlertSeen(t_ns=third + S, alert="ReplicaDown", labels=down, state="firing"),
+        e.AlertSeen(t_ns=2 * third, alert="ReplicaDown", labels=down, state="resolved"),
         e.AlertSeen(t_ns=2 * third, alert="Smoke", labels={"alertname": "Smoke"}, state="firing"),
-        e.Observed(t_ns=2 * third, name="settled/1", value=0.25, unit="s"), e.Observed(t_ns=2 * third, name="unknown", value=None),
+        e.Observed(t_ns=2 * third, name="settled/1", value=0.25, unit="s"),
+        e.Observed(t_ns=2 * third, name="unknown", value=None),
         e.ProcessSeen(t_ns=0, name="engine-0", role="engine", pid=7, start_ticks=1, state="S"),
         e.ProcessSeen(t_ns=third + S, name="engine-0", role="engine", pid=None),
         e.ProcessSeen(t_ns=2 * third, name="engine-0", role="engine", pid=8, start_ticks=2, state="S"),
@@ -112,7 +124,10 @@ def history(
             ),
             e.Sample(
                 t_ns=tick, source="gateway-0", role="gateway", ok=True, health=200,
-                values={"in_flight": 9.0, "queue": float(tick % 3), "breaker/engine-0": float(broken), "healthy/engine-0": float(not broken)},
+                values={
+                    "in_flight": 9.0, "queue": float(tick % 3),
+                    "breaker/engine-0": float(broken), "healthy/engine-0": float(not broken),
+                },
             ),
         ]  # fmt: skip
     for second in range(seconds):
@@ -146,21 +161,24 @@ def history(
 def verdict(answer: Answer = Answer.FAIL, *, drill: str = "paper", **times: float) -> Verdict:
     """One claim refuted, one doubted, two proven; of PASS only the proven ones."""
     proven = [
-        Finding(checker="Fast", answer=Answer.PASS, claim="It is fast.", observed="p99 3 ms", threshold="5 ms", figures={"p99_s": 0.003}),
+        Finding(checker="Fast", answer=Answer.PASS, claim="It is fast.", observed="p99 3 ms", threshold="5 ms",
+        figures={"p99_s": 0.003}),
         Finding(checker="LoadKeptSchedule", answer=Answer.PASS, claim="The load was on time.", observed="lag 1 ms"),
     ]  # fmt: skip
     doubted = Finding(
         checker="Enough", answer=Answer.INCONCLUSIVE, claim="There was enough.", observed="no samples", window="fire"
     )
     refuted = Finding(
-        checker="Exact", answer=Answer.FAIL, claim="Every word is right.", observed="2 of 9 wrong", threshold="0", window="fire",
+        checker="Exact", answer=Answer.FAIL, claim="Every word is right.", observed="2 of 9 wrong", threshold="0",
+        window="fire",
         evidence=["wire-chat-000045", "chat-000051", "nobody"],
     )  # fmt: skip
     findings = {Answer.PASS: proven, Answer.INCONCLUSIVE: [*proven, doubted], Answer.FAIL: [*proven, doubted, refuted]}[
         answer
     ]
     return Verdict(
-        drill=drill, answer=answer, hypothesis="Paper burns.", seed=7, control=False, defects=[], findings=findings, **times
+        drill=drill, answer=answer, hypothesis="Paper burns.", seed=7, control=False, defects=[], findings=findings,
+        **times
     )  # fmt: skip
 
 

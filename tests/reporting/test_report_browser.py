@@ -1,4 +1,4 @@
-"""The page in a real browser: nothing that a stack says runs, everything can be used by everybody, the plots are there."""
+"""The page in a real browser: nothing that a stack says runs, everybody can use everything, the plots are there."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def seen(look: Callable[[Page], Awaitable[None]]) -> None:
 INK = """(() => [...document.querySelectorAll('canvas')].map(canvas => {
     const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
     const colours = new Set();
-    for (let at = 0; at < pixels.length; at += 4) if (pixels[at + 3]) colours.add(pixels[at] << 16 | pixels[at + 1] << 8 | pixels[at + 2]);
+    for (let at = 0; at < pixels.length; at += 4) {
+        if (pixels[at + 3]) colours.add(pixels[at] << 16 | pixels[at + 1] << 8 | pixels[at + 2]);
+    }
     return colours.size;
 }))()"""
 """How many colours each canvas has."""
@@ -56,7 +58,8 @@ def test_markup_in_every_string_does_no_harm(tmp_path: Path) -> None:
     async def look(page: Page) -> None:
         await page.open(url)
         await page.ask(
-            "document.querySelectorAll('details').forEach(one => { one.open = true }); document.querySelectorAll('button').forEach(one => one.click()); 1"
+            "document.querySelectorAll('details').forEach(one => { one.open = true });"
+            "document.querySelectorAll('button').forEach(one => one.click()); 1"
         )
         assert await page.ask("document.querySelectorAll('script').length") == 3
         assert await page.ask("document.querySelectorAll('img, iframe, object').length") == 0
@@ -68,7 +71,10 @@ def test_markup_in_every_string_does_no_harm(tmp_path: Path) -> None:
 
 
 def test_every_plot_is_drawn_in_light_in_dark_and_on_paper(tmp_path: Path) -> None:
-    """With more than a few colours; the page is no wider than a phone; zooming zooms; a line can be switched off; paper is light."""
+    """With more than a few colours.
+
+    The page is no wider than a phone; zooming zooms; a line can be switched off; paper is light.
+    """
     url = report(tmp_path)
 
     async def look(page: Page) -> None:
@@ -81,7 +87,10 @@ def test_every_plot_is_drawn_in_light_in_dark_and_on_paper(tmp_path: Path) -> No
         await page.ask("document.getElementById('theme').click()")
         assert await page.ask("getComputedStyle(document.body).backgroundColor") != dark
         assert all(colours > 8 for colours in await page.ask(INK))
-        table = "(() => { const one = document.querySelector('.as-table'); one.open = true; return new Promise(done => setTimeout(() => done(one.querySelectorAll('tbody tr').length), 50)) })()"
+        table = (
+            "(() => { const one = document.querySelector('.as-table'); one.open = true;"
+            "return new Promise(done => setTimeout(() => done(one.querySelectorAll('tbody tr').length), 50)) })()"
+        )
         whole = await page.ask(table)
         await page.ask(
             "document.querySelector('.as-table').open = false; document.querySelector('.to-fault').click(); 1"
@@ -89,7 +98,8 @@ def test_every_plot_is_drawn_in_light_in_dark_and_on_paper(tmp_path: Path) -> No
         assert 0 < await page.ask(table) < whole
         assert (
             await page.ask(
-                "(() => { const one = document.querySelector('.legend button'); one.click(); return one.getAttribute('aria-pressed') })()"
+                "(() => { const one = document.querySelector('.legend button'); one.click();"
+                "return one.getAttribute('aria-pressed') })()"
             )
             == "false"
         )
@@ -146,7 +156,8 @@ def test_axe_finds_no_serious_problem(tmp_path: Path) -> None:
             await page.ask("document.querySelectorAll('details').forEach(one => { one.open = true }); 1")
             await page.ask(script.read_text() + "; 1")
             found = await page.ask(
-                "axe.run().then(found => found.violations.filter(one => ['serious', 'critical'].includes(one.impact))"
+                "axe.run({resultTypes: ['violations']}).then(found => found.violations"
+                ".filter(one => ['serious', 'critical'].includes(one.impact))"
                 ".map(one => one.id + ' ' + one.nodes[0].html))"
             )
             assert found == [], (scheme, width)

@@ -1,4 +1,4 @@
-"""What a run spent of the error budgets, and when users were well served again, wherever people and machines look for it."""
+"""What a run spent of the error budgets, and when users were well served again, wherever anybody looks for it."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ def night(
     began = f"2026-03-{day:02}T01:00:00+00:00"
     return run_folder(
         runs / f"202603{day:02}T010000-{seed}", drills={"paper": history(seconds=9, seed=seed, slower=slower)},
-        verdicts={"paper": verdict(answer, detect_s=1.0 + 0.1 * (seed % 3))}, about={"began": began, "ended": began.replace("01:00", "01:02"), "seed": seed, **about},
+        verdicts={"paper": verdict(answer, detect_s=1.0 + 0.1 * (seed % 3))},
+        about={"began": began, "ended": began.replace("01:00", "01:02"), "seed": seed, **about},
     )  # fmt: skip
 
 

@@ -22,11 +22,15 @@ def test_it_tells_what_was_tried_expected_seen_and_how_to_go_on(tmp_path: Path) 
     stack.write_text('owner = "Paper mill"\nescalation = "fire brigade, 112"\nenvironment = "staging"\n')
     text = incident(run_folder(tmp_path / "run", about={"options": {"stack_file": str(stack)}}))
     for said in (
-        "# paper failed", "- Owner: Paper mill", "- Escalation: fire brigade, 112", "paper stack, staging", "Paper burns.",
+        "# paper failed", "- Owner: Paper mill", "- Escalation: fire brigade, 112", "paper stack, staging",
+        "Paper burns.",
         "- A: kill on engine-0, engine-1, from 4.0 s to 8.0 s: kill met engine-0; kill met engine-1",
-        "- B: latency on gateway-0, from 5.0 s to the end, never healed", "**FAIL** Every word is right.", "Seen: 2 of 9 wrong; expected 0; window fire",
-        "Could not be judged:", "There was enough.", "requests failed.", "- chat: ", "promised 95% whole with TTFT ≤ 800 ms",
-        "`chat-000051` (named by a finding)", "alert ReplicaDown engine-0 firing", "paper/history.jsonl`", "logs/engine-0.log`",
+        "- B: latency on gateway-0, from 5.0 s to the end, never healed", "**FAIL** Every word is right.",
+        "Seen: 2 of 9 wrong; expected 0; window fire",
+        "Could not be judged:", "There was enough.", "requests failed.", "- chat: ",
+        "promised 95% whole with TTFT ≤ 800 ms",
+        "`chat-000051` (named by a finding)", "alert ReplicaDown engine-0 firing", "paper/history.jsonl`",
+        "logs/engine-0.log`",
         "pytest drills/test_paper.py --seed 7    # the same schedule", f"servedrill judge {tmp_path}/run/paper",
     ):  # fmt: skip
         assert said in text, said

@@ -88,7 +88,8 @@ def rendered(text: str) -> str:
 
 @pytest.mark.parametrize(
     "text",
-    [EVIL, "# a", "- a", "+ a", "1. a", "1) a", "> a", "a | b", "[a](http://b)", "![a](b)", "*a*", "__a__", "`a`", "~~a~~", "<b>", "&lt;", "=====", "a\n\nb\n# c"],
+    [EVIL, "# a", "- a", "+ a", "1. a", "1) a", "> a", "a | b", "[a](http://b)", "![a](b)", "*a*", "__a__", "`a`",
+    "~~a~~", "<b>", "&lt;", "=====", "a\n\nb\n# c"],
 )  # fmt: skip
 def test_markdown_shows_text_as_it_is(text: str) -> None:
     """Whatever it looks like, alone in a paragraph and in a cell of a table."""
@@ -170,7 +171,8 @@ def test_a_journal_has_the_parts_that_chaos_toolkit_writes(tmp_path: Path) -> No
     run = stored(tmp_path / "run")
     made = journal(run.drills[0], Digest(iter_events(run.drills[0].history)))
     assert set(made) == {
-        "chaoslib-version", "platform", "node", "experiment", "start", "status", "deviated", "steady_states", "run", "rollbacks", "end", "duration",
+        "chaoslib-version", "platform", "node", "experiment", "start", "status", "deviated", "steady_states", "run",
+        "rollbacks", "end", "duration",
     }  # fmt: skip
     assert (made["status"], made["deviated"], made["start"]) == ("failed", True, "2026-01-02T03:04:05")
     assert [one["activity"]["name"] for one in made["run"]] == [

@@ -1,4 +1,4 @@
-"""The page: what it says, that it asks nobody for anything, and that nothing which a stack says becomes more than text."""
+"""The page: what it says, that it asks nobody for anything, and that what a stack says is never more than text."""
 
 from __future__ import annotations
 
@@ -75,22 +75,32 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_the_page_tells_everything_that_is_known_of_a_drill(page: str) -> None:
-    """Verdict, hypothesis, findings with their limits and evidence, faults, plots, objectives, requests, seed, versions, replay."""
+    """Verdict, hypothesis, findings with limits and evidence, faults, plots, objectives, requests, seed, versions."""
     text = " ".join(Reader(page).text.split())
     for said in (
-        "The drill failed", "Paper burns.", "Every word is right.", "2 of 9 wrong", "Exact", "no samples", "2 claims proven", "1.2 s",
-        "kill on engine-0, engine-1", "kill met engine-0; kill met engine-1", "latency on gateway-0", "not proven: latency met gateway-0",
-        "Time to first token", "Between tokens", "Errors by type", "In flight", "Queue", "KV cache in use", "Attempts per request",
-        "Traffic share", "95% whole with TTFT ≤ 800 ms", "chat-000051", "named by a finding", "503 by gateway-0 engine-1/7",
-        "alert ReplicaDown engine-0 firing", "breaker of engine-0 opened", "engine-0: process gone", "engine-0: process 8 started",
-        "gateway-0: process frozen", "window “fire” began", "pytest drills/test_paper.py --seed 7", "servedrill 0.1.0", "paper stack",
+        "The drill failed", "Paper burns.", "Every word is right.", "2 of 9 wrong", "Exact", "no samples",
+        "2 claims proven", "1.2 s",
+        "kill on engine-0, engine-1", "kill met engine-0; kill met engine-1", "latency on gateway-0",
+        "not proven: latency met gateway-0",
+        "Time to first token", "Between tokens", "Errors by type", "In flight", "Queue", "KV cache in use",
+        "Attempts per request",
+        "Traffic share", "95% whole with TTFT ≤ 800 ms", "chat-000051", "named by a finding",
+        "503 by gateway-0 engine-1/7",
+        "alert ReplicaDown engine-0 firing", "breaker of engine-0 opened", "engine-0: process gone",
+        "engine-0: process 8 started",
+        "gateway-0: process frozen", "window “fire” began", "pytest drills/test_paper.py --seed 7",
+        "servedrill 0.1.0",
+        "paper stack",
         "settled/1: 0.25 s", "unknown: no value",
     ):  # fmt: skip
         assert said in text, said
 
 
 def test_the_page_asks_nobody_for_anything(page: str) -> None:
-    """Every link stays inside, and the page's own policy forbids the rest; the hashes in it are those of its scripts and its style."""
+    """Every link stays inside, and the page's own policy forbids the rest.
+
+    The hashes in it are those of its scripts and its style.
+    """
     reader = Reader(page)
     assert all(link.startswith("#") or link == "data:," for link in reader.links)
     assert not re.search(r"url\(|@import", "".join(reader.styles))
@@ -120,11 +130,15 @@ def test_evidence_leads_to_the_request_that_it_names(page: str) -> None:
 
 
 def test_whatever_a_stack_says_is_text(tmp_path: Path, page: str) -> None:
-    """The same history with markup in every string makes a page of the same elements and attributes, where the markup can be read."""
+    """The same history with markup in every string makes a page of the same elements and attributes.
+
+    The markup can be read there.
+    """
     events = hostile(history())
     run = stored(
         tmp_path / f"run{EVIL.replace('/', '')}", drills={"paper": events}, verdicts={"paper": hostile_verdict()},
-        about={"system": EVIL, "versions": {EVIL: EVIL}, "replay": {"paper": EVIL}, "options": {"defects": [EVIL], "stack_file": EVIL}},
+        about={"system": EVIL, "versions": {EVIL: EVIL}, "replay": {"paper": EVIL},
+        "options": {"defects": [EVIL], "stack_file": EVIL}},
     )  # fmt: skip
     found, plain = Reader(page_of(run)), Reader(page)
     assert found.attributes == plain.attributes
@@ -152,7 +166,7 @@ def test_figures_cannot_end_their_script(value: Any) -> None:
 
 
 def test_secrets_are_not_shown(tmp_path: Path, page: str) -> None:
-    """Neither of the stack's description, of its promises, of a fault, nor of an error; on the page or in an incident file."""
+    """Neither of the stack, of its promises, of a fault, nor of an error; on the page or in an incident file."""
     folder = run_folder(tmp_path / "run")
     leave(folder)
     for text in (page, (folder / "paper/incident.md").read_text()):
@@ -168,7 +182,7 @@ def test_a_control_is_marked(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_killed_has_a_report(tmp_path: Path) -> None:
-    """The drill is judged by what it had written, a line that was cut is left out, and the page says that the run did not end."""
+    """The drill is judged by what it had written, a line that was cut is left out, and the page says so."""
     folder = run_folder(tmp_path / "run", drills={"paper": history()[:-40]}, verdicts={}, about={"ended": ""})
     with (folder / "paper/history.jsonl").open("ab") as file:
         file.write(b'{"type":"reque')

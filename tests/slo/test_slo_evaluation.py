@@ -1,4 +1,4 @@
-"""SLIs over histories: what is good, what is no event at all, three budgeting methods, percentiles twice, token deadlines."""
+"""SLIs over histories: what is good, what is no event, three budgeting methods, percentiles twice, token deadlines."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_token_deadlines_are_the_fluidity_index() -> None:
 
 
 def test_percentiles_come_twice() -> None:
-    """With failures as the worst values, and of those that survived; a measure of which more is better has its own bad end."""
+    """With failures as the worst values, and of those that survived; where more is better the worst is the least."""
     requests = [answered(1, ttft_s=index / 100) for index in range(1, 96)] + [refused(2)] * 5
     p95 = percentiles(requests, "ttft_s", 95)
     assert (p95.all, p95.survivors) == (pytest.approx(0.95), pytest.approx(0.91))
@@ -275,7 +275,10 @@ def test_deadlines_met_are_never_more_than_there_were(
 
 
 def test_drift_and_calibration() -> None:
-    """Drift is nothing for the same log-probabilities; one that is as sure as it is right has no error, one that is always sure has its mistakes."""
+    """Drift is nothing for the same log-probabilities, and calibration is off by how much surer it is than right.
+
+    One that is as sure as it is right has no error, one that is always sure has its mistakes.
+    """
     assert logprob_drift_nats([-0.1, -2.0], [-0.1, -2.0]) == 0
     assert logprob_drift_nats([-0.1, -2.0], [-0.2, -1.7]) == pytest.approx(0.2)
     assert math.isnan(logprob_drift_nats([], []))

@@ -1,7 +1,8 @@
 """Windows, burn rates and budgets against the numbers that other tools publish, to four digits.
 
-Sloth: internal/alert/alert_test.go and examples/_gen/getting-started.yml. Pyrra: slo/rules_test.go, mcp_test.go. slo-generator:
-tests/unit/fixtures/slo_report_v2.json, dummy_tests.json, samples/config.yaml. OpenSLO: examples/budgeting-method/README.md. SRE workbook, chapter 5.
+Sloth: internal/alert/alert_test.go and examples/_gen/getting-started.yml. Pyrra: slo/rules_test.go, mcp_test.go.
+slo-generator: tests/unit/fixtures/slo_report_v2.json, dummy_tests.json, samples/config.yaml. OpenSLO:
+examples/budgeting-method/README.md. SRE workbook, chapter 5.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def test_pyrra_absent_telemetry(target: float, minutes: int) -> None:
 
 
 def test_pyrra_budget_and_availability() -> None:
-    """A latency objective of 90% that 32.79% of requests met has -572.1% of its budget left; one without errors all of it."""
+    """A latency objective of 90% that 32.79% of requests met has -572.1% of its budget left; one without errors all."""
     assert four(100 * budget_of("caddy-response-latency", 1 - 0.3279, target=0.9, period_s=28 * D).left) == -572.1
     assert budget_of("prometheus-api-errors", 0.0, target=0.99, period_s=14 * D).left == 1
 

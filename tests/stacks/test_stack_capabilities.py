@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from typing import Protocol, runtime_checkable
 
 import pytest
 
 from servedrill.errors import UsageError
+from servedrill.history.promises import Promises
 from servedrill.host import gpu
+from servedrill.host.processes import ProcessId, own_identity
 from servedrill.stacks import capabilities
 from servedrill.stacks.capabilities import Capability, known_to_lack, lacking, register, require_known
-from servedrill.stacks.protocols import Replica
+from servedrill.stacks.protocols import Entry, Replica
 from servedrill.stacks.roles import Service
 
 WHERE = "the `proxy` table of its file says where it has one"
@@ -20,12 +24,17 @@ class Stub:
     """Two replicas, and proxies where told."""
 
     name = "stub"
+    promises = Promises(model="stub")
+    shared = False
 
     def __init__(self, hops: list[str], *, replicas: bool = True, beside: tuple[str, ...] = ()) -> None:
         self._hops, self._roles = hops, ("gateway", "engine", *beside) if replicas else ()
 
     def replicas(self) -> list[Replica]:
         return [Replica(name=f"{role}-0", role=role, url="") for role in self._roles]
+
+    def entry(self) -> Entry:
+        return Entry(base_url="")
 
     def proxy_api(self) -> str:
         return ""
@@ -85,6 +94,34 @@ def test_a_machine_without_gpu_is_known_before_anything_starts() -> None:
     """With NVML's own words, as a driver may be missing where a GPU is not."""
     assert known_to_lack(OnGpus(0), "Gpu") == lacking(OnGpus(0), "Gpu") == "no GPU: NVML sees no GPU"
     assert lacking(OnGpus(1), "Gpu") == ""
+
+
+class Computing(OnGpus):
+    """Its engine is this very process, which holds memory of the first GPU, or none."""
+
+    def __init__(self, *, held_bytes: int) -> None:
+        super().__init__(2)
+        self.held_bytes = held_bytes
+
+    def gpus(self) -> list[gpu.Gpu]:
+        first, second = super().gpus()
+        return [second, dataclasses.replace(first, processes={os.getpid(): self.held_bytes})]
+
+    def process(self, replica: str, part: str = "server") -> ProcessId | None:
+        return own_identity() if replica == "engine-0" else None
+
+    def processes(self) -> list[dict[str, object]]:
+        return []
+
+    def signal(self, replica: str, number: int, part: str = "server") -> None: ...
+
+
+def test_a_stack_that_computes_on_cores_has_no_gpu() -> None:
+    """Though its machine may have one: what its engines hold there counts, once they are up."""
+    assert lacking(Computing(held_bytes=1 << 30), "Gpu") == ""
+    idle = Computing(held_bytes=0)
+    assert known_to_lack(idle, "Gpu") == ""
+    assert lacking(idle, "Gpu") == "no engine of stack 'stub' holds memory of a GPU that NVML tells of"
 
 
 def test_a_stack_elsewhere_has_no_gpu_to_be_seen() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import docker
 import httpx
 import pytest
 from stack_world import Remembering
@@ -20,14 +21,15 @@ from stack_world import Remembering
 from servedrill.errors import StackError, UsageError
 from servedrill.faults.container import ContainerPause, NetworkCut
 from servedrill.faults.fault import Fault
+from servedrill.host.addresses import split_host_port
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import ProcessId
 from servedrill.leases.undo import RemoveContainers
-from servedrill.stacks.file import read_stack_file
+from servedrill.stacks.docker import DockerWiring
 from servedrill.stacks.lifecycle import stack_up
 from servedrill.stacks.protocols import Containerised
+from servedrill.stacks.reading import read_stack_file
 
-docker = pytest.importorskip("docker")
 SOCKET = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
 
 
@@ -224,3 +226,31 @@ def test_the_stack_file_is_kept_beside_the_history(engine: Any, tmp_path: Path) 
     with running(tmp_path):
         kept = json.loads((tmp_path / "stack.json").read_text())
     assert (kept["kind"], kept["container"][0]["name"]) == ("docker", "engine")
+
+
+def test_containers_and_users_reach_a_hop_where_each_can(tmp_path: Path) -> None:
+    """A gateway's proxy is for users, on loopback; an engine's and a cache's for containers, at the address of this
+    machine in their network; without a proxy a container is known by its name."""
+    text = STACK + "".join(
+        f"""[[container]]
+name = "{name}"
+role = "{role}"
+image = "servedrill"
+"""
+        for name, role in (("gateway", "gateway"), ("store", "cache"), ("bare", "engine"))
+    )
+    path = tmp_path / "toys.toml"
+    path.write_text(text)
+    wiring = DockerWiring(read_stack_file(path), tmp_path, covered={"engine", "gateway", "store"})
+    wiring.host = "172.19.0.1"
+    wiring.take()
+    assert {name: split_host_port(hop)[0] for name, hop in wiring.hops.items()} == {
+        "engine": "172.19.0.1",
+        "gateway": "127.0.0.1",
+        "store": "172.19.0.1",
+    }
+    engine, _, _, bare = read_stack_file(path).container
+    hops = wiring.filled("{hop:store} {hop:bare} {hop:engine}", engine).split()
+    assert hops == [wiring.hops["store"], f"bare:{wiring.port('bare')}", wiring.hops["engine"]]
+    assert wiring.filled("{port} {port:store} {name}", bare) == f"{wiring.port('bare')} {wiring.port('store')} bare"
+    assert not any(hop.tap for hop in wiring.proxied_hops())  # one engine has none

@@ -21,8 +21,9 @@ from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports
 from servedrill.stacks.capabilities import lacking
 from servedrill.stacks.embedded import EmbeddedStack
-from servedrill.stacks.file import StackFile, read_stack_file
+from servedrill.stacks.file import StackFile
 from servedrill.stacks.lifecycle import stack_up
+from servedrill.stacks.reading import read_stack_file
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,9 @@ version = "v1"
 oracle = "frames"
 slots = 40
 """
+
+
+REPLICA = '[[replica]]\nname = "e"\nrole = "engine"\nurl = '
 
 
 @contextlib.contextmanager
@@ -121,10 +125,10 @@ def test_hooks_kill_and_restart_and_tell_lives_apart(tmp_path: Path, theirs: Emb
     [
         ("{url}", "http://127.0.0.1:9", "no answer through http://127.0.0.1:9"),
         ('model = "chat-model"', 'model = "nobody"', "no model 'nobody'"),
-        ("[promises]", '[[replica]]\nname = "e"\nrole = "engine"\nurl = "http://127.0.0.1:9"\n[promises]', "no metrics of e: "),
+        ("[promises]", f'{REPLICA}"http://127.0.0.1:9"\n[promises]', "no metrics of e: "),
     ],
     ids=["nobody-there", "model", "metrics"],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_said_before_any_drill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: EmbeddedStack, old: str, new: str, says: str
 ) -> None:
@@ -139,13 +143,13 @@ def test_what_is_wrong_is_said_before_any_drill(
     ("old", "new", "says"),
     [
         ('[external]\nurl = "{url}"', "", "external: is missing"),
-        ('[external]', "nice = 3\n[external]", "nice: has no use where kind is .external.; expected kind"),
+        ("[external]", "nice = 3\n[external]", "nice: has no use where kind is .external.; expected kind"),
         ("{url}", "llm.example.com", "external.url: is 'llm.example.com'"),
         ('[promises]\nmodel = "chat-model"\nversion = "v1"\noracle = "frames"\nslots = 40', "", "promises: is missing"),
-        ("[promises]", '[[replica]]\nname = "e"\nrole = "engine"\nurl = "http://a:1"\nlisten = "there"\n[promises]', "listen: is 'there'"),
-        ("[promises]", '[[replica]]\nname = "e"\nrole = "engine"\nurl = "http://a:1"\nhook = "x"\n[promises]', "did you mean 'hooks'"),
+        ("[promises]", f'{REPLICA}"http://a:1"\nlisten = "there"\n[promises]', "listen: is 'there'"),
+        ("[promises]", f'{REPLICA}"http://a:1"\nhook = "x"\n[promises]', "did you mean 'hooks'"),
     ],
-)  # fmt: skip
+)
 def test_files_that_cannot_be_meant(tmp_path: Path, old: str, new: str, says: str) -> None:
     """Refused when they are read."""
     path = tmp_path / "ours.toml"

@@ -15,7 +15,8 @@ from servedrill.errors import UsageError
 from servedrill.judging.catalogue import ALWAYS, require_declarable
 from servedrill.refstack.config import Stack
 from servedrill.stacks.embedded import promised_by
-from servedrill.stacks.file import StackFile, check_stack_files, read_stack_file
+from servedrill.stacks.file import StackFile
+from servedrill.stacks.reading import check_stack_files, read_stack_file
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "fixtures/data/stacks").glob("*.toml"))
@@ -114,7 +115,8 @@ def test_what_a_count_makes_can_be_waited_for_and_has_hops(tmp_path: Path) -> No
 
 
 def examples() -> list[tuple[str, str]]:
-    """Every TOML example of the docs, with the line that it begins in; one that is a part of a file is put into a whole one."""
+    """Every TOML example of the docs, with the line that it begins in; one that is a part of a file is put into a
+    whole one."""
     found = []
     for page in sorted((ROOT / "docs").glob("*stacks.md")):
         text = page.read_text()
@@ -140,7 +142,8 @@ def test_every_example_of_the_docs_has_no_mistake(place: str, text: str, tmp_pat
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_file_can_be_read(path: Path) -> None:
-    """Its commands, its promises, the checkers that its weaknesses name; of an embedded one, settings that its processes take."""
+    """Its commands, its promises, the checkers that its weaknesses name; of an embedded one, settings that its
+    processes take."""
     assert check_stack_files([path]) == []
     file = read_stack_file(path)
     if file.kind == "embedded":
@@ -159,7 +162,8 @@ def test_every_shipped_file_can_be_read(path: Path) -> None:
 
 def test_the_containers_promise_what_their_configuration_says() -> None:
     """They are the embedded stack's processes; only what takes longer in a container is promised otherwise."""
-    slower = ["pace", "detect_s", "dns_detect_s", "restart_within_s", "settle_within_s", "recovers_within_s", "overload_ttft_s", "health_within_s", "oom_alert"]  # fmt: skip
+    slower = ["pace", "detect_s", "dns_detect_s", "restart_within_s", "settle_within_s", "recovers_within_s"]
+    slower += ["overload_ttft_s", "health_within_s", "oom_alert"]
     file = read_stack_file(next(path for path in SHIPPED if path.stem == "docker"))
     written = json.loads(re.sub(r"\{(?:port:[^}]+|hop:[^}]+|host)\}", "1", file.file[0].text))
     promised = msgspec.to_builtins(promised_by(msgspec.to_builtins(msgspec.convert(written, Stack, strict=False))))

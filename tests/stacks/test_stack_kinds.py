@@ -6,16 +6,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from stack_world import Remembering
 
 from servedrill.errors import UsageError
+from servedrill.files.documents import Document
+from servedrill.files.mistakes import Mistakes
 from servedrill.history.promises import Promises
 from servedrill.stacks import kinds
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.kinds import StackKind, kind_named, register
 from servedrill.stacks.lifecycle import make_stack, stack_up
 from servedrill.stacks.protocols import Entry, Replica, Stack
+from servedrill.stacks.reading import check_stack_files, read_stack_file
 
 
 class PaperStack:
@@ -41,7 +45,7 @@ class PaperStack:
 
 
 PAPER = StackKind(name="paper", make=PaperStack)
-FILE = StackFile(kind="paper", name="sheet", path="sheet.toml")  # type: ignore[arg-type]
+FILE = StackFile(kind="paper", name="sheet", path="sheet.toml")
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +94,7 @@ def test_no_kind_takes_the_place_of_another(name: str) -> None:
 def test_an_unknown_kind_is_told_with_those_that_there_are() -> None:
     """And with the one that was probably meant."""
     register(PAPER)
-    says = r"sheet\.toml: kind is 'papr'; expected one of docker, .*, paper, process; hint: did you mean 'paper'\?"
+    says = r"sheet\.toml: no kind 'papr'; expected one of docker, .*, paper, process; hint: did you mean 'paper'\?"
     with pytest.raises(UsageError, match=says):
         asked("papr")
 
@@ -111,7 +115,7 @@ def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, *, points: str) -> 
 
 def test_a_kind_of_another_package_is_found_by_its_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Installing the package is all that it takes."""
-    with pytest.raises(UsageError, match="kind is 'paper'"):
+    with pytest.raises(UsageError, match="no kind 'paper'"):
         asked()
     installed(tmp_path, monkeypatch, points="papermill:PAPER")
     assert asked().name == "paper"
@@ -122,6 +126,87 @@ def test_an_entry_point_that_is_no_kind_is_told(tmp_path: Path, monkeypatch: pyt
     installed(tmp_path, monkeypatch, points="papermill:make")
     with pytest.raises(UsageError, match=r"kind 'paper' is <function make .*; expected a servedrill\.stacks\.kinds"):
         asked()
+
+
+def test_a_package_that_lacks_its_kind_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line, and not the traceback of an import."""
+    installed(tmp_path, monkeypatch, points="papermill:PAPYRUS")
+    with pytest.raises(UsageError, match=r"sheet\.toml: kind 'paper' is not there: .*PAPYRUS"):
+        asked()
+
+
+# ---- what a stack file of a kind may say
+
+
+class Sheet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[sheet]``."""
+
+    lines: int
+
+
+class SheetFile(StackFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A stack file of sheets of paper."""
+
+    sheet: Sheet
+
+
+def check_sheet(mistakes: Mistakes, document: Document, file: StackFile) -> dict[str, list[str]]:
+    assert isinstance(file, SheetFile)
+    if file.sheet.lines > 3:
+        mistakes.wrong(document, ("sheet", "lines"), f"is {file.sheet.lines}", expected="3 at most")
+    return {"gateways": [], "engines": [], "lines": [f"line-{n}" for n in range(file.sheet.lines)]}
+
+
+SHEETS = StackKind(
+    name="sheets", make=PaperStack, file=SheetFile, check=check_sheet, needs_promises=False, reads=frozenset({"nice"})
+)
+
+
+def complaints(folder: Path, text: str) -> list[str]:
+    """Mistakes in a file of that kind, without the file's folder."""
+    path = folder / "sheet.toml"
+    path.write_text(f'kind = "sheets"\n{text}\n')
+    return [str(one).removeprefix(f"{folder}/sheet.toml:") for one in check_stack_files([path])]
+
+
+def test_a_kind_has_a_table_of_its_own_in_its_files(tmp_path: Path) -> None:
+    """It is read as any other, and reaches the stack."""
+    register(SHEETS)
+    assert complaints(tmp_path, 'nice = 3\nsheet.lines = 2\nproxy.hops = ["line-1"]') == []
+    file = read_stack_file(tmp_path / "sheet.toml")
+    assert isinstance(file, SheetFile)
+    assert (file.sheet.lines, file.nice) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sheet.lines = 4", "2:15: sheet.lines: is 4; expected 3 at most"),
+        ("sheet.line = 2", "2:7: sheet.line: unknown key 'line'; did you mean 'lines'?"),
+        ('sheet.lines = 1\nproxy.hops = ["line-1"]', "3:15: proxy.hops[0]: no hop 'line-1'; expected some of"),
+        (
+            'sheet.lines = 1\nrollouts = "http://a"',
+            '3:12: rollouts: has no use where kind is "sheets"; expected kind = "process" or kind = "docker"',
+        ),
+    ],
+)
+def test_a_mistake_in_the_file_of_another_kind_has_its_place(tmp_path: Path, text: str, said: str) -> None:
+    """The kind's own rules, and those of every stack file."""
+    register(SHEETS)
+    (found,) = complaints(tmp_path, text)
+    assert found.startswith(said)
+
+
+def test_a_kind_promises_what_its_file_says_unless_it_knows_better(tmp_path: Path) -> None:
+    """A stack that nobody holds to anything would pass every drill."""
+    register(PAPER)
+    path = tmp_path / "sheet.toml"
+    path.write_text('kind = "paper"\n')
+    (found,) = check_stack_files([path])
+    assert str(found).startswith(f"{path}:1:1: promises: is missing; expected at least the model")
+
+
+# ---- what a kind costs
 
 
 LEAN = """

@@ -9,7 +9,7 @@ import pytest
 
 from servedrill.commands.main import main
 from servedrill.errors import FileError
-from servedrill.stacks.file import check_stack_files, read_stack_file
+from servedrill.stacks.reading import check_stack_files, read_stack_file
 
 PROCESSES = """\
 kind = "process"
@@ -79,7 +79,7 @@ WRONG = {
         'environment = "production"',
         "1:15: environment: is production, and there is no blast_radius; expected what a drill may cost users at worst",
     ),
-    "kind": ("", 'kind = "cloud"', "1:8: kind: 'cloud'; expected docker or embedded or external or process"),
+    "kind": ("", 'kind = "cloud"', "1:8: kind: no kind 'cloud'; expected one of docker, embedded, external, process"),
     "process-embedded": (
         PROCESSES,
         'kind = "embedded"',
@@ -274,6 +274,15 @@ def test_what_a_mistake_leaves_open_is_not_guessed(change: tuple[str, str], tmp_
     """No word of an engine that is missing, or a name that nobody has, where another mistake may be the reason."""
     text = PROCESSES.replace(*change, 1) + '[proxy]\nhops = ["engine"]\n'
     assert len(complaints(tmp_path, text)) == 1
+
+
+@pytest.mark.parametrize("text", ["- kind: embedded\n", "embedded\n", "12\n"])
+def test_a_file_that_holds_no_table_is_one_mistake(text: str, tmp_path: Path) -> None:
+    """A list or a word of YAML is no stack."""
+    path = tmp_path / "stack.yaml"
+    path.write_text(text)
+    (found,) = check_stack_files([path])
+    assert "expected a mapping with kind, name, environment" in str(found)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ from servedrill.errors import StackError, UsageError
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import identify
 from servedrill.stacks.capabilities import lacking
-from servedrill.stacks.file import read_stack_file
 from servedrill.stacks.lifecycle import make_stack
 from servedrill.stacks.process import ProcessStack
+from servedrill.stacks.reading import read_stack_file
 
 
 @pytest.fixture(scope="module")
@@ -315,9 +315,9 @@ def test_an_engine_that_never_gets_ready_is_told_with_what_it_answered(tmp_path:
     """Which status, and how long it was waited for."""
     command = '["{python}", "{here}/server.py", "{port}", "{version}", "sick"]'
     path = written(tmp_path, command=command)
-    path.write_text(path.read_text().replace("within_s = 10.0", "within_s = 1.0"))
+    path.write_text(path.read_text().replace("within_s = 10.0", "within_s = 3.0"))
     text = refused(path, tmp_path / "run")
-    assert "engine not ready after 1 s: /health answered 503; expected 200 from /health" in text
+    assert "engine not ready after 3 s: /health answered 503; expected 200 from /health" in text
 
 
 def test_a_model_that_is_not_served_is_told_with_those_that_are(tmp_path: Path) -> None:

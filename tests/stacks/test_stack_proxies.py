@@ -25,7 +25,7 @@ from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports
 from servedrill.stacks.capabilities import lacking
 from servedrill.stacks.embedded import EmbeddedStack
-from servedrill.stacks.file import Embedded, StackFile, read_stack_file
+from servedrill.stacks.file import Embedded, StackFile
 from servedrill.stacks.lifecycle import stack_up
 from servedrill.stacks.proxies import ExtraHop, Hop, Proxies, ProxyTable
 
@@ -33,7 +33,6 @@ ORIGINAL = shutil.which(os.environ.get("SERVEDRILL_TOXIPROXY_SERVER", "toxiproxy
 needs_original = pytest.mark.skipif(
     ORIGINAL is None, reason="no toxiproxy-server on PATH or in SERVEDRILL_TOXIPROXY_SERVER"
 )
-GROUPS = {"gateways": ["gateway-0", "gateway-1"], "engines": ["engine-0"]}
 QUICK = {"costs": {"overhead_s": 0.002, "warmup_steps": 1}, "engine_limits": {"blocks": 64}, "restart_backoff_s": 0.05}
 
 
@@ -108,64 +107,6 @@ def proxies(table: ProxyTable, folder: Path, undo: Remembering) -> Proxies:
 
 def local(port: int = 0) -> str:
     return f"127.0.0.1:{port or free_ports(1)[0]}"
-
-
-# ---- which hops
-
-
-@pytest.mark.parametrize(
-    ("hops", "chosen"),
-    [
-        (["gateways", "engines"], {"gateway-0", "gateway-1", "engine-0"}),
-        (["gateway-1"], {"gateway-1"}),
-        (["gateways", "gateway-1"], {"gateway-0", "gateway-1"}),
-        ([], set()),
-    ],
-)
-def test_hops_are_groups_or_single_names(hops: list[str], chosen: set[str]) -> None:
-    """A hop that is named twice has one proxy."""
-    assert ProxyTable(hops=hops).selected(GROUPS, where="f") == chosen
-
-
-@pytest.mark.parametrize(
-    ("lines", "says"),
-    [
-        ('hops = ["engnes"]', r"proxy\.hops\[0\]: no hop 'engnes'; expected some of gateways, engines, .*did you mean 'engines'"),
-        ('hops = ["engine-9"]', r"'engine-9'; expected some of .*engine-0, engine-1, engine-2"),
-        ('hops = ["dns"]', r"'dns'.*DNS questions are UDP"),
-        ('server = "toxiproxy-servr-x"', r"'toxiproxy-servr-x', and there is no such program on PATH; expected \"embedded\""),
-        ('server = "/nowhere/toxiproxy-server"', r"no such program; expected"),
-        ('server = "https://127.0.0.1:8474"', r"'https://127\.0\.0\.1:8474'; expected a URL such as http://"),
-        ('server = "http://127.0.0.1"', r"expected a URL such as http://127"),
-        ('server = "http://127.0.0.1:8474/x"', r"expected a URL such as http://127"),
-        ('server = "http://127.0.0.1:99999"', r"expected a URL such as http://127"),
-        ('server = "http://192.0.2.1:8474"', r"a server on this machine, for this stack"),
-        ('servr = "embedded"', r"'servr'; did you mean 'server'"),
-        ('[[proxy.hop]]\nname = "engine-0"\nlisten = "h:1"\nupstream = "h:2"', r"proxy\.hop\[0\]\.name: 'engine-0' twice"),
-        ('[[proxy.hop]]\nname = "a/b"\nlisten = "h:1"\nupstream = "h:2"', r"proxy\.hop\[0\]\.name: 'a/b' is no name"),
-        ('[[proxy.hop]]\nname = "db"\nlisten = "h"\nupstream = "h:2"', r"hop\[0\]\.listen: is 'h'; expected host:port"),
-        ('[[proxy.hop]]\nname = "db"\nlisten = "h:1"\nupstream = "h:0"', r"hop\[0\]\.upstream: is 'h:0'; expected host:port"),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_in_the_table_is_one_line(tmp_path: Path, lines: str, says: str) -> None:
-    """Before anything starts."""
-    file = tmp_path / "stack.toml"
-    file.write_text(f"[proxy]\n{lines}\n")
-    with pytest.raises(UsageError, match=says) as error:
-        read_stack_file(file)
-    assert "\n" not in str(error.value)
-    assert str(file) in str(error.value)
-
-
-def test_a_table_is_read(tmp_path: Path) -> None:
-    file = tmp_path / "stack.toml"
-    hop = '[[proxy.hop]]\nname = "db"\nlisten = "127.0.0.1:9001"\nupstream = "db.test:5432"'
-    file.write_text(f'[proxy]\nserver = "http://localhost:8474/"\nhops = ["engine-1"]\n{hop}\n')
-    assert read_stack_file(file).proxy == ProxyTable(
-        server="http://localhost:8474/",
-        hops=["engine-1"],
-        hop=[ExtraHop(name="db", listen="127.0.0.1:9001", upstream="db.test:5432")],
-    )
 
 
 # ---- a server that we start

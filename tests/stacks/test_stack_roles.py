@@ -12,7 +12,8 @@ from servedrill.history.events import ProcessSeen, Sample
 from servedrill.history.history import History
 from servedrill.history.journal import Journal, read_events
 from servedrill.stacks.capabilities import lacking
-from servedrill.stacks.file import read_stack_file
+from servedrill.stacks.reading import check_stack_files, read_stack_file
+from servedrill.stacks.roles import grouped
 
 CACHE = """model = "toy"
             [[process]]
@@ -89,5 +90,8 @@ def test_a_replica_of_somebody_elses_stack_has_any_role(tmp_path: Path) -> None:
         """
     )
     file = read_stack_file(path)
-    assert file.hop_groups() == {"gateways": [], "engines": ["engine-0"], "edges": ["edge-0"]}
+    assert grouped(file.replica) == {"gateways": [], "engines": ["engine-0"], "edges": ["edge-0"]}
     assert file.replica[0].serves == ["routing", "tokens"]
+    path.write_text(path.read_text() + '[proxy]\nhops = ["edges", "edge-0", "edge-1"]')
+    (found,) = check_stack_files([path])
+    assert "proxy.hops[2]: no hop 'edge-1'; expected some of gateways, engines, edges, edge-0, engine-0" in str(found)

@@ -13,9 +13,9 @@ import pytest
 from stack_world import Remembering
 
 from servedrill.errors import UsageError
-from servedrill.stacks.file import read_stack_file
 from servedrill.stacks.lifecycle import stack_up
 from servedrill.stacks.process import ProcessStack
+from servedrill.stacks.reading import read_stack_file
 
 SERVER = """
 import http.server, json, os, signal, subprocess, sys, time

@@ -25,7 +25,7 @@ class AlertRules:
     policy = "alert_rules"
 
     def firing(self, facts: list[Fact]) -> list[tuple[str, str]]:
-        """``(alert name, replica)`` for everything that should be told to people now."""
+        """``(alert name, replica)`` for every alert that is firing now."""
         alerts: list[tuple[str, str]] = []
         for fact in facts:
             if fact.down_s > 0.5:

@@ -37,20 +37,20 @@ class Nursery:
 
     def __init__(self, run: Callable[[str, str], int], log_dir: Path) -> None:
         self._turn = asyncio.Lock()
-        life, self._life = os.pipe()
+        lifeline, self._lifeline = os.pipe()
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         supervisor = os.getpid()
         if os.fork() == 0:
             try:
                 self._link.close()
-                os.close(self._life)
-                _give_birth(theirs, run, log_dir, life=life, supervisor=supervisor)
+                os.close(self._lifeline)
+                _fork_as_asked(theirs, run, log_dir, lifeline=lifeline, supervisor=supervisor)
             except BaseException:
                 traceback.print_exc()
             finally:
                 os._exit(1)
         theirs.close()
-        os.close(life)
+        os.close(lifeline)
         self._link.setblocking(False)
 
     async def start(self, role: str, name: str) -> int:
@@ -73,8 +73,8 @@ class Nursery:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])  # noqa: ASYNC222 - it has ended
 
 
-def _give_birth(
-    link: socket.socket, run: Callable[[str, str], int], log_dir: Path, *, life: int, supervisor: int
+def _fork_as_asked(
+    link: socket.socket, run: Callable[[str, str], int], log_dir: Path, *, lifeline: int, supervisor: int
 ) -> None:
     """Start what ``link`` asks for, until its other end is closed.
 
@@ -96,14 +96,14 @@ def _give_birth(
             child = os.fork()
             if child == 0:
                 link.close()
-                _live(partial(run, role, name), log_dir / f"{name}.log", life=life, supervisor=supervisor)
+                _run_child(partial(run, role, name), log_dir / f"{name}.log", lifeline=lifeline, supervisor=supervisor)
             link.send(b"%d" % child)
             os._exit(0)
         os.waitpid(between, 0)
 
 
-def _live(run: Callable[[], int], log: Path, *, life: int, supervisor: int) -> None:
-    """A child's life. Never returns: it must not run its parent's code."""
+def _run_child(run: Callable[[], int], log: Path, *, lifeline: int, supervisor: int) -> None:
+    """What a child does. Never returns: it must not run its parent's code."""
     status = 1
     try:
         until = time.monotonic() + _ADOPTED_WITHIN_S
@@ -112,9 +112,9 @@ def _live(run: Callable[[], int], log: Path, *, life: int, supervisor: int) -> N
         die_with_parent(supervisor)
         os.setsid()
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        for theirs, standard in ((life, 0), (output, 1), (output, 2)):
+        for theirs, standard in ((lifeline, 0), (output, 1), (output, 2)):
             os.dup2(theirs, standard)
-        os.close(life)
+        os.close(lifeline)
         os.close(output)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         status = run()

@@ -1,4 +1,4 @@
-"""Whether and when a process that ended is started again, and what has to be gone before."""
+"""Whether and when a process that ended is started again, and what has to have ended before."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Supervised:
             await asyncio.sleep(delay_s)
 
     async def run_once(self) -> int:
-        """One life, from start to a clean grave; the exit status as `subprocess` has it."""
+        """Start it, wait for its end, clear its process group; the exit status as `subprocess` has it."""
         group = self.pid = await self.nursery.start(self.role, self.name)
         self.starts += 1
         status = await self.nursery.end_of(group)

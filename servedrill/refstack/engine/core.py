@@ -27,7 +27,7 @@ from servedrill.refstack.engine.weights import LoadFailed
 from servedrill.refstack.policies import Policies
 
 IDLE_TICK_S = 0.25
-LIFE = 0
+LIFELINE = 0
 """Standard input. A pipe ends with the supervisor; in a container it is none, and the container ends the core."""
 
 
@@ -73,7 +73,7 @@ class Core:
             )
             if tokens or stats:
                 self.send(m.Step(tokens=tokens, stats=stats))
-            for answer in answers:  # after the gauges: whoever is told that the engine sleeps finds it so
+            for answer in answers:  # after the gauges, so that they show what an answer says
                 self.send(answer)
 
     @property
@@ -280,11 +280,11 @@ class Core:
 
     def read(self, timeout_s: float) -> list[m.ToCore]:
         """What has arrived within ``timeout_s``. Raises `SystemExit` when the supervisor is gone."""
-        ends: list[socket.socket | int] = [LIFE] if stat.S_ISFIFO(os.fstat(LIFE).st_mode) else []
+        ends: list[socket.socket | int] = [LIFELINE] if stat.S_ISFIFO(os.fstat(LIFELINE).st_mode) else []
         if not self.orphan:
             ends.append(self.link)
         readable, _, _ = select.select(ends, [], [], timeout_s)
-        if LIFE in readable and not os.read(LIFE, 1):
+        if LIFELINE in readable and not os.read(LIFELINE, 1):
             raise SystemExit(0)
         if self.link not in readable:
             return []

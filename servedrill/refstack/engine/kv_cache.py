@@ -110,6 +110,6 @@ class BlockManager:
                 self.free.append(block)
 
     def forget_cached(self) -> None:
-        """The prefix cache was emptied: what nobody holds is free again."""
+        """The prefix cache was emptied: blocks that no sequence holds are free again."""
         self.free.extend(self.cached)
         self.cached.clear()

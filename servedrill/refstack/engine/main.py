@@ -1,7 +1,8 @@
-"""Starts an engine: forks the core, then serves the API; each is the other's end."""
+"""Starts an engine: forks the core, then serves the API."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -59,5 +60,11 @@ def _run_core(stack: Stack, name: str, policies: Policies, link: socket.socket) 
 
 
 def _prefer_for_oom(score: int) -> None:
-    """Under a memory limit the kernel takes the core first, as it holds what matters."""
-    Path("/proc/self/oom_score_adj").write_text(str(score))
+    """Under a memory limit the kernel takes the core first, as it holds what matters.
+
+    Only ever raised: who starts at a higher score, as in a pod of class Burstable, may not lower it.
+    """
+    adjust = Path("/proc/self/oom_score_adj")
+    with contextlib.suppress(OSError):
+        if int(adjust.read_text()) < score:
+            adjust.write_text(str(score))

@@ -70,7 +70,7 @@ class Upstreams:
         ).inc()
 
     async def watch(self, own: LoopWatch) -> None:
-        """Probe every engine for ever, each at its own pace: a frozen one delays nobody else's checks.
+        """Probe every engine for ever, each in a task of its own: a frozen one delays no other's checks.
 
         Each probe on a connection of its own: one from the pool would keep alive what users' requests left idle.
         """
