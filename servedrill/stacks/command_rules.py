@@ -15,6 +15,7 @@ from servedrill.files.mistakes import Mistakes
 from servedrill.files.places import Key
 from servedrill.stacks.commands import COUNT_MAX, Command, Container, expanded, names_of
 from servedrill.stacks.file import StackFile
+from servedrill.stacks.placeholder_rules import check_hop_names, check_placeholders
 from servedrill.stacks.roles import ENGINE, OTHER, grouped
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -26,12 +27,14 @@ def check_processes(mistakes: Mistakes, document: Document, file: StackFile) -> 
     commands: dict[Key, Command] = {("process", number): one for number, one in enumerate(file.process)}
     commands |= {("container", number): one for number, one in enumerate(file.container)}
     check_commands(mistakes, document, commands)
+    check_placeholders(mistakes, document, commands, file.file)
     for number, written in enumerate(file.file):
         if Path(written.path).is_absolute() or ".." in Path(written.path).parts:
             what, expected = f"is {written.path!r}", "a path below the drill's folder"
             mistakes.wrong(document, ("file", number, "path"), what, expected=expected)
     if names_in_doubt(mistakes, document, commands):
         return None
+    check_hop_names(mistakes, document, commands, file.file)
     return grouped(expanded([*commands.values()], [*commands.values()]))
 
 

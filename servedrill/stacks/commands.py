@@ -30,7 +30,7 @@ from servedrill.errors import UsageError
 from servedrill.stacks.roles import OTHER, Service
 from servedrill.stacks.supervisor import Restart
 
-_PLACEHOLDER = re.compile(r"\{(\w+)(?::([\w.-]+))?\}")
+PLACEHOLDER = re.compile(r"\{(\w+)(?::([\w.-]+))?\}")
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -166,7 +166,7 @@ def fill(text: str, values: Mapping[str, str | Callable[[str], str]], *, where: 
             )
         return known if isinstance(known, str) else known(name or "")
 
-    return _PLACEHOLDER.sub(value, text)
+    return PLACEHOLDER.sub(value, text)
 
 
 def environment_variable(name: str, *, where: str) -> str:

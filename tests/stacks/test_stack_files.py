@@ -16,7 +16,9 @@ from servedrill.judging.catalogue import ALWAYS, require_declarable
 from servedrill.refstack.config import Stack
 from servedrill.stacks.embedded import promised_by
 from servedrill.stacks.file import StackFile
+from servedrill.stacks.placeholder_rules import PLACEHOLDERS
 from servedrill.stacks.reading import check_stack_files, read_stack_file
+from servedrill.stacks.wiring import Wiring
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "fixtures/data/stacks").glob("*.toml"))
@@ -114,6 +116,20 @@ def test_what_a_count_makes_can_be_waited_for_and_has_hops(tmp_path: Path) -> No
     assert file.container[0].after == ["engine-0", "engine-1"]
 
 
+def test_every_placeholder_is_filled_in_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a file may say is what a stack of commands understands."""
+    (tmp_path / "stack.toml").write_text(PROCESSES)
+    wiring = Wiring(file := read_stack_file(tmp_path / "stack.toml"), tmp_path, covered=())
+    wiring.take()
+    monkeypatch.setenv("SOME", "thing")
+    for word in PLACEHOLDERS:
+        name = {"env": ":SOME", "hop": ":engine"}.get(word, "")
+        assert "{" not in wiring.filled(f"{{{word}{name}}}", file.process[0])
+    with pytest.raises(UsageError) as error:
+        wiring.filled("{zzz}", file.process[0])
+    assert re.findall(r"{(\w+)}", error.value.expected) == sorted(PLACEHOLDERS)
+
+
 def examples() -> list[tuple[str, str]]:
     """Every TOML example of the docs, with the line that it begins in; one that is a part of a file is put into a
     whole one."""
@@ -124,7 +140,7 @@ def examples() -> list[tuple[str, str]]:
             example = match[1]
             if "[[process]]" in example and "kind =" not in example:
                 head = 'kind = "process"\npromises.model = "llama"\n'
-                example = head + example + '[[process]]\nname = "engine"\nrole = "engine"\ncommand = ["x"]\n'
+                example = head + example + '[[process]]\nname = "engine"\nrole = "engine"\ncount = 2\ncommand = ["x"]\n'
             found.append((f"{page.name}:{text[: match.start()].count(chr(10)) + 1}", example))
     return found
 

@@ -121,6 +121,31 @@ WRONG = {
         ('"engine"', '"engine"\nport = -1'),
         "8:8: process[0].port: is -1; expected 0 to 65535",
     ),
+    "placeholder": (
+        PROCESSES,
+        ('["vllm"]', '["vllm", "{prot}"]'),
+        "9:20: process[0].command[1]: no placeholder {prot}; expected one of {cache}, {env}, {folder}, {here}, {hop}",
+    ),
+    "placeholder-name": (
+        PROCESSES,
+        ('["vllm"]', '["{name:x}"]'),
+        "9:12: process[0].command[0]: no placeholder {name:x}",
+    ),
+    "placeholder-env": (
+        PROCESSES,
+        ('["vllm"]', '["vllm"]\nenv = { A = "{versoin}" }'),
+        "10:13: process[0].env.A: no placeholder {versoin}; expected one of",
+    ),
+    "hop": (
+        PROCESSES,
+        ('["nginx"]', '["nginx", "{hop:engin}"]'),
+        "14:21: process[1].command[1]: no engine or gateway 'engin'; expected one of engine, gateway; did you mean",
+    ),
+    "file-placeholder": (
+        PROCESSES + '[[file]]\npath = "x"\ntext = "server {hop:engine}; listen {poort}"\n',
+        'kind = "process"',
+        "18:8: file[0].text: no placeholder {poort}; expected one of",
+    ),
     "after": (
         PROCESSES,
         ('["engine"]', '["engin"]'),

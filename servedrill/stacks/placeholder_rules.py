@@ -1,0 +1,68 @@
+"""Placeholders in a stack file that there are not, and hops to nowhere, noted where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from servedrill.files.documents import Document
+from servedrill.files.meant import meant
+from servedrill.files.mistakes import Mistakes
+from servedrill.files.places import Key
+from servedrill.stacks.commands import PLACEHOLDER, Command, ConfigFile, Container, names_of
+from servedrill.stacks.roles import OTHER
+
+PLACEHOLDERS = frozenset({"cache", "env", "folder", "here", "hop", "host", "name", "port", "python", "version"})
+"""What `servedrill.stacks.wiring` fills in."""
+NAMING = frozenset({"env", "hop", "port"})
+"""Those that may have a name after a colon."""
+NUMBER = "n"
+"""Filled in where a count makes several of a command."""
+
+
+def check_placeholders(
+    mistakes: Mistakes, document: Document, commands: Mapping[Key, Command], files: list[ConfigFile]
+) -> None:
+    """Note every word in braces that looks like a placeholder and is none."""
+    for key, command in commands.items():
+        for at, text in _numbered(key, command):
+            _check(mistakes, document, at, text, {*PLACEHOLDERS, NUMBER})
+        if isinstance(command, Container):
+            for number, mount in enumerate(command.mounts):
+                _check(mistakes, document, (*key, "mounts", number), mount, PLACEHOLDERS)
+    for number, file in enumerate(files):
+        _check(mistakes, document, ("file", number, "text"), file.text, PLACEHOLDERS)
+
+
+def check_hop_names(
+    mistakes: Mistakes, document: Document, commands: Mapping[Key, Command], files: list[ConfigFile]
+) -> None:
+    """Note ``{hop:NAME}`` of a name that is no engine, gateway or other replica."""
+    known = [name for command in commands.values() if command.role != OTHER for name in names_of(command)]
+    texts = [one for key, command in commands.items() for one in _numbered(key, command)]
+    texts += [(("file", number, "text"), file.text) for number, file in enumerate(files)]
+    for key, text in texts:
+        for match in PLACEHOLDER.finditer(text):
+            if match[1] == "hop" and match[2] not in known:
+                what, expected = f"no engine or gateway {match[2] or ''!r}", f"one of {', '.join(known)}"
+                mistakes.wrong(document, key, what, expected=expected, hint=meant(match[2] or "", known))
+
+
+def _numbered(key: Key, command: Command) -> Iterator[tuple[Key, str]]:
+    """The texts of a command that are filled in when it is started."""
+    for number, part in enumerate(command.command):
+        yield (*key, "command", number), part
+    for name, value in command.env.items():
+        yield (*key, "env", name), value
+    if command.role != OTHER:
+        yield (*key, "metrics"), command.metrics
+    if not isinstance(command, Container):
+        yield (*key, "folder"), command.folder
+
+
+def _check(mistakes: Mistakes, document: Document, key: Key, text: str, known: set[str] | frozenset[str]) -> None:
+    for match in PLACEHOLDER.finditer(text):
+        word, name = match[1], match[2]
+        if word not in known or (name is not None and word not in NAMING):
+            expected = f"one of {', '.join('{' + one + '}' for one in sorted(known))}"
+            hint = "" if word in known else meant(word, known)
+            mistakes.wrong(document, key, f"no placeholder {match[0]}", expected=expected, hint=hint)
