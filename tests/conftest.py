@@ -24,10 +24,10 @@ _LONGEST = (
     "plugin/test_plugin_session.py",
     "reporting/test_report_session.py",
     "reporting/test_report_browser.py",
-    "slo/test_slo_budget.py",
+    "slo/test_slo_prometheus.py",
     "toxiproxy/test_toxi_cli.py",
     "stacks/test_stack_process.py",
-    "slo/test_slo_alerts.py",
+    "slo/test_slo_rules.py",
 )
 """They begin first: one that began last would be waited for alone."""
 
