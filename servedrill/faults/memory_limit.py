@@ -140,7 +140,7 @@ class KeptLimit:
         self.held_bytes = 0
 
     def undo(self) -> list[Undo]:
-        """As `MemoryLimit.undo`: nothing outlives this process, as the ballast ends with it and holds no limit alone."""
+        """As `MemoryLimit.undo`: nothing outlives this process: the ballast ends with it and holds no limit alone."""
         return []
 
     def exceed(self, victim: Identity) -> None:
