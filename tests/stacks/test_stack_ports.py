@@ -16,6 +16,7 @@ from servedrill.host.ports import free_ports, is_free, require_free
 
 
 def test_free_ports_are_different_and_below_the_range_of_outgoing_connections() -> None:
+    """So that no outgoing connection takes one before it is bound."""
     found = free_ports(20)
     lowest_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     assert len(set(found)) == 20
@@ -35,6 +36,7 @@ def test_no_port_is_given_to_two_processes(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_taken_port_is_refused_by_name() -> None:
+    """With how to find out who has it."""
     port = free_ports(1)[0]
     with socket.create_server(("127.0.0.1", port)):
         with pytest.raises(StackError, match=rf"embedded\.control_port: port {port} is taken"):

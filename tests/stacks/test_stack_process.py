@@ -373,6 +373,7 @@ def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
 def test_what_is_wrong_with_a_file_is_said_before_anything_starts(
     tmp_path: Path, change: dict[str, str], says: str
 ) -> None:
+    """When it is read."""
     with pytest.raises(UsageError, match=says):
         read_stack_file(written(tmp_path, **change))
 
