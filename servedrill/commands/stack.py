@@ -67,8 +67,11 @@ def _up(given: argparse.Namespace) -> int:
 
 def _doors(stack: Any) -> dict[str, str]:
     """Gateway -> the URL where users come in by it."""
+    from servedrill.stacks.protocols import Named
+
     url = stack.entry().base_url
-    return {name: _at(url, host) for name, host in stack.addresses().items()} or {"users": url}
+    addresses = stack.addresses() if isinstance(stack, Named) else {}
+    return {name: _at(url, host) for name, host in addresses.items()} or {"users": url}
 
 
 def _at(url: str, host: str) -> str:
@@ -82,8 +85,10 @@ def _table(stack: Any, doors: dict[str, str], logs: Path) -> Table:
     from rich.table import Table
 
     from servedrill.stacks.capabilities import lacking
+    from servedrill.stacks.on_machine import OnThisMachine
+    from servedrill.stacks.protocols import Proxied
 
-    entry, hops = stack.entry(), stack.hops()
+    entry, hops = stack.entry(), stack.hops() if isinstance(stack, Proxied) else []
     table = Table("what", "where", title=f"the stack {stack.name!r} is up", title_justify="left")
     for name, url in doors.items():
         table.add_row(f"{name}, through its proxy" if name in hops else name, url)
@@ -93,7 +98,7 @@ def _table(stack: Any, doors: dict[str, str], logs: Path) -> Table:
         table.add_row("DNS name", f"{entry.base_url} at DNS server {entry.resolver}")
     if not lacking(stack, "Alerting"):
         table.add_row("alerts", f"{stack.alerts_url()}/api/v2/alerts")
-    for url in stack.control_urls():
+    for url in stack.control_urls() if isinstance(stack, OnThisMachine) else ():
         table.add_row("processes", url)
     replicas = [replica.name for replica in stack.replicas()]
     for hop in hops:

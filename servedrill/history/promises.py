@@ -1,7 +1,8 @@
 """What a stack promises: the limits that checkers hold it to where a drill names none.
 
-A drill's history carries them as its stack stated them. Checkers read them through `as_made`: typed, so that the type
-checker finds a promise that does not exist, and without defaults, so that one that was not made has no value.
+A drill's history carries them as its stack stated them; what a stack file leaves out has the default below. Checkers
+read them through `as_made`: typed, so that the type checker finds a promise that does not exist, and without defaults,
+so that one that an old history lacks has no value.
 """
 
 from __future__ import annotations

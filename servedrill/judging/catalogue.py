@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from servedrill.checkers import answered, conservation, failover, integrity, recovery, replicas, retries, swap, validity
+import pkgutil
+from importlib import import_module
+
+from servedrill import checkers
+from servedrill.checkers import integrity, validity
 from servedrill.checkers.checker import REGISTRY, Checker, find_checker
 from servedrill.errors import UsageError
 from servedrill.files.meant import meant
 
-MODULES = (answered, conservation, failover, integrity, recovery, replicas, retries, swap, validity)
+MODULES = tuple(import_module(f"{checkers.__name__}.{one.name}") for one in pkgutil.iter_modules(checkers.__path__))
+"""Every module of the room: a new one is found."""
 
 ALWAYS: tuple[Checker, ...] = (
     validity.RanToItsEnd(),

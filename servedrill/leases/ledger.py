@@ -46,10 +46,15 @@ class Ledger:
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def open(self, kind: str, undo: list[Undo], *, deadline_ns: int = 0) -> str:
-        """Note how a new lease is undone; returns its name when that is on disk. Raises `OSError` when it cannot be.
+        """Note how a new lease is undone; returns its name when that is on disk.
+
+        Raises `OSError` when it cannot be, `TypeError` for a record that the watchdog could not carry out.
 
         The name is ``kind``, a number, and the process: its pid, and its start in hexadecimal, as pids come again.
         """
+        for one in undo:
+            if not isinstance(one, Undo):
+                raise TypeError(f"{one!r} is no record of servedrill.leases.undo; RunCommand can say anything else")
         owner = own_identity()
         lease = f"{kind}-{next(_numbers)}.{owner.pid}-{owner.start_ticks:x}"
         self._write(Opened(lease=lease, undo=undo, deadline_ns=deadline_ns, owner=owner))

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import urllib.parse
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -143,7 +144,11 @@ class WriteFile(_Undo, frozen=True, kw_only=True, tag="write_file"):
     def carry_out(self) -> None:
         """Nothing to do where the file is gone."""
         with contextlib.suppress(OSError):
-            Path(self.path).write_text(self.text)
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+            try:
+                os.write(descriptor, self.text.encode())
+            finally:
+                os.close(descriptor)
 
 
 class RemoveMemoryGroup(_Undo, frozen=True, kw_only=True, tag="remove_memory_group"):
@@ -167,6 +172,29 @@ class RemoveMemoryGroup(_Undo, frozen=True, kw_only=True, tag="remove_memory_gro
         return not group.exists()
 
 
+class RemoveFile(_Undo, frozen=True, kw_only=True, tag="remove_file"):
+    """Remove a file that we made."""
+
+    path: str
+
+    def carry_out(self) -> None:
+        """Nothing to do where it is gone."""
+        with contextlib.suppress(OSError):
+            Path(self.path).unlink()
+
+
+class RunCommand(_Undo, frozen=True, kw_only=True, tag="run_command"):
+    """Run a command, without a shell: for what no other record can say, and for faults of other packages."""
+
+    argv: list[str]
+    within_s: float = 20.0
+
+    def carry_out(self) -> None:
+        """Its exit status says nothing: carried out a second time it may find nothing to do."""
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(self.argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=self.within_s, check=False)
+
+
 class RemoveTree(_Undo, frozen=True, kw_only=True, tag="remove_tree"):
     """Remove a folder of temporary files that we made."""
 
@@ -180,5 +208,15 @@ class RemoveTree(_Undo, frozen=True, kw_only=True, tag="remove_tree"):
 
 
 Undo: TypeAlias = (
-    ResumeProcess | EndProcess | HttpCall | DockerCall | RemoveContainers | WriteFile | RemoveMemoryGroup | RemoveTree
+    ResumeProcess
+    | EndProcess
+    | HttpCall
+    | DockerCall
+    | RemoveContainers
+    | WriteFile
+    | RemoveMemoryGroup
+    | RemoveFile
+    | RemoveTree
+    | RunCommand
 )
+"""Every record that the watchdog can carry out; another one is a class above and a place here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import made_up
 import plants_answered
@@ -16,6 +17,7 @@ import plants_swap
 import plants_validity
 import pytest
 
+from servedrill import checkers
 from servedrill.checkers import validity
 from servedrill.checkers.checker import Checker
 from servedrill.checkers.finding import EVIDENCE_MAX, Answer
@@ -40,7 +42,7 @@ CHECKERS = [
     cls
     for module in catalogue.MODULES
     for _, cls in inspect.getmembers(module, inspect.isclass)
-    if issubclass(cls, Checker) and cls.__module__ == module.__name__
+    if issubclass(cls, Checker) and cls is not Checker and cls.__module__ == module.__name__
 ]
 NEVER_REFUTE = {"CancelsCovered", "KvPoolFilled", *(name for name in vars(validity) if name in catalogue.names())} - {
     "Checker",
@@ -80,3 +82,11 @@ def test_a_refutation_names_its_evidence() -> None:
             known = {request.id for request in history.requests(cancelled=True)}
             evidence = checker(history).evidence
             assert evidence and known.issuperset(evidence), name
+
+
+def test_every_module_of_the_room_is_known() -> None:
+    """A checker in a module that nobody imported could not be judged when a stored run is read again."""
+    room = Path(checkers.__file__).parent
+    assert {Path(module.__file__ or "") for module in catalogue.MODULES} == set(room.glob("*.py")) - {
+        room / "__init__.py"
+    }

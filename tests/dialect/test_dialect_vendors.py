@@ -183,7 +183,8 @@ def test_another_package_brings_a_vendor(tmp_path: Path, monkeypatch: pytest.Mon
     (package / "entry_points.txt").write_text("[servedrill.vendors]\nacme = acme_words:ACME\n")
     (tmp_path / "acme_words.py").write_text(
         "from servedrill.dialect.vendor import Term, Vendor\n"
-        "ACME = Vendor(name='Acme', role='engine', mark='acme_', terms=(Term(word='running', sources=('acme_busy',)),))\n"
+        "ACME = Vendor(name='Acme', role='engine', mark='acme_', terms=(Term(word='running', "
+        "sources=('acme_busy',)),))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     installed.cache_clear()

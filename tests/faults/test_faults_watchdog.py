@@ -37,6 +37,7 @@ S = 1_000_000_000
 def test_kill_9_of_the_parent_heals_everything(tmp_path: Path) -> None:
     """Within five seconds a frozen process runs, a planted one is gone, a setting is back, a control API was told."""
     setting = tmp_path / "setting"
+    setting.write_text("half")
     setting.write_text("broken")
     with sleeper() as frozen, sleeper() as planted, RememberingServer() as api:
         frozen.stop()
@@ -174,6 +175,7 @@ def test_another_process_closes_its_own_leases_alone(tmp_path: Path) -> None:
     """Two processes that each count from one and write to one ledger: the first lease of the one is healed, that of
     the other stays open and is undone after its kill -9."""
     setting = tmp_path / "setting"
+    setting.write_text("half")
     setting.write_text("broken")
     mine = WriteFile(path=str(setting), text="whole")
     with Parent(tmp_path, [mine]) as one, Parent(tmp_path, [mine]) as other:
@@ -277,6 +279,7 @@ def test_undoing_twice_is_undoing_once(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     setting = tmp_path / "setting"
+    setting.write_text("half")
     with sleeper() as one, RememberingServer(status=404) as api:
         one.stop()
         records: list[Undo] = [
