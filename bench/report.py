@@ -53,7 +53,7 @@ def made_up(requests: int, seed: int = 1) -> Iterator[e.AnyEvent]:
         seed=seed,
         wall_time="2026-01-01T00:00:00+00:00",
         stack="made up",
-        promises={"model": "m", "tries_max": 3, "default_max_tokens": 128},
+        promises={"model": "m", "tries_max": 3, "default_max_tokens": 128, "pace": 1.0},
     )
     for name, start, end in (
         ("baseline", 0, length // 5),

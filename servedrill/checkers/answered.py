@@ -304,9 +304,10 @@ class StallBounded(Checker, frozen=True, kw_only=True):
         streams = history.requests(self.window, classes=self.classes).streams.begun
         if not streams:
             return self.cannot_say(f"no streams in {self.window!r}")
-        longest_s = max(stalls_s(streams))
-        worst = streams.keep(stall_s == longest_s for stall_s in stalls_s(streams))[0]
-        over = streams.keep(stall_s > stall_s_max for stall_s in stalls_s(streams))
+        stalls = array("d", stalls_s(streams))
+        longest_s = max(stalls)
+        worst = streams[stalls.index(longest_s)]
+        over = streams.keep(stall_s > stall_s_max for stall_s in stalls)
         return self.says(
             not over,
             f"longest stall {longest_s:.2f} s ({worst.id})",

@@ -12,6 +12,7 @@ from servedrill.history.events import Observed, Sample
 from servedrill.history.history import History
 from servedrill.history.requests import Requests
 from servedrill.slo.evaluate import attained, missed
+from servedrill.slo.objectives import good_requests
 from servedrill.slo.slo import Agreement, objective_in, slos_in, slos_of
 from servedrill.slo.words import percent
 from servedrill.stats.percentiles import percentile
@@ -118,9 +119,9 @@ class GoodputRecovers(Checker, frozen=True, kw_only=True):
         objective_of = objective_in(history)
         asked, good = Counter[int](), Counter[int]()
         requests = history.requests().due(healed_ns, end_ns)
-        for cls, mine in requests.by_class().items():
-            for counted, some in ((asked, mine), (good, mine.keep(objective_of(cls).goods(mine)))):
-                counted.update(int((due_ns - healed_ns) / 1e9 / bucket_s) for due_ns in some.column("t_int_ns"))
+        goods = [good_requests(history, cls, objective_of(cls)).due(healed_ns, end_ns) for cls in history.classes]
+        for counted, some in ((asked, requests), *((good, one) for one in goods)):
+            counted.update(int((due_ns - healed_ns) / 1e9 / bucket_s) for due_ns in some.column("t_int_ns"))
         if len(requests) < self.requests_min:
             return self.cannot_say(
                 f"{len(requests)} requests after {self.after!r}, at least {self.requests_min} needed"

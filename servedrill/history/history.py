@@ -79,6 +79,8 @@ class History:
         """
         self._written: Source = Listed(events) if isinstance(events, Sequence) else events
         self._source, self._block_rows = self._written, block_rows
+        self.kept: dict[tuple[Any, ...], Any] = {}
+        """What was found out about it and is asked for again, by who found it and how."""
         self.clocks = Clocks()
         if not self._filled(stop_at_hosts=True):
             told = (event for _, event in self._written.placed() if isinstance(event, e.ClockOffset))
@@ -120,16 +122,17 @@ class History:
         self._few: dict[type[e.Event], list[Any]] = {}
         self.extras = Counter[str]()
         """Fields that this version does not know, ``type.field``, by how often there was one."""
+        adds = {kind: table.add for kind, table in many.items()}
         for place, event in self._source.placed():
             if stop_at_hosts and event.host:
                 return False
             if event.extra:
                 self.extras.update(f"{event.__struct_config__.tag}.{name}" for name in event.extra)
-            table = many.get(type(event))
-            if table is None:
+            add = adds.get(type(event))
+            if add is None:
                 self._few.setdefault(type(event), []).append(event)
             else:
-                table.append(table.row(event, place))
+                add(event, place)
         for told in self._few.values():
             told.sort(key=attrgetter("t_ns"))
         for table in many.values():

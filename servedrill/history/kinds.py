@@ -8,7 +8,7 @@ from operator import itemgetter
 from servedrill.history.events import Exchange, LoadHealth, ProcessSeen, Sample
 from servedrill.history.names import Names
 from servedrill.history.selection import Selection
-from servedrill.history.table import Row, Table
+from servedrill.history.table import Table
 
 
 class SampleTable(Table):
@@ -20,9 +20,9 @@ class SampleTable(Table):
         self.seen: set[tuple[str, str]] = set()
         """Role and source."""
 
-    def row(self, sample: Sample, place: int) -> Row:
+    def add(self, sample: Sample, place: int) -> None:
         self.seen.add((sample.role, sample.source))
-        return sample.t_ns, place, self.sources.number(sample.source), self.roles.number(sample.role)
+        self.append((sample.t_ns, place, self.sources.number(sample.source), self.roles.number(sample.role)))
 
 
 class ExchangeTable(Table):
@@ -33,9 +33,9 @@ class ExchangeTable(Table):
         super().__init__(columns, ranged="t_ns", block_rows=block_rows)
         self.hops = Names()
 
-    def row(self, x: Exchange, place: int) -> Row:
+    def add(self, x: Exchange, place: int) -> None:
         completion = x.method == "POST" and x.path.partition("?")[0].endswith("/completions")
-        return x.t_ns, place, self.hops.number(x.hop), x.seq, x.t_request_ns, completion
+        self.append((x.t_ns, place, self.hops.number(x.hop), x.seq, x.t_request_ns, completion))
 
 
 def last_words(words: Selection[Exchange], block_rows: int) -> Selection[Exchange]:
@@ -63,8 +63,8 @@ class ProcessTable(Table):
         super().__init__({"t_ns": "q", "place": "q", "name": "i"}, ranged="t_ns", block_rows=block_rows)
         self.names = Names()
 
-    def row(self, seen: ProcessSeen, place: int) -> Row:
-        return seen.t_ns, place, self.names.number(seen.name)
+    def add(self, seen: ProcessSeen, place: int) -> None:
+        self.append((seen.t_ns, place, self.names.number(seen.name)))
 
 
 class LoadTable(Table):
@@ -73,5 +73,5 @@ class LoadTable(Table):
     def __init__(self, block_rows: int) -> None:
         super().__init__({"t_ns": "q", "place": "q"}, ranged="t_ns", block_rows=block_rows)
 
-    def row(self, health: LoadHealth, place: int) -> Row:
-        return health.t_ns, place
+    def add(self, health: LoadHealth, place: int) -> None:
+        self.append((health.t_ns, place))

@@ -9,6 +9,7 @@ verdict can say what was not read.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any, get_args
 
 import msgspec
@@ -48,6 +49,8 @@ class LineDecoder:
         """``first``: the first line, which says the format; without one it is that of this version."""
         self.newer = _format(first) > FORMAT
         self._last_ns = 0
+        self.known: Callable[[bytes], KnownEvent] | None = None if self.newer else _decoder.decode
+        """What decodes events that this version knows, and raises for others, where nothing more has to be looked at."""
 
     def decode(self, line: bytes) -> AnyEvent:
         """The event of a line. Raises `msgspec.MsgspecError` or `UnicodeDecodeError` for one that is no event."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter, not_
 from typing import Any, Self, TypeVar
-
-import msgspec
 
 from servedrill.history.events import RequestRecord
 from servedrill.history.names import Names
@@ -20,7 +19,13 @@ LAST_NS = (1 << 63) - 1
 """Later than any instant."""
 NOTHING_SAID, NOT_REMEMBERED = -1, 0
 """Numbers of answers: there is no text of a 200; it was too much to remember."""
-ANSWERS_MAX, ANSWERS_MAX_BYTES = 4096, 8 << 20
+ANSWERS_MAX, ANSWERS_MAX_BYTES, SAME_TEXT_MAX = 4096, 8 << 20, 8
+_ANSWER = attrgetter(
+    *("route", "stream", "n", "model", "prompt", "prompt_tokens", "max_tokens", "params", "texts", "finish_reasons"),
+    *("preambles", "done_frames", "models", "fingerprints", "completion_tokens", "usage_prompt_tokens", "failure"),
+    "cancelled_ns",
+)
+"""All that the text of an answer is judged by: what was asked, what came, and how it ended."""
 
 _COLUMNS = {
     "t_ns": "q",
@@ -61,7 +66,7 @@ class Requests(Selection[RequestRecord]):
         told = list(records)
         table = RequestTable()
         for place, record in enumerate(told):
-            table.append((place, *table.row(record, place)[1:]))
+            table.append(table.row(record, place, place))
         table.finish()
         return cls(table, Listed(told))
 
@@ -70,14 +75,9 @@ class Requests(Selection[RequestRecord]):
     def of_classes(self, classes: Iterable[str]) -> Self:
         wanted = set(classes)
         numbers = {number for number, name in enumerate(self.table.classes.all) if name in wanted}
+        if not numbers:
+            return self[:0]
         return self if len(numbers) == len(self.table.classes.all) else self.where("cls", test=numbers.__contains__)
-
-    def by_class(self) -> dict[str, Self]:
-        """Request class -> its requests, for classes that have some."""
-        if len(self.table.classes.all) == 1:
-            return {name: self for name in self.table.classes.all if self}
-        found = ((name, self.where("cls", test=number.__eq__)) for number, name in enumerate(self.table.classes.all))
-        return {name: requests for name, requests in found if requests}
 
     def due(self, start_ns: int, end_ns: int) -> Self:
         return self.between("t_int_ns", start_ns, end_ns)
@@ -87,7 +87,7 @@ class Requests(Selection[RequestRecord]):
     @property
     def attempted(self) -> Self:
         """All but those that the drill hung up on itself."""
-        return self.where("cancelled", test=_no)
+        return self.where("cancelled", test=not_) if self.table.any_cancelled else self
 
     @property
     def cancelled(self) -> Self:
@@ -133,7 +133,7 @@ class Requests(Selection[RequestRecord]):
 
     @property
     def unstreamed(self) -> Self:
-        return self.where("stream", test=_no)
+        return self.where("stream", test=not_)
 
     def failures(self) -> Iterator[str | None]:
         """What each of them failed of; None where it did not."""
@@ -150,15 +150,22 @@ class RequestTable(Table):
     def __init__(self, block_rows: int = BLOCK_ROWS) -> None:
         super().__init__(_COLUMNS, ranged="t_int_ns", block_rows=block_rows)
         self.classes, self.failures = Names(), Names()
+        self.any_cancelled = False
         self._answer = _Answers().number
 
-    def row(self, r: RequestRecord, place: int) -> Row:
-        failure, first, last, gaps = r.failure, r.t_first_ns, r.t_last_ns, r.gaps_ns
+    def add(self, r: RequestRecord, place: int) -> None:
+        self.append(self.row(r, r.t_ns, place))
+
+    def row(self, r: RequestRecord, at: int, place: int) -> Row:
+        """``at``: what the table is sorted by, before the place."""
+        failure, first, last, sent, gaps, texts = r.failure, r.t_first_ns, r.t_last_ns, r.t_send_ns, r.gaps_ns, r.texts
+        cancelled = r.cancelled_ns is not None
+        self.any_cancelled = self.any_cancelled or cancelled
         return (
-            r.t_ns,
+            at,
             place,
             r.t_int_ns,
-            NEVER if r.t_send_ns is None else r.t_send_ns,
+            NEVER if sent is None else sent,
             NEVER if first is None else first,
             NEVER if last is None else last,
             r.t_end_ns,
@@ -171,9 +178,9 @@ class RequestTable(Table):
             len(r.attempts),
             self.classes.number(r.cls),
             0 if failure is None else self.failures.number(failure) + 1,
-            self._answer(r) if r.status == 200 and any(r.texts) else NOTHING_SAID,
+            self._answer(r) if texts and r.status == 200 and any(texts) else NOTHING_SAID,
             r.stream,
-            r.cancelled_ns is not None,
+            cancelled,
         )
 
 
@@ -181,27 +188,24 @@ class _Answers:
     """Numbers of different answers. A load that asks the same prompts again and again gets few."""
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[Any, ...], int] = {}
-        self._bytes_left = ANSWERS_MAX_BYTES
-        self._encode = msgspec.json.Encoder().encode
+        self._known: dict[str, list[tuple[int, tuple[Any, ...]]]] = {}
+        """First text -> answers that have it: number, and all that is judged by."""
+        self._last, self._bytes_left = 0, ANSWERS_MAX_BYTES
 
     def number(self, r: RequestRecord) -> int:
-        """Of all that the text of an answer is judged by: what was asked, what came, and how it ended."""
-        asked = self._encode(r.params)
-        key = (
-            r.route, r.stream, r.n, r.model, r.prompt, r.prompt_tokens, r.max_tokens, asked, tuple(r.texts),
-            tuple(r.finish_reasons), r.preambles, r.done_frames, tuple(r.models), tuple(r.fingerprints),
-            r.completion_tokens, r.usage_prompt_tokens, r.failure is None, r.cancelled_ns is None,
-        )  # fmt: skip
-        numbers = self._numbers
-        found = numbers.get(key)
-        if found is None:
-            self._bytes_left -= len(asked) + len(r.prompt) + 2 * sum(map(len, r.texts))
-            if len(numbers) >= ANSWERS_MAX or self._bytes_left < 0:
-                return NOT_REMEMBERED
-            found = numbers[key] = len(numbers) + 1
-        return found
-
-
-def _no(value: Any) -> bool:
-    return not value
+        told: tuple[Any, ...] = _ANSWER(r)
+        known = self._known.get(r.texts[0], [])
+        for number, other in known:
+            if told == other:
+                return number
+        size = 2 * sum(map(len, r.texts)) + len(r.prompt)
+        if (
+            r.cancelled_ns is not None
+            or len(known) >= SAME_TEXT_MAX
+            or self._last >= ANSWERS_MAX
+            or size > self._bytes_left
+        ):
+            return NOT_REMEMBERED
+        self._last, self._bytes_left = self._last + 1, self._bytes_left - size
+        self._known.setdefault(r.texts[0], []).append((self._last, told))
+        return self._last

@@ -7,6 +7,7 @@ at one after the other, and nobody keeps more of them than a few.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
@@ -64,6 +65,10 @@ class Selection(Sequence[E], Generic[E]):
     def column(self, name: str) -> Iterator[Any]:
         """Values of one column of the table."""
         return chain.from_iterable(self._values(part, name) for part in self.parts)
+
+    def counted(self, name: str, start: int, width: int) -> Counter[int]:
+        """How many have a value of a column in each stretch of a width: number 0 begins at ``start``."""
+        return Counter((value - start) // width for value in self.column(name))
 
     def columns(self, *names: str) -> Iterator[tuple[Any, ...]]:
         """Values of several columns, event by event."""

@@ -76,24 +76,28 @@ class Lines:
     def placed(self) -> Iterator[tuple[int, AnyEvent]]:
         """Raises `UsageError` naming the line when anything but the last line is no event."""
         self._file.seek(0)
-        decode = LineDecoder(first=self._file.readline()).decode
-        kept, kept_max_bytes = self._kept, self._kept_max_bytes
+        decoder = LineDecoder(first=self._file.readline())
+        decode, kept, kept_max_bytes = decoder.known or decoder.decode, self._kept, self._kept_max_bytes
         self._file.seek(0)
         place = 0
         for line in self._file:
             try:
                 event = decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                if line != b"\n":
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                try:
+                    event = decoder.decode(line)
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    if line == b"\n":
+                        place += 1
+                        continue
                     if not line.endswith(b"\n"):  # the last one, cut by a crash
                         return
                     raise self._unreadable(place, error) from error
-            else:
-                if place < kept_max_bytes:
-                    kept[place] = event
-                elif kept:
-                    kept.clear()
-                yield place, event
+            if place < kept_max_bytes:
+                kept[place] = event
+            elif kept:
+                kept.clear()
+            yield place, event
             place += len(line)
 
     def events(self, places: Iterable[int]) -> Iterator[Any]:

@@ -9,6 +9,7 @@ blocks of rows, however long a table is. A small table never reaches the disk.
 
 from __future__ import annotations
 
+import struct
 import tempfile
 import weakref
 from array import array
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import IO, Any, TypeAlias
 
-BLOCK_ROWS = 8192
+BLOCK_ROWS = 2048
 IN_MEMORY_MAX_BYTES = 4 << 20
 
 Row: TypeAlias = tuple[Any, ...]
@@ -100,7 +101,8 @@ class Table:
         rows, self._pending = self._pending[:count], self._pending[count:]
         columns = list(zip(*rows, strict=True))
         written = b"".join(
-            array(typecode, values).tobytes() for typecode, values in zip(self._columns.values(), columns, strict=True)
+            struct.pack(f"{len(rows)}{typecode}", *values)
+            for typecode, values in zip(self._columns.values(), columns, strict=True)
         )
         ranged = columns[self._range]
         block = Block(self._end, len(rows), min(ranged), max(ranged))

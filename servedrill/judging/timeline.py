@@ -16,7 +16,7 @@ mean of those that went well.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,7 +25,7 @@ import msgspec
 from servedrill.history.events import AlertSeen
 from servedrill.history.history import FaultSpan, History
 from servedrill.history.requests import LAST_NS, Requests
-from servedrill.slo.objectives import Objective
+from servedrill.slo.objectives import good_requests
 from servedrill.slo.slo import defaults, objective_in, slos_in
 
 _HALF_S = 0.5
@@ -79,18 +79,17 @@ def timeline(history: History) -> Times:
             break
     first_end_ns = history.faults[0].end_ns or history.end_ns
     failed = history.requests().due(start_ns, first_end_ns).failed
-    objective_of = objective_in(history)
     half_ns = int(_HALF_S * 1e9 * (history.drill.promises.get("pace", 1.0) if history.drill else 1.0))
     recover_s = None
     if healed:
         last_ns = max(healed)
-        halves = _Served(history.requests().due(last_ns, LAST_NS), objective_of, half_ns).halves(last_ns)
+        halves = _Served(history, history.classes, half_ns).halves(last_ns)
         bad = [end_ns for end_ns, well in halves if not well]
         recover_s = (bad[-1] - last_ns) / 1e9 if bad else 0.0 if halves else None
     given = slos_in(history)
     slos = [slo for slo in (defaults() if given is None else given) if slo.sli.judged_by_history]
-    users = history.requests(classes=[cls for cls in history.classes if any(slo.covers(cls) for slo in slos)])
-    served = _Served(users, objective_of, half_ns)
+    users = [cls for cls in history.classes if any(slo.covers(cls) for slo in slos)]
+    served = _Served(history, users, half_ns)
     return Times(
         detect_s=_detected(min(signs), history.faults) if signs else None,
         failover_s=(max(failed.column("t_int_ns")) - start_ns) / 1e9 if failed else 0.0,
@@ -107,9 +106,10 @@ def _detected(sign_ns: int, faults: list[FaultSpan]) -> float:
 class _Served:
     """Whether requests were good, by the instant at which each was due."""
 
-    def __init__(self, requests: Requests, objective_of: Callable[[str], Objective], half_ns: int) -> None:
-        self._asked, self._half_ns = requests, half_ns
-        self._good = [mine.keep(objective_of(cls).goods(mine)) for cls, mine in requests.by_class().items()]
+    def __init__(self, history: History, classes: list[str], half_ns: int) -> None:
+        self._asked, self._half_ns = history.requests(classes=classes), half_ns
+        objective_of = objective_in(history)
+        self._good = [good_requests(history, cls, objective_of(cls)) for cls in classes]
 
     def any_since(self, start_ns: int) -> bool:
         return bool(self._asked.due(start_ns, LAST_NS))
@@ -122,7 +122,7 @@ class _Served:
 
         def counted(requests: Iterable[Requests]) -> Counter[int]:
             some = (one.due(start_ns, LAST_NS if end_ns is None else end_ns - 1) for one in requests)
-            return Counter((due_ns - start_ns) // self._half_ns for one in some for due_ns in one.column("t_int_ns"))
+            return sum((one.counted("t_int_ns", start_ns, self._half_ns) for one in some), Counter[int]())
 
         asked, good = counted([self._asked]), counted(self._good)
         return [

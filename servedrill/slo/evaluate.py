@@ -6,9 +6,10 @@ Requests that the drill cancelled are left out before anything is counted: they 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -45,6 +46,57 @@ class Percentile(msgspec.Struct, frozen=True, kw_only=True):
     survivors: float
 
 
+class Events(Protocol):
+    """The events of an SLO, each at an instant: when its request was due, or a time slice began."""
+
+    def counted(self) -> tuple[float, float]:
+        """Good ones, and all."""
+        ...
+
+    def by_slice(self, start_ns: int, width_ns: int) -> tuple[Mapping[int, float], Mapping[int, float]]:
+        """The same by time slice, number 0 being the one that begins at ``start_ns``."""
+        ...
+
+
+class Chosen:
+    """Requests that are one event each, and the good ones of them."""
+
+    def __init__(self, pairs: Iterable[tuple[Requests, Requests]]) -> None:
+        self._pairs = list(pairs)
+
+    def counted(self) -> tuple[float, float]:
+        return sum(len(good) for _, good in self._pairs), sum(len(asked) for asked, _ in self._pairs)
+
+    def by_slice(self, start_ns: int, width_ns: int) -> tuple[Mapping[int, float], Mapping[int, float]]:
+        good, total = Counter[int](), Counter[int]()
+        for asked, kept in self._pairs:
+            total.update(asked.counted("t_int_ns", start_ns, width_ns))
+            good.update(kept.counted("t_int_ns", start_ns, width_ns))
+        return good, total
+
+
+class Told:
+    """Events of any weight, told anew each time: instants, good ones, all."""
+
+    def __init__(self, each: Callable[[], Iterable[Counted]]) -> None:
+        self._each = each
+
+    def counted(self) -> tuple[float, float]:
+        good: float = 0
+        total: float = 0
+        for _, ones_good, ones in self._each():
+            good, total = good + ones_good, total + ones
+        return good, total
+
+    def by_slice(self, start_ns: int, width_ns: int) -> tuple[Mapping[int, float], Mapping[int, float]]:
+        good, total = Counter[int](), Counter[int]()
+        for t_ns, ones_good, ones in self._each():
+            number = (t_ns - start_ns) // width_ns
+            good[number] += ones_good  # type: ignore[assignment]
+            total[number] += ones  # type: ignore[assignment]
+        return good, total
+
+
 def events(
     slo: Slo,
     requests: Iterable[RequestRecord],
@@ -52,23 +104,30 @@ def events(
     start_ns: int,
     end_ns: int,
     observed: Sequence[Observed] = (),
-) -> Iterator[Counted]:
-    """Every event of an SLO, by when its request was due; a rate's event is a time slice."""
-    sli = slo.sli
-    if sli.measure == OBSERVED:
-        compare = COMPARE[sli.op]
-        for seen in observed:
-            if seen.name == sli.observed and start_ns <= seen.t_ns <= end_ns:
-                yield seen.t_ns, int(seen.value is not None and compare(seen.value, _limit(slo))), 1
-        return
+) -> Events:
+    """Every event of an SLO within a stretch of time."""
+    if slo.sli.measure == OBSERVED:
+        return Told(lambda: _observed(slo, observed, start_ns, end_ns))
     asked = Requests.of(requests).attempted
-    if sli.measure in RATES:
-        yield from _slices_of_rate(slo, asked, start_ns, end_ns)
-        return
+    if slo.sli.measure in RATES:
+        return Told(lambda: _slices_of_rate(slo, asked, start_ns, end_ns))
     asked = asked.due(start_ns, end_ns)
-    for due_ns, told in zip(asked.column("t_int_ns"), _told(slo, asked), strict=True):
-        if told is not None:
-            yield due_ns, *told
+    if slo.sli.measure == "good_ratio":
+        return Chosen([(asked, asked.keep(slo.sli.limits.goods(asked)))])
+    return Told(
+        lambda: (
+            (due_ns, *told)
+            for due_ns, told in zip(asked.column("t_int_ns"), _told(slo, asked), strict=True)
+            if told is not None
+        )
+    )
+
+
+def _observed(slo: Slo, observed: Sequence[Observed], start_ns: int, end_ns: int) -> Iterator[Counted]:
+    compare = COMPARE[slo.sli.op]
+    for seen in observed:
+        if seen.name == slo.sli.observed and start_ns <= seen.t_ns <= end_ns:
+            yield seen.t_ns, int(seen.value is not None and compare(seen.value, _limit(slo))), 1
 
 
 def missed(slo: Slo, requests: Iterable[RequestRecord]) -> Requests:
@@ -89,15 +148,14 @@ def _told(slo: Slo, requests: Requests) -> Iterator[tuple[int, int] | None]:
     return (None if value is None else (int(whole and compare(value, limit)), 1) for whole, value in told)
 
 
-def series(found: Iterable[Counted], *, start_ns: int, end_ns: int, bucket_s: float) -> list[Tally]:
-    """Events added up by time slice; the last slice may be a shorter one, and a slice without an event is there with nothing in it."""
+def series(found: Events, *, start_ns: int, end_ns: int, bucket_s: float) -> list[Tally]:
+    """Events added up by time slice; the last slice may be a shorter one, and a slice without an event is there, empty."""
     bucket_ns = max(1, round(bucket_s * 1e9))
     count = max(1, math.ceil((end_ns - start_ns) / bucket_ns))
     good, total = [0.0] * count, [0.0] * count
-    for t_ns, ones_good, ones in found:
-        index = min(count - 1, max(0, (t_ns - start_ns) // bucket_ns))
-        good[index] += ones_good
-        total[index] += ones
+    for slices, counted in zip((good, total), found.by_slice(start_ns, bucket_ns), strict=True):
+        for number, ones in counted.items():
+            slices[min(count - 1, max(0, number))] += ones
     return [Tally(t_ns=start_ns + index * bucket_ns, good=good[index], total=total[index]) for index in range(count)]
 
 
@@ -109,17 +167,14 @@ def attained(
     return attained_of(slo, found, start_ns=start_ns, end_ns=end_ns)
 
 
-def attained_of(slo: Slo, found: Iterable[Counted], *, start_ns: int, end_ns: int) -> Tally:
+def attained_of(slo: Slo, found: Events, *, start_ns: int, end_ns: int) -> Tally:
     """The same of events that are known already.
 
     Occurrences: good events of all. Timeslices: slices that reached their own target, of all. RatioTimeslices: the mean of the slices' ratios.
     Slices without an event say nothing and are left out.
     """
     if slo.method == "Occurrences":
-        good: float = 0
-        total: float = 0
-        for _, ones_good, ones in found:
-            good, total = good + ones_good, total + ones
+        good, total = found.counted()
         return Tally(t_ns=start_ns, good=good, total=total)
     assert slo.slice_s is not None
     slices = [one for one in series(found, start_ns=start_ns, end_ns=end_ns, bucket_s=slo.slice_s) if one.total]

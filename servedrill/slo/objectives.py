@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from servedrill.history.events import RequestRecord
+from servedrill.history.history import History
 from servedrill.history.requests import Requests
 from servedrill.stats.figures import stalls_s, tpots_s, ttfts_s, wholes
 from servedrill.stats.requests import max_stall_s, tpot_s, ttft_s, whole
@@ -50,6 +51,16 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
         if (stall_s_max := self.max_stall_s) is not None:
             kept.append(stall_s <= stall_s_max for stall_s in stalls_s(requests))
         return map(all, zip(*kept, strict=True)) if len(kept) > 1 else kept[0]
+
+
+def good_requests(history: History, cls: str, objective: Objective) -> Requests:
+    """The good ones of a class, not the drill's own cancels. They are looked for once: several ask for the same."""
+    asked = ("good", cls, objective.ttft_s, objective.tpot_s, objective.max_stall_s)
+    if asked not in history.kept:
+        requests = history.requests(classes=[cls])
+        history.kept[asked] = requests.keep(objective.goods(requests))
+    found: Requests = history.kept[asked]
+    return found
 
 
 DEFAULT = {

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 
 from servedrill.history.events import Observed
 from servedrill.history.history import History
 from servedrill.slo.budget import burn
-from servedrill.slo.evaluate import Counted, attained_of, events, series, traffic_span
+from servedrill.slo.evaluate import Chosen, Events, attained_of, events, series, traffic_span
 from servedrill.slo.measures import OBSERVED
+from servedrill.slo.objectives import good_requests
 from servedrill.slo.replay import Fired, replay
 from servedrill.slo.slo import Agreement, Slo, defaults, slos_in
 from servedrill.slo.windows import BurnAlert, burn_alerts
@@ -50,9 +49,10 @@ def spendings(history: History) -> list[Spending]:
 def spending(slo: Slo, history: History) -> Spending:
     """What a drill spent of one SLO's budget."""
     start_ns, end_ns = _span(slo, history)
-    tally = attained_of(slo, _events(slo, history, start_ns, end_ns), start_ns=start_ns, end_ns=end_ns)
+    found = _events(slo, history, start_ns, end_ns)
+    tally = attained_of(slo, found, start_ns=start_ns, end_ns=end_ns)
     bad_ratio = max(0.0, 1 - tally.ratio) if tally.total else 0.0
-    fired = drill_replay(slo, history) if bad_ratio else []
+    fired = _replayed(slo, found, start_ns, end_ns) if bad_ratio else []
     return Spending(
         slo=slo.name,
         agreement=slo.agreement,
@@ -68,9 +68,13 @@ def spending(slo: Slo, history: History) -> Spending:
 def drill_replay(slo: Slo, history: History) -> list[Fired]:
     """Every alert of the SLO over the drill, put into a clean period; those that stay silent too."""
     start_ns, end_ns = _span(slo, history)
+    return _replayed(slo, _events(slo, history, start_ns, end_ns), start_ns, end_ns)
+
+
+def _replayed(slo: Slo, found: Events, start_ns: int, end_ns: int) -> list[Fired]:
     slice_s = slo.slice_s if slo.method != "Occurrences" and slo.slice_s else 1.0
     return replay(
-        series(_events(slo, history, start_ns, end_ns), start_ns=start_ns, end_ns=end_ns, bucket_s=slice_s),
+        series(found, start_ns=start_ns, end_ns=end_ns, bucket_s=slice_s),
         slice_s=slice_s,
         seconds=(end_ns - start_ns) / 1e9,
         target=slo.target,
@@ -103,6 +107,10 @@ def _span(slo: Slo, history: History) -> tuple[int, int]:
     return (history.start_ns, history.end_ns) if slo.sli.measure == OBSERVED else traffic_span(history)
 
 
-def _events(slo: Slo, history: History, start_ns: int, end_ns: int) -> Iterator[Counted]:
-    mine = history.requests(classes=[cls for cls in history.classes if slo.covers(cls)])
-    return events(slo, mine, start_ns=start_ns, end_ns=end_ns, observed=history.of(Observed))
+def _events(slo: Slo, history: History, start_ns: int, end_ns: int) -> Events:
+    classes = [cls for cls in history.classes if slo.covers(cls)]
+    if slo.sli.measure == "good_ratio":
+        both = ((history.requests(classes=[cls]), good_requests(history, cls, slo.sli.limits)) for cls in classes)
+        return Chosen((asked.due(start_ns, end_ns), good.due(start_ns, end_ns)) for asked, good in both)
+    observed = history.of(Observed)
+    return events(slo, history.requests(classes=classes), start_ns=start_ns, end_ns=end_ns, observed=observed)
