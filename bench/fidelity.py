@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from engine_measures import Engine, Measured, Times, measure, times
+from engine_measures import Engine, measure, times
+from engine_records import Measured, Times
 
 from servedrill.leases.guard import Guard
 from servedrill.leases.keeper import StackKeeper

@@ -123,43 +123,18 @@ def answered(
     words = max(len(text.split()) for text, _ in said)
     first, last = t + ttft_s, t + ttft_s + gap_s * (words - 1)
     attempt = e.Attempt(
-        t_send_ns=at(t),
-        t_end_ns=at(last),
-        address=f"{ADDRESSES[via]}:8000",
-        status=200,
-        request_id=f"run-{number}",
-        served_by="engine-0/1",
-        via=via,
-    )
-    record = e.RequestRecord(
-        t_ns=at(last),
-        id=f"{cls}-{number}",
-        cls=cls,
-        route=route,  # type: ignore[arg-type]
-        stream=stream,
-        n=n,
-        model="chat-model",
-        prompt=prompt,
-        prompt_tokens=5,
-        max_tokens=tokens,
-        params=params,
-        t_int_ns=at(t),
-        t_send_ns=at(t),
-        t_first_ns=at(first),
-        t_last_ns=at(last),
-        t_end_ns=at(last),
-        deadline_s=12.0,
-        gaps_ns=[round(gap_s * 1e9)] * (words - 1) if stream else [],
-        attempts=[attempt],
-        status=200,
-        texts=[text for text, _ in said],
-        finish_reasons=[finish for _, finish in said],
-        preambles=n if stream and route == "chat" else 0,
-        done_frames=1 if stream else 0,
-        models=["chat-model"],
-        fingerprints=[version],
-        completion_tokens=sum(len(text.split()) for text, _ in said),
-    )
+        t_send_ns=at(t), t_end_ns=at(last), address=f"{ADDRESSES[via]}:8000", status=200,
+        request_id=f"run-{number}", served_by="engine-0/1", via=via,
+    )  # fmt: skip
+    record = e.RequestRecord(  # type: ignore[arg-type]
+        t_ns=at(last), id=f"{cls}-{number}", cls=cls, route=route, stream=stream, n=n, model="chat-model",
+        prompt=prompt, prompt_tokens=5, max_tokens=tokens, params=params, t_int_ns=at(t), t_send_ns=at(t),
+        t_first_ns=at(first), t_last_ns=at(last), t_end_ns=at(last), deadline_s=12.0,
+        gaps_ns=[round(gap_s * 1e9)] * (words - 1) if stream else [], attempts=[attempt], status=200,
+        texts=[text for text, _ in said], finish_reasons=[finish for _, finish in said],
+        preambles=n if stream and route == "chat" else 0, done_frames=1 if stream else 0, models=["chat-model"],
+        fingerprints=[version], completion_tokens=sum(len(text.split()) for text, _ in said),
+    )  # fmt: skip
     return changed(record, **fields)  # type: ignore[no-any-return]
 
 
@@ -267,21 +242,11 @@ def tried(
     """One try as a proxy saw it."""
     number = next(_numbers)
     return e.Exchange(
-        t_ns=at(t + took_s),
-        hop=hop,
-        seq=number,
-        connection=number,
-        method="POST",
-        path="/v1/chat/completions",
-        request_id=request_id,
-        attempt=str(attempt),
-        t_request_ns=at(t),
-        t_response_ns=at(t + took_s) if status is not None else None,
-        t_end_ns=at(t + took_s),
-        status=status,
-        retry_after_s=retry_after_s,
-        end=end if status is not None else "cut",
-    )
+        t_ns=at(t + took_s), hop=hop, seq=number, connection=number, method="POST", path="/v1/chat/completions",
+        request_id=request_id, attempt=str(attempt), t_request_ns=at(t),
+        t_response_ns=at(t + took_s) if status is not None else None, t_end_ns=at(t + took_s), status=status,
+        retry_after_s=retry_after_s, end=end if status is not None else "cut",
+    )  # fmt: skip
 
 
 def tries(
@@ -318,7 +283,7 @@ def on_time(*, send_lag_s: float = 0.002, loop_lag_s: float = 0.002, cpu_ratio: 
             loop_lags_ms={int(loop_lag_s * 1e3): 200},
             send_lags_ms={int(send_lag_s * 1e3): sent} if sent else {},
             cpu_ratio=cpu_ratio,
-        )
+        )  # fmt: skip
         for second in range(1, int(END_S))
     ]
 
@@ -388,7 +353,7 @@ def seen(
             pid=pid,
             child_pids=list(children),
             **{**there, **fields},
-        )
+        )  # fmt: skip
         for index in range(round((end - start) / every_s))
     ]
 

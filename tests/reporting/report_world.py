@@ -70,7 +70,6 @@ def history(
 
     ``slower`` stretches TTFT.
     """
-    chance = random.Random(seed)
     third = seconds * S // 3
     down = {"alertname": "ReplicaDown", "replica": "engine-0"}
     events: list[e.AnyEvent] = [
@@ -96,25 +95,37 @@ def history(
         e.ProcessSeen(t_ns=third + 1, name="gateway-0", role="gateway", pid=9, start_ticks=1, state="S"),
     ]  # fmt: skip
     if not control:
-        for number, (fault, target, start) in enumerate(
-            [("kill", "engine-0", third), ("kill", "engine-1", third + 1000), ("latency", "gateway-0", third + S)]
-        ):
-            lease = f"{fault}-{number}"
-            events += [
-                e.FaultInjected(
-                    t_ns=start,
-                    lease=lease,
-                    fault=fault,
-                    target=target,
-                    deadline_ns=0,
-                    attributes={"signal": 9, "password": "hunter22"},
-                ),
-                e.FaultEvidence(
-                    t_ns=start + 1, lease=lease, took_effect=fault == "kill", observed=f"{fault} met {target}"
-                ),
-            ]
-            if fault == "kill":
-                events.append(e.FaultHealed(t_ns=2 * third, lease=lease, proven=True, proof=f"{target} is back"))
+        events += _faults(third)
+    events += [*_samples(seconds), *_load(seconds, rate), *_requests(seconds, rate, random.Random(seed), slower)]
+    events.append(e.DrillEnded(t_ns=(seconds + 1) * S))
+    return sorted(events, key=lambda event: event.t_ns)
+
+
+def _faults(third: int) -> list[e.AnyEvent]:
+    events: list[e.AnyEvent] = []
+    for number, (fault, target, start) in enumerate(
+        [("kill", "engine-0", third), ("kill", "engine-1", third + 1000), ("latency", "gateway-0", third + S)]
+    ):
+        lease = f"{fault}-{number}"
+        events += [
+            e.FaultInjected(
+                t_ns=start,
+                lease=lease,
+                fault=fault,
+                target=target,
+                deadline_ns=0,
+                attributes={"signal": 9, "password": "hunter22"},
+            ),
+            e.FaultEvidence(t_ns=start + 1, lease=lease, took_effect=fault == "kill", observed=f"{fault} met {target}"),
+        ]
+        if fault == "kill":
+            events.append(e.FaultHealed(t_ns=2 * third, lease=lease, proven=True, proof=f"{target} is back"))
+    return events
+
+
+def _samples(seconds: int) -> list[e.AnyEvent]:
+    events: list[e.AnyEvent] = []
+    third = seconds * S // 3
     for tick in range(0, seconds * S, S // 5):
         broken = third <= tick <= 2 * third
         events += [
@@ -130,6 +141,11 @@ def history(
                 },
             ),
         ]  # fmt: skip
+    return events
+
+
+def _load(seconds: int, rate: int) -> list[e.AnyEvent]:
+    events: list[e.AnyEvent] = []
     for second in range(seconds):
         events.append(
             e.LoadHealth(
@@ -143,6 +159,12 @@ def history(
                 cpu_ratio=0.2,
             )
         )
+    return events
+
+
+def _requests(seconds: int, rate: int, chance: random.Random, slower: float) -> list[e.AnyEvent]:
+    events: list[e.AnyEvent] = []
+    third = seconds * S // 3
     for number in range(seconds * rate):
         due = number * S // rate
         broken = third <= due < 2 * third
@@ -154,8 +176,7 @@ def history(
         events += [record, exchange(2 * number, record.id, "engine-0", due, status=503 if broken else 200)]
         if broken:
             events.append(exchange(2 * number + 1, record.id, "engine-1", due + S // 10, attempt="2"))
-    events.append(e.DrillEnded(t_ns=(seconds + 1) * S))
-    return sorted(events, key=lambda event: event.t_ns)
+    return events
 
 
 def verdict(answer: Answer = Answer.FAIL, *, drill: str = "paper", **times: float) -> Verdict:
