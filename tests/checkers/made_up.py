@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -225,9 +225,6 @@ def many(count: int, start: float, end: float, build: Any = answered, **fields: 
     return [build(start + (end - start) * index / count, **fields) for index in range(count)]
 
 
-# ---- the wire
-
-
 def tried(
     request_id: str,
     hop: str,
@@ -268,9 +265,6 @@ def tries(
     return found
 
 
-# ---- measurements
-
-
 def on_time(*, send_lag_s: float = 0.002, loop_lag_s: float = 0.002, cpu_ratio: float = 0.2, sent: int = 20) -> Events:
     """A load generator's own report, every second."""
     return [
@@ -283,7 +277,7 @@ def on_time(*, send_lag_s: float = 0.002, loop_lag_s: float = 0.002, cpu_ratio: 
             loop_lags_ms={int(loop_lag_s * 1e3): 200},
             send_lags_ms={int(send_lag_s * 1e3): sent} if sent else {},
             cpu_ratio=cpu_ratio,
-        )  # fmt: skip
+        )
         for second in range(1, int(END_S))
     ]
 
@@ -303,7 +297,7 @@ def sampled(
     health: int | None = 200,
 ) -> Events:
     """Scrapes of one replica at rest, but for ``values``; ``health`` None: it did not answer."""
-    role: Literal["engine", "gateway"] = "engine" if source.startswith("engine") else "gateway"
+    role = "engine" if source.startswith("engine") else "gateway"
     if role == "engine":
         rest: dict[str, float] = {"running": 0, "waiting": 0, "kv_usage": 0, "generated_tokens": 100}
     else:
@@ -320,8 +314,8 @@ def sampled(
             source=source,
             role=role,
             ok=health is not None,
-            values=told,
             health=health,
+            values=told,
         )
         for index in range(round((end - start) / every_s))
     ]
@@ -345,15 +339,11 @@ def seen(
     """A process, every half second."""
     role = name.partition("-")[0]
     there = {"start_ticks": 7, "rss_bytes": 80 << 20, "sockets": 10, "state": "S"} if pid is not None else {}
+    more = {**there, **fields}
     return [
         e.ProcessSeen(
-            t_ns=at(start + index * every_s),
-            name=name,
-            role=role,
-            pid=pid,
-            child_pids=list(children),
-            **{**there, **fields},
-        )  # fmt: skip
+            t_ns=at(start + index * every_s), name=name, role=role, pid=pid, child_pids=list(children), **more
+        )
         for index in range(round((end - start) / every_s))
     ]
 
