@@ -157,7 +157,7 @@ def server_context(certificate: tuple[Path, Path]) -> ssl.SSLContext:
 def test_tls_with_a_ca_of_ones_own(certificate: tuple[Path, Path]) -> None:
     """A stream over TLS is as whole as one without, and its connection is kept."""
     with AnsweringServer(tls=server_context(certificate)) as server:
-        cls = one_class(arrivals=Constant(20, count=3))
+        cls = one_class(arrivals=Constant(2, count=3))  # each after the one before has its answer
         records = run(plan_for(server.url, cls, ca_file=str(certificate[0])))
     assert [record.failure for record in records] == [None] * 3
     assert server.opened == 1

@@ -67,7 +67,7 @@ class Page:
         self._number += 1
         answer = self._waiting[self._number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": self._number, "method": method, "params": parameters})
-        said = await asyncio.wait_for(answer, 30)
+        said = await asyncio.wait_for(answer, 60)
         assert "error" not in said, said
         result: dict[str, Any] = said["result"]
         return result

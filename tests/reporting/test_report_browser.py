@@ -30,7 +30,7 @@ def report(folder: Path, **more: Any) -> str:
 
 def seen(look: Callable[[Page], Awaitable[None]]) -> None:
     async def with_a_browser() -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             async with chromium() as page:
                 await look(page)
 
@@ -140,7 +140,7 @@ def test_axe_finds_no_serious_problem(tmp_path: Path) -> None:
     }
     url = report(
         tmp_path,
-        drills=dict.fromkeys(made, history(seconds=6)),
+        drills=dict.fromkeys(made, history(seconds=3)),
         verdicts=made,
         about={"options": {"control": True, "defects": ["a:B"]}},
     )
