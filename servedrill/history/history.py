@@ -278,9 +278,9 @@ class History:
         if window:
             found = found.between("t_ns", self.windows[window].start_ns, self.windows[window].end_ns)
         if source is not None:
-            found = found.where("source", test=self._samples.sources.known(source).__eq__)
+            found = found.where("source", test=self._samples.sources.get(source, -1).__eq__)
         if role is not None:
-            found = found.where("role", test=self._samples.roles.known(role).__eq__)
+            found = found.where("role", test=self._samples.roles.get(role, -1).__eq__)
         return found
 
     def sources(self, role: str) -> list[str]:
@@ -317,7 +317,7 @@ class History:
 
     def processes(self, name: str) -> Selection[e.ProcessSeen]:
         found: Selection[e.ProcessSeen] = self._many[e.ProcessSeen]
-        return found.where("name", test=self._processes.names.known(name).__eq__)
+        return found.where("name", test=self._processes.names.get(name, -1).__eq__)
 
     def observed(self, name: str) -> e.Observed | None:
         """The last measurement of that name."""

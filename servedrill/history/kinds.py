@@ -22,7 +22,7 @@ class SampleTable(Table):
 
     def add(self, sample: Sample, place: int) -> None:
         self.seen.add((sample.role, sample.source))
-        self.append((sample.t_ns, place, self.sources.number(sample.source), self.roles.number(sample.role)))
+        self.append((sample.t_ns, place, self.sources[sample.source], self.roles[sample.role]))
 
 
 class ExchangeTable(Table):
@@ -35,7 +35,7 @@ class ExchangeTable(Table):
 
     def add(self, x: Exchange, place: int) -> None:
         completion = x.method == "POST" and x.path.partition("?")[0].endswith("/completions")
-        self.append((x.t_ns, place, self.hops.number(x.hop), x.seq, x.t_request_ns, completion))
+        self.append((x.t_ns, place, self.hops[x.hop], x.seq, x.t_request_ns, completion))
 
 
 def last_words(words: Selection[Exchange], block_rows: int) -> Selection[Exchange]:
@@ -64,7 +64,7 @@ class ProcessTable(Table):
         self.names = Names()
 
     def add(self, seen: ProcessSeen, place: int) -> None:
-        self.append((seen.t_ns, place, self.names.number(seen.name)))
+        self.append((seen.t_ns, place, self.names[seen.name]))
 
 
 class LoadTable(Table):

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 
-class Names:
-    """Numbers from 0, in the order of their first use."""
+class Names(dict[str, int]):
+    """Numbers from 0, in the order of their first use: ``names[text]`` is the text's, a new one where it has none yet."""
 
-    def __init__(self, *first: str) -> None:
+    def __init__(self) -> None:
+        super().__init__()
         self.all: list[str] = []
-        self._numbers: dict[str, int] = {}
-        for name in first:
-            self.number(name)
 
-    def number(self, name: str) -> int:
-        found = self._numbers.get(name)
-        if found is None:
-            found = self._numbers[name] = len(self.all)
-            self.all.append(name)
-        return found
-
-    def known(self, name: str) -> int:
-        """Its number; -1 where it was never used."""
-        return self._numbers.get(name, -1)
+    def __missing__(self, name: str) -> int:
+        self.all.append(name)
+        self[name] = number = len(self.all) - 1
+        return number

@@ -10,7 +10,7 @@ from servedrill.history.events import RequestRecord
 from servedrill.history.names import Names
 from servedrill.history.selection import Selection
 from servedrill.history.source import Listed
-from servedrill.history.table import BLOCK_ROWS, Row, Table
+from servedrill.history.table import BLOCK_ROWS, Table
 
 T = TypeVar("T")
 NEVER = -(1 << 63)
@@ -66,7 +66,7 @@ class Requests(Selection[RequestRecord]):
         told = list(records)
         table = RequestTable()
         for place, record in enumerate(told):
-            table.append(table.row(record, place, place))
+            table.add(record, place, at=place)
         table.finish()
         return cls(table, Listed(told))
 
@@ -140,7 +140,7 @@ class Requests(Selection[RequestRecord]):
         return map([None, *self.table.failures.all].__getitem__, self.column("failure"))
 
     def failed_of(self, *failures: str) -> Self:
-        numbers = {self.table.failures.known(failure) + 1 for failure in failures} - {0}
+        numbers = {self.table.failures.get(failure, -1) + 1 for failure in failures} - {0}
         return self.where("failure", test=numbers.__contains__)
 
 
@@ -153,16 +153,13 @@ class RequestTable(Table):
         self.any_cancelled = False
         self._answer = _Answers().number
 
-    def add(self, r: RequestRecord, place: int) -> None:
-        self.append(self.row(r, r.t_ns, place))
-
-    def row(self, r: RequestRecord, at: int, place: int) -> Row:
-        """``at``: what the table is sorted by, before the place."""
+    def add(self, r: RequestRecord, place: int, at: int | None = None) -> None:
+        """``at``: what it is sorted by before the place, instead of its instant."""
         failure, first, last, sent, gaps, texts = r.failure, r.t_first_ns, r.t_last_ns, r.t_send_ns, r.gaps_ns, r.texts
         cancelled = r.cancelled_ns is not None
         self.any_cancelled = self.any_cancelled or cancelled
-        return (
-            at,
+        self.append((
+            r.t_ns if at is None else at,
             place,
             r.t_int_ns,
             NEVER if sent is None else sent,
@@ -176,12 +173,12 @@ class RequestTable(Table):
             r.status or 0,
             r.deadline_s,
             len(r.attempts),
-            self.classes.number(r.cls),
-            0 if failure is None else self.failures.number(failure) + 1,
-            self._answer(r) if texts and r.status == 200 and any(texts) else NOTHING_SAID,
+            self.classes[r.cls],
+            0 if failure is None else self.failures[failure] + 1,
+            self._answer(r) if r.status == 200 and texts and (texts[0] or any(texts)) else NOTHING_SAID,
             r.stream,
             cancelled,
-        )
+        ))  # fmt: skip
 
 
 class _Answers:

@@ -34,7 +34,7 @@ class Requests:
 
     def __init__(self) -> None:
         self.classes, self.failures = Names(), Names()
-        self.failures.number("")
+        _ = self.failures[""]
         self.due, self.sent, self.first, self.end = array("q"), array("q"), array("q"), array("q")
         self.cls, self.failure, self.tries = array("H"), array("H"), array("H")
         self.good, self.stream = array("b"), array("b")
@@ -48,7 +48,7 @@ class Requests:
         return len(self.due)
 
     def add(self, r: RequestRecord) -> None:
-        cls = self.classes.number(r.cls)
+        cls = self.classes[r.cls]
         if cls == len(self.objectives):
             self.objectives.append(objective_of(r.cls, self.given))
         self.cls.append(cls)
@@ -56,7 +56,7 @@ class Requests:
         self.sent.append(_NONE if r.t_send_ns is None else r.t_send_ns)
         self.first.append(_NONE if r.t_first_ns is None else r.t_first_ns)
         self.end.append(r.t_end_ns)
-        self.failure.append(self.failures.number(CANCELLED if r.cancelled_ns is not None else r.failure or ""))
+        self.failure.append(self.failures[CANCELLED if r.cancelled_ns is not None else r.failure or ""])
         self.tries.append(min(len(r.attempts), 0xFFFF))
         self.good.append(self.objectives[cls].good(r))
         self.stream.append(r.stream)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import made_up
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_checkers_catch import PLANTS
 
 from servedrill.history import events as e
+from servedrill.history import requests, table
 from servedrill.history.history import History
+from servedrill.history.journal import write_events
+from servedrill.history.source import Lines
 from servedrill.judging.verdict import judge
+from servedrill.stats import percentiles
 from servedrill.stats.percentiles import median, percentile
 from servedrill.stats.requests import duration_s, max_stall_s, tokens_received, tpot_s, ttft_s, ttft_service_s
 
@@ -154,7 +160,11 @@ BEGINNINGS: dict[str, list[Any]] = {
     "a clean run": list(made_up.clean_run().events),
 }
 ASKED = [plant.checker.expected(made_up.at(14)) for plant in PLANTS]
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+FEW = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
+)
 
 
 def told(beginning: str, events: list[Any], *, control: bool) -> History:
@@ -172,6 +182,23 @@ def test_judging_never_raises_and_never_wavers(beginning: str, events: list[Any]
     assert msgspec.json.encode(judge(History(history.events))) == first
     stored = [msgspec.json.decode(msgspec.json.encode(event), type=e.KnownEvent) for event in history.events]
     assert msgspec.json.encode(judge(History(stored))) == first
+
+
+@FEW
+@given(st.sampled_from(sorted(BEGINNINGS)), EVENTS, st.booleans(), st.integers(1, 40))
+def test_a_verdict_does_not_depend_on_what_is_held(
+    tmp_path: Path, beginning: str, events: list[Any], control: bool, block_rows: int
+) -> None:
+    """To the byte the same from a file of which nothing is kept, in blocks of any size that are merged from the disk."""
+    history = told(beginning, events, control=control)
+    path = tmp_path / "history.jsonl"
+    path.unlink(missing_ok=True)
+    write_events(path, history.events)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(table, "IN_MEMORY_MAX_BYTES", 100)
+        patched.setattr(requests, "ANSWERS_MAX", 2)
+        read_again = History(Lines(path, kept_max_bytes=0), block_rows=block_rows)
+        assert msgspec.json.encode(judge(read_again)) == msgspec.json.encode(judge(history))
 
 
 @FEW
@@ -203,6 +230,17 @@ def test_percentiles_are_values_that_were_seen_in_order(values: list[float], p: 
     assert percentile(values, low) <= percentile(values, high)
     assert percentile(list(reversed(values)), p) == percentile(values, p)
     assert (percentile(values, 0), percentile(values, 100)) == (min(values), max(values))
+
+
+@given(
+    st.lists(st.floats(-10, 10) | st.sampled_from([math.inf, 0.0]), min_size=1), st.floats(0, 100), st.integers(1, 9)
+)
+def test_a_percentile_of_many_is_that_of_few(values: list[float], p: float, sorted_max: int) -> None:
+    """Found by parting sorted runs, it is the value that sorting all of them has there."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(percentiles, "SORTED_MAX", sorted_max)
+        found = percentile(values, p)
+    assert found == percentile(iter(values), p) == sorted(values)[max(0, math.ceil(p / 100 * len(values)) - 1)]
 
 
 def test_percentiles_by_nearest_rank() -> None:
