@@ -33,6 +33,8 @@ from servedrill.oracle.prompts import expand
 from servedrill.oracle.tokens import expected_tokens
 
 S = 1_000_000_000
+Fault = tuple[str, str, int, int]
+"""Kind, target, begin and end in ns."""
 LIST_S_MAX = 1.0
 CPU_S_MAX, MEMORY_MAX_BYTES, PAGE_MAX_BYTES = 60.0, 2 << 30, 10_000_000
 
@@ -55,6 +57,23 @@ def made_up(requests: int, seed: int = 1) -> Iterator[e.AnyEvent]:
         stack="made up",
         promises={"model": "m", "tries_max": 3, "default_max_tokens": 128, "pace": 1.0},
     )
+    yield from _frame(length, faults)
+    yield from _beside(length, rate)
+    yield from _requests(requests, rate, faults, chance)
+    wanted = (
+        NoFailures(window="baseline"),
+        SloMet(window="baseline", classes=["chat"]),
+        StallBounded(window="broken", stall_s_max=2.0),
+        ErrorsReadable(window="broken"),
+        GoodputRecovers(after="broken", within_s=5.0),
+    )
+    for checker in wanted:
+        yield checker.expected(length)
+    yield e.DrillEnded(t_ns=length + 10 * S)
+
+
+def _frame(length: int, faults: list[Fault]) -> Iterator[e.AnyEvent]:
+    """Windows and faults."""
     for name, start, end in (
         ("baseline", 0, length // 5),
         ("broken", length // 4, length * 6 // 10),
@@ -67,14 +86,10 @@ def made_up(requests: int, seed: int = 1) -> Iterator[e.AnyEvent]:
         yield e.FaultInjected(t_ns=start, lease=lease, fault=fault, target=target, deadline_ns=end + S)
         yield e.FaultEvidence(t_ns=end - S, lease=lease, took_effect=True, observed=f"{fault} touched {target}")
         yield e.FaultHealed(t_ns=end, lease=lease, proven=True, proof="gone")
-    prompts = []
-    for number in range(400):
-        prompt = f"w:{number % 8}.64+{number}.{20 + number % 60}"
-        tokens = 8 + number % 19
-        words, finish = expected_tokens(
-            version="v1", prompt=expand(prompt), chat=True, max_tokens=tokens, ignore_eos=True
-        )
-        prompts.append((prompt, len(expand(prompt).split()) + 2, tokens, "".join(f" {word}" for word in words), finish))
+
+
+def _beside(length: int, rate: int) -> Iterator[e.AnyEvent]:
+    """What replicas and the load say of themselves meanwhile."""
     for tick in range(0, length, S // 5):
         for role, names in (("engine", ("engine-0", "engine-1", "engine-2")), ("gateway", ("gateway-0", "gateway-1"))):
             for name in names:
@@ -95,6 +110,24 @@ def made_up(requests: int, seed: int = 1) -> Iterator[e.AnyEvent]:
             send_lags_ms={1: rate},
             cpu_ratio=0.3,
         )
+
+
+def _prompts() -> list[tuple[str, int, int, str, str]]:
+    """Prompt, its tokens, those asked for, the right answer and its end."""
+    prompts = []
+    for number in range(400):
+        prompt = f"w:{number % 8}.64+{number}.{20 + number % 60}"
+        tokens = 8 + number % 19
+        words, finish = expected_tokens(
+            version="v1", prompt=expand(prompt), chat=True, max_tokens=tokens, ignore_eos=True
+        )
+        prompts.append((prompt, len(expand(prompt).split()) + 2, tokens, "".join(f" {word}" for word in words), finish))
+    return prompts
+
+
+def _requests(requests: int, rate: int, faults: list[Fault], chance: random.Random) -> Iterator[e.AnyEvent]:
+    """Chats; those that a fault meets are late, and some of them fail."""
+    prompts = _prompts()
     for number in range(requests):
         prompt, prompt_tokens, tokens, text, finish = prompts[number % len(prompts)]
         due = number * S // rate
@@ -129,16 +162,6 @@ def made_up(requests: int, seed: int = 1) -> Iterator[e.AnyEvent]:
                 finish_reasons=[finish], preambles=1, done_frames=1, models=["m"], fingerprints=["v1"],
                 completion_tokens=tokens, usage_prompt_tokens=prompt_tokens,
             )  # fmt: skip
-    wanted = (
-        NoFailures(window="baseline"),
-        SloMet(window="baseline", classes=["chat"]),
-        StallBounded(window="broken", stall_s_max=2.0),
-        ErrorsReadable(window="broken"),
-        GoodputRecovers(after="broken", within_s=5.0),
-    )
-    for checker in wanted:
-        yield checker.expected(length)
-    yield e.DrillEnded(t_ns=length + 10 * S)
 
 
 def make(folder: Path, requests: int) -> Path:

@@ -67,7 +67,8 @@ class NoFailureBeforeFirstToken(Checker, frozen=True, kw_only=True):
 
 
 class BrokenStreamsSaidSo(Checker, frozen=True, kw_only=True):
-    """Every stream that broke after its first token was resumed, or, where the stack resumes none, ended in an error that says so."""
+    """Every stream that broke after its first token was resumed, or, where the stack resumes none, ended in an error
+    that says so."""
 
     window: str
     resumes: bool | None = None
@@ -117,7 +118,8 @@ class EveryRequestResolved(Checker, frozen=True, kw_only=True):
 
 
 class ErrorsReadable(Checker, frozen=True, kw_only=True):
-    """Every error has a status, OpenAI's error object, the request's id and, where trying again helps, a Retry-After."""
+    """Every error has a status, OpenAI's error object, the request's id and, where trying again helps, a
+    Retry-After."""
 
     of_a_fault = True
     window: str
@@ -169,7 +171,8 @@ class ErrorsFast(Checker, frozen=True, kw_only=True):
 
 
 class RefusedWith(Checker, frozen=True, kw_only=True):
-    """Requests of these classes are refused with one of these statuses, in both stream modes, before anything is generated."""
+    """Requests of these classes are refused with one of these statuses, in both stream modes, before anything is
+    generated."""
 
     window: str
     classes: list[str]
@@ -190,7 +193,8 @@ class RefusedWith(Checker, frozen=True, kw_only=True):
 
 
 class OverloadRefused(Checker, frozen=True, kw_only=True):
-    """Above capacity some requests are refused at once with 429 or 503, and those admitted are served in bounded time."""
+    """Above capacity some requests are refused at once with 429 or 503, and those admitted are served in bounded
+    time."""
 
     timing = True
     window: str
@@ -209,7 +213,8 @@ class OverloadRefused(Checker, frozen=True, kw_only=True):
         worst = percentile(ttfts_s(requests.whole.streams), 99)
         return self.says(
             len(refused) >= self.refused_min and not lost and worst <= ttft_s_max,
-            f"{len(refused)} of {len(requests)} refused, {len(lost)} lost{_kinds(lost)}, TTFT p99 of the admitted {worst:.2f} s",
+            f"{len(refused)} of {len(requests)} refused, {len(lost)} lost{_kinds(lost)}, "
+            f"TTFT p99 of the admitted {worst:.2f} s",
             threshold=f">= {self.refused_min} refused, 0 lost, <= {ttft_s_max:g} s",
             evidence=lost,
             refused=len(refused),
@@ -218,7 +223,8 @@ class OverloadRefused(Checker, frozen=True, kw_only=True):
 
 
 class FirstTokenBounded(Checker, frozen=True, kw_only=True):
-    """No answer begins later than a timeout and another try allow, nor ends later where it comes as a whole: nobody waits for an engine that is silent."""
+    """No answer begins later than a timeout and another try allow, nor ends later where it comes as a whole: nobody
+    waits for an engine that is silent."""
 
     timing = True
     window: str

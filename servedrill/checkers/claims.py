@@ -35,12 +35,14 @@ def unnoticed(window: str, *classes: str, ttft_s_max: float | None = None) -> li
 
 
 def refused_without_a_storm(window: str) -> list[Checker]:
-    """Where no engine answers, users are told so in words that they can act on, and retries do not multiply the outage."""
+    """Where no engine answers, users are told so in words that they can act on, and retries do not multiply the
+    outage."""
     return [ErrorsReadable(window=window), TriesBounded(window=window), RetriesWithinBudget(window=window)]
 
 
 def came_back(replica: str, *, window: str, alert: str = "") -> list[Checker]:
-    """Somebody was told that the replica died, what it held was free before its successor started, and one start was enough."""
+    """Somebody was told that the replica died, what it held was free before its successor started, and one start was
+    enough."""
     return [
         MemoryBackBeforeRestart(replica=replica, window=window),
         AlertFired(alert=alert, replica=replica, window=window),
@@ -48,7 +50,8 @@ def came_back(replica: str, *, window: str, alert: str = "") -> list[Checker]:
 
 
 def good_again(*classes: str, after: str, window: str = "recover") -> list[Checker]:
-    """Soon after the heal users are served as they were promised, by every engine, and nobody is counted who is gone."""
+    """Soon after the heal users are served as they were promised, by every engine, and nobody is counted who is
+    gone."""
     return [
         GoodputRecovers(after=after, window=window),
         ShareRestored(window=window),
@@ -60,7 +63,8 @@ def good_again(*classes: str, after: str, window: str = "recover") -> list[Check
 def front_door_lost(
     gateway: str, address: str, *, fault: str, window: str, ends_within_s: float | None = None
 ) -> list[Checker]:
-    """Who comes after the failure was noticed is served, and who was being served by the gateway is not left hanging."""
+    """Who comes after the failure was noticed is served, and who was being served by the gateway is not left
+    hanging."""
     return [
         FailuresOnlyWhileDetecting(fault=fault, gateway=gateway, window=window),
         OpenStreamsEnd(fault=fault, gateway=gateway, address=address, within_s=ends_within_s),

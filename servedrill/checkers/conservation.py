@@ -198,7 +198,8 @@ class GenerationStops(Checker, frozen=True, kw_only=True):
 class LittleWasted(Checker, frozen=True, kw_only=True):
     """Engines generate little for clients after they hung up.
 
-    What a client had got by then is known where its answer was streamed; where it was not, the pace of the streams beside it says it.
+    What a client had got by then is known where its answer was streamed; where it was not, the pace of the streams
+    beside it says it.
     """
 
     of_a_fault = True
@@ -233,14 +234,17 @@ class LittleWasted(Checker, frozen=True, kw_only=True):
         waste = (generated - received - wanted) / sequences
         return self.says(
             waste <= self.tokens_per_cancel_max,
-            f"{generated:.0f} tokens generated, {received} received, about {wanted:.0f} before {len(unstreamed)} hung up that were not streamed; {len(cancelled)} cancels of {sequences} sequences: {waste:.1f} each for nobody",
+            f"{generated:.0f} tokens generated, {received} received, about {wanted:.0f} before "
+            f"{len(unstreamed)} hung up that were not streamed; {len(cancelled)} cancels of "
+            f"{sequences} sequences: {waste:.1f} each for nobody",
             threshold=f"<= {self.tokens_per_cancel_max:g} each",
             wasted_per_cancel=waste,
         )
 
 
 def _generated_till_hang_up(history: History, unstreamed: Requests, streams: Requests) -> float:
-    """Tokens, at the median TTFT of the streams and the TPOT of the less hindered ones; of those that reached an engine, where taps and ids tell which did."""
+    """Tokens, at the median TTFT of the streams and the TPOT of the less hindered ones; of those that reached an
+    engine, where taps and ids tell which did."""
     first_s = percentile(ttfts_service_s(streams), 50)
     token_s = percentile((tpot or 0.0 for tpot in tpots_s(streams)), 25)
     at_engines = {exchange.request_id for exchange in history.exchanges if exchange.request_id}
@@ -285,7 +289,8 @@ class SocketsReturn(Checker, frozen=True, kw_only=True):
 
 
 class CancelsCovered(Checker, frozen=True, kw_only=True):
-    """Clients hung up often enough, on every route, in both stream modes, with one choice and several, queued ones too."""
+    """Clients hung up often enough, on every route, in both stream modes, with one choice and several, queued ones
+    too."""
 
     of_a_fault = True
     window: str
@@ -309,7 +314,8 @@ class CancelsCovered(Checker, frozen=True, kw_only=True):
             )
         return self.says(
             True,
-            f"{len(cancelled)} cancels, {before_token} before a token, at least {min(cells[c] for c in wanted)} of each kind",
+            f"{len(cancelled)} cancels, {before_token} before a token, "
+            f"at least {min(cells[c] for c in wanted)} of each kind",
             cancels=len(cancelled),
         )
 
@@ -350,7 +356,8 @@ class CapacityKept(Checker, frozen=True, kw_only=True):
 def _steady_rate(requests: Requests) -> float:
     """Tokens a second between the first 15% of tokens and the first 75%, so that filling and draining do not count.
 
-    It is the best that half of that stretch kept up: the machine may stand still for a moment, capacity that is gone is gone all the time.
+    It is the best that half of that stretch kept up: the machine may stand still for a moment, capacity that is gone is
+    gone all the time.
     """
     arrivals: list[int] = []
     for request in requests:

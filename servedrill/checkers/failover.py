@@ -47,7 +47,8 @@ class TrafficShifts(Checker, frozen=True, kw_only=True):
             return self.cannot_say(f"{late} tries later than {within_s:g} s after the fault, at least 10 needed")
         return self.says(
             not stray,
-            f"the last client went there {(last - span.start_ns) / 1e9:.2f} s after the fault; {len(stray)} of {late} later than {within_s:g} s",
+            f"the last client went there {(last - span.start_ns) / 1e9:.2f} s after the fault; "
+            f"{len(stray)} of {late} later than {within_s:g} s",
             threshold="0",
             evidence=stray,
             shifted_s=(last - span.start_ns) / 1e9,
@@ -55,7 +56,8 @@ class TrafficShifts(Checker, frozen=True, kw_only=True):
 
 
 class OpenStreamsEnd(Checker, frozen=True, kw_only=True):
-    """Streams that were open through the gateway that is gone end or go on within the idle timeout; none stays silent."""
+    """Streams that were open through the gateway that is gone end or go on within the idle timeout; none stays
+    silent."""
 
     timing = True
     of_a_fault = True
@@ -153,7 +155,8 @@ class AddressShareRestored(Checker, frozen=True, kw_only=True):
 
 
 class NoStaleConnections(Checker, frozen=True, kw_only=True):
-    """No request is sent on a connection that its other end has given up: idle ones are dropped before the peer does."""
+    """No request is sent on a connection that its other end has given up: idle ones are dropped before the peer
+    does."""
 
     needs = "Proxied:engines"
     window: str

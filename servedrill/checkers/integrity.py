@@ -34,14 +34,16 @@ def oracle_of(history: History) -> str:
 
 
 class Compared(NamedTuple):
-    """How an answer of a real model was compared with a recorded one, and what is wrong with it; empty when nothing is."""
+    """How an answer of a real model was compared with a recorded one, and what is wrong with it; empty when nothing
+    is."""
 
     how: Literal["compared", "sampled", "unknown", "not"]
     problem: str = ""
 
 
 class TokenExact(Checker, frozen=True, kw_only=True):
-    """Every answer is, token for token, what the version that it names says, once and from one version only; what was cut short is a beginning of it."""
+    """Every answer is, token for token, what the version that it names says, once and from one version only; what was
+    cut short is a beginning of it."""
 
     def __call__(self, history: History) -> Finding:
         oracle = oracle_of(history)
@@ -99,7 +101,8 @@ class TokenExact(Checker, frozen=True, kw_only=True):
         wrong = answers.keep(one.problem for one in answers.each_answer(compare))
         if wrong:
             return self.refuted(wrong, lambda request: compare(request).problem, checked=compared + sampled + unknown)
-        seen = f"{compared} answers compared with {len(references.said)} recorded ones, {sampled} sampled ones by their frame only"
+        frames = f"{sampled} sampled ones by their frame only"
+        seen = f"{compared} answers compared with {len(references.said)} recorded ones, {frames}"
         if unknown or not compared:
             without = answers.keep(one.how == "unknown" for one in answers.each_answer(compare))
             names = ", ".join(request.id for request in without[:3])

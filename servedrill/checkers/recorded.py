@@ -1,6 +1,7 @@
 """Answers of a real model against what the same model said to the same prompt while nothing was broken, byte for byte.
 
-Greedy answers only: what was sampled, or holds several choices, is checked for its frame (one version, one preamble, one end) and counted as not compared.
+Greedy answers only: what was sampled, or holds several choices, is checked for its frame (one version, one preamble,
+one end) and counted as not compared.
 """
 
 from __future__ import annotations

@@ -46,7 +46,8 @@ class NewTrafficStops(Checker, frozen=True, kw_only=True):
         allowed = self.probes_per_s * seconds + 2
         return self.says(
             len(sent) <= allowed,
-            f"{len(sent)} of {len(everywhere)} tries went there in the {seconds:.1f} s that followed the first {within_s:g} s",
+            f"{len(sent)} of {len(everywhere)} tries went there in the "
+            f"{seconds:.1f} s that followed the first {within_s:g} s",
             threshold=f"<= {allowed:.0f}",
             evidence=(x.request_id or "?" for x in sent if len(sent) > allowed),
             tries=len(sent),
@@ -84,7 +85,8 @@ class ShareRestored(Checker, frozen=True, kw_only=True):
         engines = history.sources("engine")
         if len(sent) < self.tries_min * len(engines):
             return self.cannot_say(
-                f"{len(sent)} tries in the last {last_s:g} s of {self.window!r}, at least {self.tries_min * len(engines)} needed"
+                f"{len(sent)} tries in the last {last_s:g} s of {self.window!r}, "
+                f"at least {self.tries_min * len(engines)} needed"
             )
         fair = 1 / len(engines)
         shares = {replica: sent.count(replica) / len(sent) for replica in self.replicas or engines}

@@ -129,7 +129,8 @@ class HealthTellsTheTruth(Checker, frozen=True, kw_only=True):
 
 
 class ReadyMeansFast(Checker, frozen=True, kw_only=True):
-    """From the moment an engine says that it is ready it serves, at speed: its first streams are neither refused nor slow."""
+    """From the moment an engine says that it is ready it serves, at speed: its first streams are neither refused nor
+    slow."""
 
     timing = True
     of_a_fault = True
@@ -164,7 +165,8 @@ class ReadyMeansFast(Checker, frozen=True, kw_only=True):
         worst = max(waits, default=0.0)
         return self.says(
             not refused and worst <= longest_s,
-            f"of the first {len(first)} requests {len(refused)} were refused, the slowest answer began after {worst * 1e3:.0f} ms",
+            f"of the first {len(first)} requests {len(refused)} were refused, "
+            f"the slowest answer began after {worst * 1e3:.0f} ms",
             threshold=f"0 refused, <= {longest_s * 1e3:.0f} ms",
             evidence=[x.request_id or "?" for x in [*refused, *(x for x in first if _wait_s(x) > longest_s)]],
             first_token_s_max=worst,
@@ -224,7 +226,8 @@ class MemoryBackBeforeRestart(Checker, frozen=True, kw_only=True):
         settled = [p.rss_bytes for p in seen if p.pid == lives[-1]][-1]
         return self.says(
             len(lives) <= self.starts_max and not leftover and settled <= largest_before * 1.25 + (16 << 20),
-            f"{len(lives)} starts, {len(leftover)} processes left over, {settled / 2**20:.0f} MiB then, {largest_before / 2**20:.0f} MiB before",
+            f"{len(lives)} starts, {len(leftover)} processes left over, "
+            f"{settled / 2**20:.0f} MiB then, {largest_before / 2**20:.0f} MiB before",
             threshold=f"<= {self.starts_max} starts, 0 left over",
             evidence=[self.replica],
         )
@@ -294,7 +297,8 @@ def _untold(history: History, mine: list[AlertSeen], alert: str, replica: str) -
 
 
 class BreakersClosed(Checker, frozen=True, kw_only=True):
-    """No breaker opens and no engine is ejected while none is broken, whatever is asked of them and however many ask."""
+    """No breaker opens and no engine is ejected while none is broken, whatever is asked of them and however many
+    ask."""
 
     needs = "Scrapable:gateways"
     window: str

@@ -1,4 +1,5 @@
-"""Retries help and never make things worse: bounded, within a budget, spread in time, not before they were asked for."""
+"""Retries help and never make things worse: bounded, within a budget, spread in time, not before they were asked
+for."""
 
 from __future__ import annotations
 
@@ -83,7 +84,8 @@ class RetriesWithinBudget(Checker, frozen=True, kw_only=True):
         return self.says(
             made <= allowed,
             f"{made} retries for {asked} requests in {within.seconds:.1f} s",
-            threshold=f"<= {allowed:.0f} ({ratio:.0%} of requests, {min_per_s:g}/s and {burst:g} at once for each of {gateways} gateways)",
+            threshold=f"<= {allowed:.0f} ({ratio:.0%} of requests, "
+            f"{min_per_s:g}/s and {burst:g} at once for each of {gateways} gateways)",
             retries=made,
             allowed=allowed,
         )
@@ -119,8 +121,11 @@ class RetriesSpread(Checker, frozen=True, kw_only=True):
         narrow = percentile(gaps, 20) / max(1e-9, percentile(gaps, 80))
         return self.says(
             densest <= self.share_max and narrow <= self.narrow_max,
-            f"{len(gaps)} waits of {gaps[0] * 1e3:.0f} to {gaps[-1] * 1e3:.0f} ms, {densest:.0%} of them within {self.bin_s * 1e3:.0f} ms of each other, 20th to 80th percentile {narrow:.2f}",
-            threshold=f"<= {self.share_max:.0%} within {self.bin_s * 1e3:.0f} ms, 20th to 80th percentile <= {self.narrow_max:g}",
+            f"{len(gaps)} waits of {gaps[0] * 1e3:.0f} to {gaps[-1] * 1e3:.0f} ms, "
+            f"{densest:.0%} of them within {self.bin_s * 1e3:.0f} ms of each other, "
+            f"20th to 80th percentile {narrow:.2f}",
+            threshold=f"<= {self.share_max:.0%} within {self.bin_s * 1e3:.0f} ms, "
+            f"20th to 80th percentile <= {self.narrow_max:g}",
             narrow_ratio=narrow,
             densest_ratio=densest,
             retries=len(gaps),
@@ -128,7 +133,8 @@ class RetriesSpread(Checker, frozen=True, kw_only=True):
 
 
 class RetryAfterHonoured(Checker, frozen=True, kw_only=True):
-    """No try comes before the latest Retry-After has passed: after a 429 at any engine, after a 503 at the one that said it."""
+    """No try comes before the latest Retry-After has passed: after a 429 at any engine, after a 503 at the one that
+    said it."""
 
     of_a_fault = True
     needs = "Proxied:engines"

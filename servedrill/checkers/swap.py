@@ -1,4 +1,5 @@
-"""Model swaps: a bad candidate goes back by itself, a good one takes over, and nobody reads two models in one answer."""
+"""Model swaps: a bad candidate goes back by itself, a good one takes over, and nobody reads two models in one
+answer."""
 
 from __future__ import annotations
 
@@ -62,7 +63,8 @@ class VersionsServed(Checker, frozen=True, kw_only=True):
 class CanaryShareBounded(Checker, frozen=True, kw_only=True):
     """A candidate under trial is seen by few.
 
-    Its share is taken from its first answer to its last: over a whole rollout, with its load and its checks, even all of the traffic is little.
+    Its share is taken from its first answer to its last: over a whole rollout, with its load and its checks, even all
+    of the traffic is little.
     """
 
     of_a_fault = True

@@ -34,7 +34,8 @@ def calls(history: History) -> list[list[Exchange]]:
 
 
 def _client_tries(history: History) -> dict[str, list[int]]:
-    """Request id -> when its client sent each of its tries: what tells them apart behind a gateway that does not number its own."""
+    """Request id -> when its client sent each of its tries: what tells them apart behind a gateway that does not number
+    its own."""
     return {
         request.attempts[0].request_id: [attempt.t_send_ns for attempt in request.attempts]
         for request in history.requests(cancelled=True).where("tries", test=(1).__lt__)
@@ -43,5 +44,6 @@ def _client_tries(history: History) -> dict[str, list[int]]:
 
 
 def retries(tries: list[Exchange]) -> list[tuple[Exchange, Exchange]]:
-    """Pairs of a failed try and the one after it; a try after content had come is a stream's continuation, and not in here."""
+    """Pairs of a failed try and the one after it; a try after content had come is a stream's continuation, and not in
+    here."""
     return [(before, after) for before, after in pairwise(tries) if before.status != 200]

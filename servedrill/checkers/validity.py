@@ -1,4 +1,5 @@
-"""Whether a history can be judged at all: it ran to its end, faults bit and healed, load was on time, signals had data."""
+"""Whether a history can be judged at all: it ran to its end, faults bit and healed, load was on time, signals had
+data."""
 
 from __future__ import annotations
 

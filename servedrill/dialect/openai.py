@@ -54,7 +54,8 @@ def models_in(body: Any) -> list[str]:
 
 
 def retry_after_s(value: bytes | None) -> float | None:
-    """A ``Retry-After`` header in seconds, from either of its forms (RFC 9110, 10.2.3); None without one that makes sense."""
+    """A ``Retry-After`` header in seconds, from either of its forms (RFC 9110, 10.2.3); None without one that makes
+    sense."""
     if value is None:
         return None
     text = value.decode("latin-1").strip()

@@ -51,7 +51,8 @@ def read_page(text: str, vendor: Vendor) -> Page:
 
 
 def names_on(text: str, *, most: int = 3) -> list[str]:
-    """What the names on a page begin with, the commonest first: what a page says of itself whose vendor nobody knows."""
+    """What the names on a page begin with, the commonest first: what a page says of itself whose vendor nobody
+    knows."""
     names = [name for line in text.splitlines() if (name := _name(line)) and not name.startswith("#")]
     counted = Counter(_BEGINNING.split(name, maxsplit=1)[0] for name in names)
     return [f"{beginning}*" for beginning, _ in counted.most_common(most)]

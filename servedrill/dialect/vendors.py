@@ -169,7 +169,8 @@ def vendor_of(text: str, role: str) -> Vendor | None:
 
 @cache
 def installed() -> tuple[Vendor, ...]:
-    """Vendors of other packages: each entry point is a `Vendor`. Looked up when a page is nobody's that comes with us."""
+    """Vendors of other packages: each entry point is a `Vendor`. Looked up when a page is nobody's that comes with
+    us."""
     return tuple(one.load() for one in entry_points(group=ENTRY_POINTS))
 
 

@@ -60,7 +60,8 @@ class FaultSpan:
 
 
 class History:
-    """Events by kind, each in the order of time, all on the clock of the drill's machine. Of any length in the same memory.
+    """Events by kind, each in the order of time, all on the clock of the drill's machine. Of any length in the same
+    memory.
 
     Of kinds that there are many of (requests, samples, exchanges, processes, reports of the load) columns of numbers
     are kept, on disk when they are many, and an event is read again when somebody looks at all of it.

@@ -39,7 +39,8 @@ class ExchangeTable(Table):
 
 
 def last_words(words: Selection[Exchange], block_rows: int) -> Selection[Exchange]:
-    """The last word on each exchange, in the order of their requests; of one instant, in the order in which they were first heard of."""
+    """The last word on each exchange, in the order of their requests; of one instant, in the order in which they were
+    first heard of."""
     columns = {"hop": "i", "seq": "q", "t_ns": "q", "place": "q", "t_request_ns": "q"}
     by_exchange = Table(columns, ranged="t_ns", block_rows=block_rows)
     for row in words.where("completion", test=bool).columns(*columns):

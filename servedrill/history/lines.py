@@ -50,7 +50,8 @@ class LineDecoder:
         self.newer = _format(first) > FORMAT
         self._last_ns = 0
         self.known: Callable[[bytes], KnownEvent] | None = None if self.newer else _decoder.decode
-        """What decodes events that this version knows, and raises for others, where nothing more has to be looked at."""
+        """What decodes events that this version knows, and raises for others, where nothing more has to be looked
+        at."""
 
     def decode(self, line: bytes) -> AnyEvent:
         """The event of a line. Raises `msgspec.MsgspecError` or `UnicodeDecodeError` for one that is no event."""

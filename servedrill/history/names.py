@@ -4,7 +4,8 @@ from __future__ import annotations
 
 
 class Names(dict[str, int]):
-    """Numbers from 0, in the order of their first use: ``names[text]`` is the text's, a new one where it has none yet."""
+    """Numbers from 0, in the order of their first use: ``names[text]`` is the text's, a new one where it has none
+    yet."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -48,9 +48,9 @@ _COLUMNS = {
     "stream": "b",
     "cancelled": "b",
 }
-"""Those that are not `RequestRecord`'s own: ``tokens`` that were counted by the server or else pieces of content that came, ``tries``
-of the client, ``answer`` a number that only requests share which were asked and answered the same. 0 is no status, no gap, no limit
-and no failure, which else is the number of its name and one more."""
+"""Those that are not `RequestRecord`'s own: ``tokens`` that were counted by the server or else pieces of content that
+came, ``tries`` of the client, ``answer`` a number that only requests share which were asked and answered the same. 0 is
+no status, no gap, no limit and no failure, which else is the number of its name and one more."""
 
 
 class Requests(Selection[RequestRecord]):
@@ -117,7 +117,8 @@ class Requests(Selection[RequestRecord]):
         return self.where("answer", test=NOTHING_SAID.__ne__)
 
     def each_answer(self, judge: Callable[[RequestRecord], T]) -> Iterator[T]:
-        """What is said of each of `answers` that depends on nothing but what was asked and answered: of equal ones it is asked once."""
+        """What is said of each of `answers` that depends on nothing but what was asked and answered: of equal ones it
+        is asked once."""
         known: dict[int, T] = {}
         for number, place in self.columns("answer", "place"):
             if number == NOT_REMEMBERED:

@@ -95,7 +95,8 @@ class Selection(Sequence[E], Generic[E]):
         return self._of(Part(part.block, array("H", compress(part.rows, told))) for part in self.parts)
 
     def between(self, name: str, start: int, end: int) -> Self:
-        """Those of which a column is at least ``start`` and at most ``end``; cheap for the one that the table is asked for by ranges."""
+        """Those of which a column is at least ``start`` and at most ``end``; cheap for the one that the table is asked
+        for by ranges."""
         ranged = name == self.table.ranged
         parts: list[Part] = []
         for part in self.parts:

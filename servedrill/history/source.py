@@ -124,7 +124,8 @@ class Lines:
 
 @contextlib.contextmanager
 def without_collection() -> Iterator[None]:
-    """Events hold no cycles, and looking for some again and again while a million are made takes longer than making them."""
+    """Events hold no cycles, and looking for some again and again while a million are made takes longer than making
+    them."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -42,7 +42,8 @@ class Table:
     """Rows are appended in any order; after `finish` they are there in order, and no more come."""
 
     def __init__(self, columns: Mapping[str, str], *, ranged: str, block_rows: int = BLOCK_ROWS) -> None:
-        """``columns``: name -> typecode of `array`. ``ranged``: the column that is asked for by ranges. At most 65,536 rows a block."""
+        """``columns``: name -> typecode of `array`. ``ranged``: the column that is asked for by ranges. At most 65,536
+        rows a block."""
         self.blocks: list[Block] = []
         """In order, once it is finished."""
         self._columns, self._block_rows = dict(columns), block_rows
@@ -136,7 +137,8 @@ class _Run:
 
 
 def _merged(runs: list[_Run]) -> Iterator[list[Row]]:
-    """The rows of all runs in order: always up to the first of their last ones at hand, which no other run can still come before."""
+    """The rows of all runs in order: always up to the first of their last ones at hand, which no other run can still
+    come before."""
     while runs := [run for run in runs if run.rows]:
         until = min(run.rows[-1] for run in runs)
         yield sorted(chain.from_iterable(run.take(until) for run in runs))

@@ -1,16 +1,20 @@
 """How long it took to notice, to fail over and to be good again: the times of a verdict, in seconds.
 
-detect is of the first fault that was noticed, fail over of the first, recover after the last. The mean time to restore (MTTR) is over all of them:
+detect is of the first fault that was noticed, fail over of the first, recover after the last. The mean time to restore
+(MTTR) is over all of them:
 
-    restored  from a fault's injection to the end of the last bad half second that is its own; 0 where users noticed nothing
+    restored  from a fault's injection to the end of the last bad half second that is its own; 0 where users noticed
+              nothing
     users     requests of classes that have an SLO; one that a drill sends to be refused is none
-    bad       a half second, longer where the stack goes about it more slowly (its pace), in which more than a quarter of the users' requests that were due in it were not good
-    its own   until another fault is injected after this one was healed; what is going on then stays its own until it ends
+    bad       a half second, longer where the stack goes about it more slowly (its pace), in which more than a quarter
+              of the users' requests that were due in it were not good
+    its own   until another fault is injected after this one was healed; what is going on then stays its own until it
+              ends
     never     the last half second with a request in it is bad and its own
     unknown   no evidence that the fault took effect, or no request of users after it
 
-One fault that users never came back from makes the mean infinite, and one whose time is unknown makes it unknown: it is never the
-mean of those that went well.
+One fault that users never came back from makes the mean infinite, and one whose time is unknown makes it unknown: it is
+never the mean of those that went well.
 """
 
 from __future__ import annotations
@@ -62,8 +66,9 @@ class Times:
 def timeline(history: History) -> Times:
     """For the first fault of the history, and the restoration of each.
 
-    detect: from the last fault before it to the first gateway that ejects a replica, opens a breaker, or the first alert. failover: to the last failure that a user saw while
-    the fault was in place. recover: from the last healing to the end of the last half second in which more than a quarter of the requests were not good.
+    detect: from the last fault before it to the first gateway that ejects a replica, opens a breaker, or the first
+    alert. failover: to the last failure that a user saw while the fault was in place. recover: from the last healing to
+    the end of the last half second in which more than a quarter of the requests were not good.
     """
     if not history.faults:
         return Times()

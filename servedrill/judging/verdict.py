@@ -39,7 +39,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     failover_s: float | None = None
     recover_s: float | None = None
     mttr_s: float | None = None
-    """Mean time to restore over all faults; absent where one of them was never restored or cannot be timed, see ``restored``."""
+    """Mean time to restore over all faults; absent where one of them was never restored or cannot be timed, see
+    ``restored``."""
     restored: list[Restored] = []
     spending: list[Spending] = []
     """What the drill spent of each SLO's error budget."""
@@ -63,9 +64,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def judge(history: History) -> Verdict:
     """Judge a history by what it expects and by what is always expected. Pure: the same history gives the same verdict.
 
-    FAIL when a claim is refuted, INCONCLUSIVE when one could not be judged, PASS only when every one was proven. Where the load
-    generator could not keep its schedule, claims about time are not judged: a late client looks just like a slow server. Of a
-    history of another version what is known is judged, and what is not is a doubt.
+    FAIL when a claim is refuted, INCONCLUSIVE when one could not be judged, PASS only when every one was proven. Where
+    the load generator could not keep its schedule, claims about time are not judged: a late client looks just like a
+    slow server. Of a history of another version what is known is judged, and what is not is a doubt.
 
     Raises `UsageError` for a history without the beginning of a drill that this version can read.
     """

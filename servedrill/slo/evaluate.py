@@ -149,7 +149,8 @@ def _told(slo: Slo, requests: Requests) -> Iterator[tuple[int, int] | None]:
 
 
 def series(found: Events, *, start_ns: int, end_ns: int, bucket_s: float) -> list[Tally]:
-    """Events added up by time slice; the last slice may be a shorter one, and a slice without an event is there, empty."""
+    """Events added up by time slice; the last slice may be a shorter one, and a slice without an event is there,
+    empty."""
     bucket_ns = max(1, round(bucket_s * 1e9))
     count = max(1, math.ceil((end_ns - start_ns) / bucket_ns))
     good, total = [0.0] * count, [0.0] * count
@@ -162,7 +163,8 @@ def series(found: Events, *, start_ns: int, end_ns: int, bucket_s: float) -> lis
 def attained(
     slo: Slo, requests: Iterable[RequestRecord], *, start_ns: int, end_ns: int, observed: Sequence[Observed] = ()
 ) -> Tally:
-    """What the SLO's target is compared with, by its budgeting method; ``total`` is 0 where there was nothing to judge."""
+    """What the SLO's target is compared with, by its budgeting method; ``total`` is 0 where there was nothing to
+    judge."""
     found = events(slo, requests, start_ns=start_ns, end_ns=end_ns, observed=observed)
     return attained_of(slo, found, start_ns=start_ns, end_ns=end_ns)
 
@@ -170,8 +172,8 @@ def attained(
 def attained_of(slo: Slo, found: Events, *, start_ns: int, end_ns: int) -> Tally:
     """The same of events that are known already.
 
-    Occurrences: good events of all. Timeslices: slices that reached their own target, of all. RatioTimeslices: the mean of the slices' ratios.
-    Slices without an event say nothing and are left out.
+    Occurrences: good events of all. Timeslices: slices that reached their own target, of all. RatioTimeslices: the mean
+    of the slices' ratios. Slices without an event say nothing and are left out.
     """
     if slo.method == "Occurrences":
         good, total = found.counted()
@@ -202,7 +204,8 @@ def goodput_per_s(requests: Iterable[RequestRecord], objective: Objective, *, se
 def percentiles(
     requests: Iterable[RequestRecord], measure: str, p: float, *, limits: Objective | None = None
 ) -> Percentile:
-    """The ``p``-th percentile (0 to 100) of a measure with failures as the worst values, and of survivors only; NaN of nothing."""
+    """The ``p``-th percentile (0 to 100) of a measure with failures as the worst values, and of survivors only; NaN of
+    nothing."""
     asked = Requests.of(requests).attempted
     told = zip(wholes(asked), values_of(measure, asked, limits or Objective()), strict=True)
     values = [(survived, value) for survived, value in told if value is not None]
@@ -219,7 +222,8 @@ def percentiles(
 
 
 def _slices_of_rate(slo: Slo, asked: Requests, start_ns: int, end_ns: int) -> Iterator[Counted]:
-    """One event for each whole time slice in which a request was due or under way; a run shorter than a slice is one."""
+    """One event for each whole time slice in which a request was due or under way; a run shorter than a slice is
+    one."""
     assert slo.slice_s is not None
     slice_ns = round(slo.slice_s * 1e9)
     width_ns, count = min(slice_ns, end_ns - start_ns), max(1, (end_ns - start_ns) // slice_ns)

@@ -1,7 +1,8 @@
 """Which alerts a drill would have raised, had it happened within a clean period.
 
-A drill lasts seconds, alert windows are minutes to days. So its series is put into clean traffic of the same rate that goes on for longer than
-the longest window before and after, and each alert's two windows slide over it as Prometheus would have them slide.
+A drill lasts seconds, alert windows are minutes to days. So its series is put into clean traffic of the same rate that
+goes on for longer than the longest window before and after, and each alert's two windows slide over it as Prometheus
+would have them slide.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def replay(
     alerts: Sequence[BurnAlert],
     step_s: float = STEP_S,
 ) -> list[Fired]:
-    """Each alert over the drill's series, slices of ``slice_s`` that begin with the drill and ``seconds`` in all. Without an event none can fire."""
+    """Each alert over the drill's series, slices of ``slice_s`` that begin with the drill and ``seconds`` in all.
+    Without an event none can fire."""
     if not sum(one.total for one in series) or seconds <= 0:
         return [Fired(alert=alert, burn_max=0.0) for alert in alerts]
     sums = _Sums(series, seconds, slice_s)

@@ -103,7 +103,8 @@ def alerts_of(slo: Slo) -> list[BurnAlert]:
 
 
 def _span(slo: Slo, history: History) -> tuple[int, int]:
-    """The stretch of a drill that an SLO is about: its traffic; the whole of it for what the drill measures itself, before and after."""
+    """The stretch of a drill that an SLO is about: its traffic; the whole of it for what the drill measures itself,
+    before and after."""
     return (history.start_ns, history.end_ns) if slo.sli.measure == OBSERVED else traffic_span(history)
 
 

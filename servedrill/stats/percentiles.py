@@ -24,7 +24,8 @@ def percentile(values: Iterable[float], p: float) -> float:
 def _of_rank(values: array[float], rank: int) -> float:
     """The value that has ``rank`` others before it, of more than should be sorted as a whole.
 
-    Runs of them are sorted in place. Then the middle of the longest run parts all of them, again and again, until few are left.
+    Runs of them are sorted in place. Then the middle of the longest run parts all of them, again and again, until few
+    are left.
     """
     edges = [(start, min(start + SORTED_MAX, len(values))) for start in range(0, len(values), SORTED_MAX)]
     for start, end in edges:

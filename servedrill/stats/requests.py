@@ -1,6 +1,7 @@
 """What a request was to its user: whole or not, how late the first token, how steady the rest.
 
-Definitions as in METRICS.md: TTFT from the scheduled instant, so that a late client or a queue in front of the service counts.
+Definitions as in METRICS.md: TTFT from the scheduled instant, so that a late client or a queue in front of the service
+counts.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def tpot_s(request: RequestRecord) -> float | None:
 
 
 def max_stall_s(request: RequestRecord) -> float:
-    """The longest silence after the first content, the one before a failure included; TPOT averages a failover's stall away."""
+    """The longest silence after the first content, the one before a failure included; TPOT averages a failover's stall
+    away."""
     last_ns = (
         request.t_end_ns - request.t_last_ns if request.failure is not None and request.t_last_ns is not None else 0
     )

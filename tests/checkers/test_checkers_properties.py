@@ -189,7 +189,8 @@ def test_judging_never_raises_and_never_wavers(beginning: str, events: list[Any]
 def test_a_verdict_does_not_depend_on_what_is_held(
     tmp_path: Path, beginning: str, events: list[Any], control: bool, block_rows: int
 ) -> None:
-    """To the byte the same from a file of which nothing is kept, in blocks of any size that are merged from the disk."""
+    """To the byte the same from a file of which nothing is kept, in blocks of any size that are merged from the
+    disk."""
     history = told(beginning, events, control=control)
     path = tmp_path / "history.jsonl"
     path.unlink(missing_ok=True)

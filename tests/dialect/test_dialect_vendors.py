@@ -155,7 +155,8 @@ nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="used",model="m",version="
     ids=["priorities", "ranks", "ray", "kserve", "underscores", "triton", "lmdeploy", "nan"],
 )
 def test_each_request_counts_once(text: str, values: dict[str, float]) -> None:
-    """Copies of one figure are not added up, and a sum beside its parts is the sum; a mark may have another's name first."""
+    """Copies of one figure are not added up, and a sum beside its parts is the sum; a mark may have another's name
+    first."""
     vendor = vendor_of(text, "engine")
     assert vendor is not None
     assert read_page(text, vendor).values == pytest.approx(values, nan_ok=True)
