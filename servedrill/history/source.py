@@ -72,6 +72,7 @@ class Lines:
             raise UsageError(f"no history to read: {error.strerror}", where=str(path)) from error
         weakref.finalize(self, os.close, descriptor)
         self._file = open(descriptor, "rb", buffering=1 << 17, closefd=False)  # noqa: SIM115
+        self._decode = LineDecoder(first=self._file.readline()).decode
 
     def placed(self) -> Iterator[tuple[int, AnyEvent]]:
         """Raises `UsageError` naming the line when anything but the last line is no event."""
@@ -105,9 +106,7 @@ class Lines:
         if kept:
             yield from map(kept.__getitem__, places)
             return
-        seek, line = self._file.seek, self._file.readline
-        seek(0)
-        decode = LineDecoder(first=line()).decode
+        seek, line, decode = self._file.seek, self._file.readline, self._decode
         for place in places:
             seek(place)
             yield decode(line())
