@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -28,19 +27,8 @@ from servedrill.history.journal import Journal, read_events
 from servedrill.host.clock import now_ns, wait_for
 from servedrill.host.ports import free_ports
 from servedrill.slo.prometheus import Prometheus
+from tests.worlds.prometheus import ALERTMANAGER, PROMETHEUS, needs_servers
 from tests.worlds.slos import AVAILABILITY, rules_file
-
-SLOS = Path(__file__).parents[2] / "fixtures" / "data" / "slos"
-SHIPPED = sorted(SLOS.iterdir())
-PROMTOOL = shutil.which("promtool")
-PROMETHEUS = shutil.which("prometheus")
-ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
-needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: prometheus)")
-needs_servers = pytest.mark.skipif(
-    PROMETHEUS is None or ALERTMANAGER is None,
-    reason="prometheus and prometheus-alertmanager are not installed (Debian: prometheus, prometheus-alertmanager)",
-)
-
 
 # ---- the whole way, with real servers
 

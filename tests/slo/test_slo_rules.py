@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,18 +20,8 @@ from servedrill.dialect import vllm
 from servedrill.slo import llm_rules
 from servedrill.slo.openslo import read_slos
 from servedrill.slo.rules import rules_of
+from tests.worlds.prometheus import PROMTOOL, SHIPPED, SLOS, needs_promtool
 from tests.worlds.slos import AVAILABILITY, rules_file
-
-SLOS = Path(__file__).parents[2] / "fixtures" / "data" / "slos"
-SHIPPED = sorted(SLOS.iterdir())
-PROMTOOL = shutil.which("promtool")
-PROMETHEUS = shutil.which("prometheus")
-ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
-needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: prometheus)")
-needs_servers = pytest.mark.skipif(
-    PROMETHEUS is None or ALERTMANAGER is None,
-    reason="prometheus and prometheus-alertmanager are not installed (Debian: prometheus, prometheus-alertmanager)",
-)
 
 
 def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

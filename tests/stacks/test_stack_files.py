@@ -19,47 +19,10 @@ from servedrill.stacks.file import StackFile
 from servedrill.stacks.placeholder_rules import PLACEHOLDERS
 from servedrill.stacks.reading import check_stack_files, read_stack_file
 from servedrill.stacks.wiring import Wiring
+from tests.worlds.stack_files import CONTAINERS, EXTERNAL, PROCESSES
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "fixtures/data/stacks").glob("*.toml"))
-PROCESSES = """\
-kind = "process"
-
-[promises]
-model = "llama"
-
-[[process]]
-name = "engine"
-role = "engine"
-command = ["vllm"]
-
-[[process]]
-name = "gateway"
-role = "gateway"
-command = ["nginx"]
-after = ["engine"]
-"""
-CONTAINERS = """\
-kind = "docker"
-promises.model = "llama"
-
-[[container]]
-name = "engine"
-role = "engine"
-image = "vllm"
-"""
-EXTERNAL = """\
-kind = "external"
-promises.model = "llama"
-
-[external]
-url = "http://10.0.0.1"
-
-[[replica]]
-name = "engine-0"
-role = "engine"
-url = "http://10.0.0.7:8000"
-"""
 
 
 def complaints(folder: Path, text: str, name: str = "stack.toml") -> list[str]:

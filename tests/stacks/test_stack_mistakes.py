@@ -10,45 +10,8 @@ import pytest
 from servedrill.commands.main import main
 from servedrill.errors import FileError
 from servedrill.stacks.reading import check_stack_files, read_stack_file
+from tests.worlds.stack_files import CONTAINERS, EXTERNAL, PROCESSES
 
-PROCESSES = """\
-kind = "process"
-
-[promises]
-model = "llama"
-
-[[process]]
-name = "engine"
-role = "engine"
-command = ["vllm"]
-
-[[process]]
-name = "gateway"
-role = "gateway"
-command = ["nginx"]
-after = ["engine"]
-"""
-CONTAINERS = """\
-kind = "docker"
-promises.model = "llama"
-
-[[container]]
-name = "engine"
-role = "engine"
-image = "vllm"
-"""
-EXTERNAL = """\
-kind = "external"
-promises.model = "llama"
-
-[external]
-url = "http://10.0.0.1"
-
-[[replica]]
-name = "engine-0"
-role = "engine"
-url = "http://10.0.0.7:8000"
-"""
 HOP = '[[proxy.hop]]\nname = "db"\nlisten = "h:1"\nupstream = "h:2"\n'
 
 
