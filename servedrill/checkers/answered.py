@@ -29,7 +29,7 @@ class NoFailures(Checker, frozen=True, kw_only=True):
     def __call__(self, history: History) -> Finding:
         requests = history.undisturbed(self.window, classes=self.classes)
         failed = requests.failed
-        if len(requests) < self.requests_min:
+        if len(requests) < self.requests_min and not failed:
             return self.cannot_say(f"{len(requests)} requests in {self.window!r}, at least {self.requests_min} needed")
         return self.says(
             not failed,
@@ -54,7 +54,7 @@ class NoFailureBeforeFirstToken(Checker, frozen=True, kw_only=True):
             (failure and first_ns == NEVER) or tries > 1  # a try that the client had to make again counts as much
             for failure, first_ns, tries in requests.columns("failure", "t_first_ns", "tries")
         )
-        if len(requests) < self.requests_min:
+        if len(requests) < self.requests_min and not failed:
             return self.cannot_say(f"{len(requests)} requests in {self.window!r}, at least {self.requests_min} needed")
         return self.says(
             not failed,
@@ -103,7 +103,7 @@ class EveryRequestResolved(Checker, frozen=True, kw_only=True):
         late = requests.keep(
             failure == "deadline" or duration_s > deadline_s + self.slack_s for failure, duration_s, deadline_s in told
         )
-        if len(requests) < self.requests_min:
+        if len(requests) < self.requests_min and not late:
             return self.cannot_say(
                 f"{len(requests)} requests in {self.window!r}, at least {self.requests_min} needed",
                 requests=len(requests),
@@ -127,9 +127,9 @@ class ErrorsReadable(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         failed = history.requests(self.window).failed.without_content
-        if len(failed) < self.errors_min:
-            return self.cannot_say(f"{len(failed)} errors in {self.window!r}, at least {self.errors_min} needed")
         bad = failed.keep(_unreadable(r) for r in failed)
+        if len(failed) < self.errors_min and not bad:
+            return self.cannot_say(f"{len(failed)} errors in {self.window!r}, at least {self.errors_min} needed")
         return self.says(
             not bad,
             f"{len(bad)} of {len(failed)} unreadable{_why(bad)}{_kinds(failed)}",

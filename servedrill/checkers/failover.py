@@ -166,10 +166,10 @@ class NoStaleConnections(Checker, frozen=True, kw_only=True):
     def __call__(self, history: History) -> Finding:
         within = history.windows[self.window]
         sent = history.exchanges.between("t_request_ns", within.start_ns, within.end_ns)
-        if len(sent) < self.exchanges_min:
-            return self.cannot_say(f"{len(sent)} requests in {self.window!r}, at least {self.exchanges_min} needed")
         dead = sent.keep(x.status is None for x in sent)
         failed = history.requests(self.window, classes=self.classes).failed
+        if len(sent) < self.exchanges_min and not dead and not failed:
+            return self.cannot_say(f"{len(sent)} requests in {self.window!r}, at least {self.exchanges_min} needed")
         return self.says(
             not dead and not failed,
             f"{len(dead)} of {len(sent)} requests met a closed connection, {len(failed)} failed for their users",

@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 
 import made_up
+import msgspec
 import plants_answered
 import plants_conservation
 import plants_failover
@@ -82,6 +83,17 @@ def test_a_refutation_names_its_evidence() -> None:
             known = {request.id for request in history.requests(cancelled=True)}
             evidence = checker(history).evidence
             assert evidence and known.issuperset(evidence), name
+
+
+@pytest.mark.parametrize(
+    ("checker", "history"),
+    [pytest.param(checker, told, id=name) for name, checker, told, answer in ROWS if answer is Answer.FAIL],
+)
+def test_one_violation_is_enough(checker: Checker, history: History) -> None:
+    """How many there have to be is asked of a proof. A claim that allows for none is refuted by one, however few."""
+    fewest = {field: 10**6 for field in type(checker).__struct_fields__ if field.endswith("_min")}
+    if checker(history).threshold == "0" and fewest:
+        assert msgspec.structs.replace(checker, **fewest)(history).answer is Answer.FAIL
 
 
 def test_every_module_of_the_room_is_known() -> None:
