@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from servedrill._version import __version__
 from servedrill.commands import alerts, budget, compare, judge, report, runs, schema, slo, stack
 from servedrill.errors import ExitCode, ServedrillError, UsageError
+from servedrill.files.arguments import Parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,16 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.FAILED
 
 
-class _Parser(argparse.ArgumentParser):
-    """Wrong arguments are usage errors like any other: one line, exit status 4."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        """Say it and exit."""
-        self.exit(ExitCode.USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="servedrill",
         description="Failure drills for LLM and GPU serving stacks. The drills themselves run as `pytest drills`.",
     )

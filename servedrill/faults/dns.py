@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from servedrill.control.direct import direct
+from servedrill.control.secret import proof, run_secret
 from servedrill.faults.fault import Evidence
 from servedrill.leases.undo import HttpCall, Undo
 from servedrill.stacks.protocols import Named
@@ -25,13 +26,12 @@ class DnsChange:
 
     def undo(self) -> list[Undo]:
         """Give the name the addresses that its server keeps for it."""
-        return [HttpCall(address=self._api, method="PUT", path="/records", body="null")]
+        return [HttpCall(address=self._api, method="PUT", path="/records", body="null", with_secret=True)]
 
     def inject(self) -> None:
         """Give the name other addresses. Raises `httpx.HTTPError`."""
-        httpx.put(
-            f"http://{self._api}/records", content=json.dumps(self._addresses), timeout=5, **direct()
-        ).raise_for_status()
+        url, headers = f"http://{self._api}/records", proof(run_secret())
+        httpx.put(url, content=json.dumps(self._addresses), headers=headers, timeout=5, **direct()).raise_for_status()
 
     def evidence(self) -> Evidence:
         """The name answers none but these."""

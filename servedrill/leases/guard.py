@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+from servedrill.control.secret import run_secret
 from servedrill.errors import FaultError
 from servedrill.host.processes import own_identity
 from servedrill.leases.ledger import Ledger
@@ -21,6 +22,7 @@ class Guard:
     def __init__(self, folder: Path) -> None:
         self.ledger = Ledger(folder / "leases.jsonl")
         self._owner = own_identity()
+        run_secret()  # in the watchdog's environment: what it undoes may need it
         arguments = [str(self.ledger.path), str(self._owner.pid), str(self._owner.start_ticks)]
         with (folder / "watchdog.log").open("ab") as log:
             self._process = subprocess.Popen(

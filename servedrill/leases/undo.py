@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from servedrill.control.secret import proof, run_secret
 from servedrill.errors import NotInTime
 from servedrill.host.addresses import split_host_port
 from servedrill.host.clock import wait_for
@@ -69,14 +70,15 @@ class HttpCall(_Undo, frozen=True, kw_only=True, tag="http_call"):
     method: str
     path: str
     body: str = ""
+    with_secret: bool = False
+    """Whether the port asks for the secret of the run, which is in the environment and never on record."""
 
     def carry_out(self) -> None:
         """Wait 2 s at most."""
+        headers = {"content-type": "application/json"} | (proof(run_secret()) if self.with_secret else {})
         connection = http.client.HTTPConnection(*split_host_port(self.address), timeout=2)
         with contextlib.suppress(OSError, http.client.HTTPException):
-            connection.request(
-                self.method, self.path, body=self.body or None, headers={"content-type": "application/json"}
-            )
+            connection.request(self.method, self.path, body=self.body or None, headers=headers)
             connection.getresponse().read()
         connection.close()
 

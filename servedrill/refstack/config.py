@@ -131,7 +131,8 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     gateways: list[Gateway]
     control_port: int
     control_host: str = "127.0.0.1"
-    """Where the control API listens and is reached; for containers, this machine's address on their network."""
+    """Where the control API listens and is reached; for containers, this machine's address on their network. Never
+    every address: whoever reaches it may read."""
     alerts_port: int
     dns_port: int
     name: str = "gateway.stack.test"
@@ -189,6 +190,10 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def read_stack(path: Path) -> Stack:
     """Parse a stack file; raises `msgspec.ValidationError` that names the field."""
     stack = msgspec.json.decode(path.read_bytes(), type=Stack)
+    if stack.control_host in ("", "0.0.0.0", "::"):
+        raise msgspec.ValidationError(
+            f"{stack.control_host!r} is every address of this machine; expected one of them - at `$.control_host`"
+        )
     if stack.model(stack.serves) is None:
         raise msgspec.ValidationError(
             f"no version {stack.serves!r} among the models {', '.join(m.version for m in stack.models)} - at `$.serves`"

@@ -43,6 +43,7 @@ class ContainerPlan(msgspec.Struct, kw_only=True):
     """What is to be kept, on which network, and the label's value."""
 
     control_port: int
+    secret: str
     run: str
     network: str
     containers: list[PlannedContainer]
@@ -174,7 +175,7 @@ async def _keep(supervisor: Supervisor, plan: ContainerPlan) -> None:
     """Until the end of standard input; then nothing is waited for but the removal of what was made."""
     waits = 4 * len(plan.containers) + 4  # each life is one wait for the engine's answer
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(waits))
-    await serve(supervisor, control_port=plan.control_port)
+    await serve(supervisor, control_port=plan.control_port, secret=plan.secret)
     clean(docker.from_env(), plan.run)
     os._exit(0)
 

@@ -19,6 +19,7 @@ from typing import Any
 import docker
 from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
 
+from servedrill.control.secret import SECRET, run_secret
 from servedrill.errors import StackError
 from servedrill.host import memory_groups
 from servedrill.leases.undo import RemoveContainers
@@ -168,7 +169,8 @@ class DockerStack(ProcessStack):
             name=command.name,
             role=command.role,
             command=[self._wiring.filled(part, command, version) for part in command.command],
-            env={key: self._wiring.filled(value, command, version) for key, value in command.env.items()},
+            env={key: self._wiring.filled(value, command, version) for key, value in command.env.items()}
+            | ({SECRET: run_secret()} if command.image == REPOSITORY else {}),
             folder=str(self._folder),
             log=str(self._logs / f"{command.name}.log"),
             restart=command.restart,
@@ -185,11 +187,19 @@ class DockerStack(ProcessStack):
         keeper = self._keeper("servedrill.stacks.containers", log="containers", ends_within_s=60.0)
         self._keepers |= dict.fromkeys([one.name for one in containers], keeper)
         port = self._wiring.port("containers")
-        keeper.plan(ContainerPlan(control_port=port, run=self._run, network=self._network, containers=containers))
+        keeper.plan(
+            ContainerPlan(
+                control_port=port,
+                secret=keeper.secret,
+                run=self._run,
+                network=self._network,
+                containers=containers,
+            )
+        )
         if others:
             keeper = self._keeper("servedrill.stacks.supervisor", log="supervisor")
             self._keepers |= dict.fromkeys([one.name for one in others], keeper)
-            keeper.plan(self._plan(others))
+            keeper.plan(self._plan(others, keeper.secret))
 
     # ---- what can be done to it
 

@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 
 from servedrill.control.direct import direct
+from servedrill.control.secret import proof, run_secret
 from servedrill.dialect.openai import HEALTH
 from servedrill.errors import NotInTime, StackError
 from servedrill.files.logs import tail
@@ -78,7 +79,7 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
             for key in ("control_port", "alerts_port", "dns_port", "name_port")
         }
         self._control, self._alerts, self._dns, self._name_port = asked.values()
-        self._supervisor = SupervisorApi(self._http, control_port=self._control)
+        self._supervisor = SupervisorApi(self._http, control_port=self._control, secret=run_secret())
         self._logs.mkdir(parents=True, exist_ok=True)
         if self._has_proxies:
             self._proxies.start(port=next(ports))
@@ -268,7 +269,7 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
         return self._rollouts().view(number)
 
     def _rollouts(self) -> RolloutApi:
-        return RolloutApi(self._http, f"http://127.0.0.1:{self._control}")
+        return RolloutApi(self._http, f"http://127.0.0.1:{self._control}", headers=proof(run_secret()))
 
 
 def promised_by(stack: dict[str, Any]) -> Promises:

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 
 from servedrill.control.direct import direct
+from servedrill.control.secret import new_secret, proof
 from servedrill.errors import NotInTime, StackError
 from servedrill.files.logs import tail
 from servedrill.host.clock import wait_for
@@ -25,8 +26,9 @@ _UP_WITHIN_S = 15.0
 class SupervisorApi:
     """Asks whoever keeps processes running: `servedrill.stacks.supervisor`, or one with the same API."""
 
-    def __init__(self, http: httpx.Client, *, control_port: int) -> None:
+    def __init__(self, http: httpx.Client, *, control_port: int, secret: str) -> None:
         self._http, self._api = http, f"http://127.0.0.1:{control_port}/processes"
+        self._proof = proof(secret)
 
     @property
     def url(self) -> str:
@@ -35,7 +37,7 @@ class SupervisorApi:
 
     def views(self) -> list[dict[str, Any]]:
         """``name``, ``role``, ``pid``, ``starts``, ``last_exit`` of each."""
-        return list(self._http.get(self._api).json())
+        return list(self._http.get(self._api, headers=self._proof).json())
 
     def view(self, name: str) -> dict[str, Any]:
         """Raises `LookupError` for a name that it does not keep."""
@@ -46,14 +48,16 @@ class SupervisorApi:
 
     def restart(self, name: str) -> None:
         """SIGTERM, and started again when it has ended."""
-        self._http.post(f"{self._api}/{name}/restart").raise_for_status()
+        self._http.post(f"{self._api}/{name}/restart", headers=self._proof).raise_for_status()
 
 
 class Keeper(SupervisorApi):
     """A program with the control API of `servedrill.stacks.supervisor`, in a session of its own."""
 
     def __init__(self, module: str, *, control_port: int, log: Path, ends_within_s: float = 5.0) -> None:
-        super().__init__(httpx.Client(timeout=10, **direct()), control_port=control_port)
+        self.secret = new_secret()
+        """What its program asks for: it goes there with the plan, by a pipe, and is kept nowhere else."""
+        super().__init__(httpx.Client(timeout=10, **direct()), control_port=control_port, secret=self.secret)
         self._module, self._log, self._ends_within_s = module, log, ends_within_s
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -87,17 +91,18 @@ class Keeper(SupervisorApi):
         if self._process.poll() is not None:
             return True
         try:
-            return self._http.get(self._api, timeout=1).status_code == 200
+            return self._http.get(self._api, timeout=1, headers=self._proof).status_code == 200
         except httpx.HTTPError:
             return False
 
     def start(self, name: str) -> None:
         """The first start of one that it was told to keep."""
-        self._http.post(f"{self._api}/{name}/start").raise_for_status()
+        self._http.post(f"{self._api}/{name}/start", headers=self._proof).raise_for_status()
 
     def change(self, planned: Planned) -> None:
         """Another command and environment, from the next start on."""
-        self._http.put(f"{self._api}/{planned.name}", content=msgspec.json.encode(planned)).raise_for_status()
+        url, content = f"{self._api}/{planned.name}", msgspec.json.encode(planned)
+        self._http.put(url, content=content, headers=self._proof).raise_for_status()
 
     # ---- the end
 

@@ -20,6 +20,7 @@ import httpx
 import msgspec
 
 from servedrill.control.direct import direct
+from servedrill.control.secret import proof, run_secret
 from servedrill.dialect.vllm import IS_SLEEPING, LOAD_ADAPTER
 from servedrill.errors import StackError
 from servedrill.files.logs import tail
@@ -90,6 +91,7 @@ class ProcessStack(OnThisMachine, ThroughProxies):
         """
         self._logs.mkdir(parents=True, exist_ok=True)
         self._wiring.take()
+        run_secret()  # in the environment of everything that is started from here
         if self._file.dns is not None:
             leads_to = self._wiring.name_port
             self._name = DnsName(
@@ -174,11 +176,12 @@ class ProcessStack(OnThisMachine, ThroughProxies):
 
     def _begin_keepers(self, planned: list[Planned]) -> None:
         keeper = self._keeper("servedrill.stacks.supervisor", log="supervisor")
-        keeper.plan(self._plan(planned))
+        keeper.plan(self._plan(planned, keeper.secret))
         self._keepers = dict.fromkeys([one.name for one in planned], keeper)
 
-    def _plan(self, planned: list[Planned]) -> Plan:
-        return Plan(control_port=self._wiring.port("supervisor"), processes=planned, nice=self._file.nice)
+    def _plan(self, planned: list[Planned], secret: str) -> Plan:
+        port = self._wiring.port("supervisor")
+        return Plan(control_port=port, secret=secret, processes=planned, nice=self._file.nice)
 
     def _keeper(self, module: str, *, log: str, ends_within_s: float = 5.0) -> Keeper:
         """On record before it keeps anything."""
@@ -293,7 +296,7 @@ class ProcessStack(OnThisMachine, ThroughProxies):
     @cached_property
     def _rollouts(self) -> RollingReplacement | RolloutApi:
         if self._file.rollouts:
-            return RolloutApi(self._http, self._wiring.url(self._file.rollouts))
+            return RolloutApi(self._http, self._wiring.url(self._file.rollouts), headers=proof(run_secret()))
         engines = [command for command in self._commands if command.role == ENGINE]
         return RollingReplacement(
             self._keepers[engines[0].name], [self._replaceable(e) for e in engines], serves=self.promises.version

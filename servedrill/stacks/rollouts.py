@@ -8,6 +8,7 @@ A state is running, promoted, rolled_back or broken.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -16,12 +17,12 @@ import httpx
 class RolloutApi:
     """Begins rollouts there and shows how far they are."""
 
-    def __init__(self, http: httpx.Client, base: str) -> None:
-        self._http, self._url = http, f"{base}/rollouts"
+    def __init__(self, http: httpx.Client, base: str, *, headers: Mapping[str, str] | None = None) -> None:
+        self._http, self._url, self._headers = http, f"{base}/rollouts", headers
 
     def start(self, candidate: str) -> int:
         """Begin; the number of the rollout."""
-        response = self._http.post(self._url, json={"candidate": candidate})
+        response = self._http.post(self._url, json={"candidate": candidate}, headers=self._headers)
         response.raise_for_status()
         return int(response.json()["id"])
 

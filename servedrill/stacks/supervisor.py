@@ -8,6 +8,8 @@ environment may hold keys. That input is a pipe that only the starter holds; its
     POST /processes/NAME/start      the first start; from then on it is kept running as its policy says
     POST /processes/NAME/restart    SIGTERM, and started again when it has ended
     PUT  /processes/NAME            another command and environment, from the next start on
+
+Whoever can call these runs commands as who started this, so each asks for the secret that came with the plan.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
+from servedrill.control.guard import guarded
 from servedrill.host import processes
 from servedrill.host.prctl import adopt_orphans, end_with_parent
 
@@ -62,6 +65,7 @@ class Plan(msgspec.Struct, kw_only=True):
     """What the supervisor is told to keep."""
 
     control_port: int
+    secret: str
     processes: list[Planned]
     nice: int = 0
     """Of everything here together against the rest of the machine, as `nice(1)` counts."""
@@ -204,9 +208,9 @@ class Supervisor:
             raise web.HTTPNotFound(text=f"no process {http.match_info['name']!r}")
         return kept
 
-    def app(self) -> web.Application:
-        """The routes."""
-        app = web.Application()
+    def app(self, secret: str) -> web.Application:
+        """The routes, for whoever has ``secret``."""
+        app = guarded(secret)
         app.add_routes(
             [
                 web.get("/processes", self.processes),
@@ -226,14 +230,14 @@ class Supervisor:
             kept.end()
 
 
-async def serve(supervisor: Supervisor, *, control_port: int) -> None:
+async def serve(supervisor: Supervisor, *, control_port: int, secret: str) -> None:
     """Until a signal, or the end of standard input."""
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
     loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 4096) else over.set())
-    runner = web.AppRunner(supervisor.app(), handle_signals=False, access_log=None)
+    runner = web.AppRunner(supervisor.app(secret), handle_signals=False, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", control_port, reuse_address=True, shutdown_timeout=0.2).start()
     await over.wait()
@@ -246,7 +250,8 @@ def main() -> int:
     try:
         plan = msgspec.json.decode(first_line(), type=Plan)
         step_back(plan.nice)
-        asyncio.run(serve(Supervisor(map(Kept, plan.processes)), control_port=plan.control_port))
+        supervisor = Supervisor(map(Kept, plan.processes))
+        asyncio.run(serve(supervisor, control_port=plan.control_port, secret=plan.secret))
     except (OSError, msgspec.MsgspecError) as error:
         print(f"supervisor: {error}", file=sys.stderr)
         return 4

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import web
 
+from servedrill.control.guard import foreign
 from servedrill.toxiproxy import decode, metrics
 from servedrill.toxiproxy.collection import Collection
 from servedrill.toxiproxy.errors import ApiError
@@ -32,15 +33,23 @@ Handler = Callable[["Api", web.BaseRequest, Names], Awaitable[web.Response]]
 class Api:
     """Answers control requests about one collection of proxies."""
 
-    def __init__(self, collection: Collection, *, metrics_on: bool, version: str = VERSION) -> None:
+    def __init__(
+        self, collection: Collection, *, metrics_on: bool, version: str = VERSION, known_hosts: tuple[str, ...] = ()
+    ) -> None:
         self._proxies = collection
+        self._known_hosts = known_hosts
         self._version = version
         self._metrics_on = metrics_on
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
-        """Answer one request; what the API refuses is an answer too."""
+        """Answer one request; what the API refuses is an answer too.
+
+        Toxiproxy knows browsers by their User-Agent alone, which a page's own code can change.
+        """
         if request.headers.get("User-Agent", "").startswith("Mozilla/"):
             answer = _text("User agent not allowed\n", 403)
+        elif (why := foreign(request.headers, known=self._known_hosts)) is not None:
+            answer = _text(f"refused: {why}\n", 403)
         else:
             answer = await self._route(request)
         answer.headers["X-Toxiproxy-Request-Id"] = secrets.token_hex(10)

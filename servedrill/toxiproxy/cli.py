@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import resource
 import secrets
@@ -13,23 +12,31 @@ from pathlib import Path
 import uvloop
 
 from servedrill.errors import ExitCode, UsageError
+from servedrill.files.arguments import Parser, port_or_zero, seed
 from servedrill.host.prctl import end_with_parent
 from servedrill.toxiproxy.api import VERSION
 from servedrill.toxiproxy.server import Settings, serve
 
-_PR_SET_PDEATHSIG = 1
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the server; the result is the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="servedrill toxiproxy",
         description="A fault proxy that speaks Toxiproxy's HTTP API, aware of HTTP/1.1 and of event streams.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="where the control API listens (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8474, help="its port; 0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name by which clients reach the control API, besides localhost and addresses; repeatable",
+    )
+    parser.add_argument(
+        "--port", type=port_or_zero, default=8474, help="its port; 0 takes a free one (default: %(default)s)"
+    )
     parser.add_argument("--config", type=Path, metavar="FILE.json", help="proxies and toxics to begin with")
-    parser.add_argument("--seed", type=int, metavar="N", help="replays every draw of a run with the same seed")
+    parser.add_argument("--seed", type=seed, metavar="N", help="replays every draw of a run with the same seed")
     parser.add_argument("--metrics", action="store_true", help="switch GET /metrics on")
     parser.add_argument(
         "--api-version",
@@ -48,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metrics=given.metrics,
         api_version=given.api_version,
         port_file=given.port_file,
+        known_hosts=tuple(name.lower() for name in given.allow_host),
     )
     if given.die_with_parent:
         end_with_parent()

@@ -30,6 +30,8 @@ class Settings:
     api_version: str = VERSION
     metrics: bool
     port_file: Path | None
+    known_hosts: tuple[str, ...] = ()
+    """Names, besides ``host``, localhost and addresses, by which clients reach the control API."""
 
 
 async def serve(settings: Settings) -> None:
@@ -44,7 +46,8 @@ async def serve(settings: Settings) -> None:
     except addresses.ListenError as problem:
         raise UsageError(str(problem), where="toxiproxy", hint="choose another --port, or 0 for a free one") from None
     await _populate(collection, settings.config)
-    api = Api(collection, metrics_on=settings.metrics, version=settings.api_version)
+    known = (settings.host.lower(), *settings.known_hosts)
+    api = Api(collection, metrics_on=settings.metrics, version=settings.api_version, known_hosts=known)
     server = web.Server(api.handle, access_log=None)
     listener = await loop.create_server(server, sock=sock, backlog=1024)
     host, port = sock.getsockname()[:2]

@@ -57,6 +57,28 @@ def test_a_browser_is_refused(server: Server) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null", "Content-Type": "text/plain"},
+        {"Host": "evil.example"},
+        {"Host": "evil.example:8474"},
+        {"Sec-Fetch-Site": "same-origin"},
+    ],
+)
+def test_a_page_is_told_by_more_than_its_user_agent(server: Server, headers: dict[str, str]) -> None:
+    """A page's own code chooses its User-Agent, and DNS may lead a name of its own here; it cannot hide either."""
+    assert server.raw("GET", "/proxies", **headers)[0] == 403
+    assert server.raw("POST", "/reset", **headers)[0] == 403
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8474", "[::1]:8474"])
+def test_clients_of_this_machine_need_no_secret(server: Server, host: str) -> None:
+    """As with the original."""
+    assert server.raw("POST", "/reset", Host=host)[0] == 204
+
+
 @pytest.mark.parametrize("path", ["/", "/x", "/proxies/", "/proxies/a/b", "/proxies/a/toxics/", "/reset/", "//proxies"])
 def test_an_unknown_path_is_404(server: Server, path: str) -> None:
     """A trailing slash is another path."""

@@ -84,9 +84,12 @@ def test_a_bad_config_is_one_clear_line_and_exit_4(tmp_path: Path, text: str | N
     assert str(config) in ended.stderr and said in ended.stderr
 
 
-def test_a_wrong_option_is_exit_2_as_everywhere() -> None:
-    """argparse's own answer."""
-    assert run("--colour").returncode == 2
+@pytest.mark.parametrize("given", [["--colour"], ["--port", "x"], ["--port", "70000"], ["--seed", str(1 << 63)]])
+def test_a_wrong_option_is_one_line_and_exit_4(given: list[str]) -> None:
+    """As everywhere in servedrill."""
+    ended = run(*given)
+    assert ended.returncode == 4
+    assert ended.stderr.count("\n") == 1 and given[-1][:20] in ended.stderr
 
 
 def test_an_open_address_is_announced(tmp_path: Path, echo: str) -> None:

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from servedrill.refstack.config import Stack
 from servedrill.refstack.control.alert_rules import Fact
+from servedrill.refstack.guard import guard
 from servedrill.refstack.policies import Policies
 from servedrill.refstack.process import log_to_stderr, set_name
 
@@ -137,7 +138,7 @@ def main(stack: Stack) -> int:
 async def _serve(stack: Stack) -> int:
     async with aiohttp.ClientSession() as session:
         alerts = Alerts(stack, Policies(stack.defects), session)
-        app = web.Application()
+        app = web.Application(middlewares=[guard])
         app.add_routes(
             [
                 web.get("/api/v2/alerts", alerts.get),

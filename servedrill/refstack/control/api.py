@@ -13,6 +13,7 @@ from aiohttp import web
 from servedrill.refstack.config import Stack
 from servedrill.refstack.control.rollout import Rollouts, own_connections
 from servedrill.refstack.control.supervised import Supervised
+from servedrill.refstack.guard import guard
 from servedrill.refstack.policies import Policies
 
 
@@ -20,11 +21,12 @@ from servedrill.refstack.policies import Policies
 async def control_api(stack: Stack, processes: Mapping[str, Supervised], policies: Policies) -> AsyncIterator[None]:
     """Served inside the block; ``processes`` by name.
 
-    GET /stack, GET /processes, POST /processes/NAME/restart, POST and GET /rollouts, GET /aliases.
+    GET /stack, GET /processes, POST /processes/NAME/restart, POST and GET /rollouts, GET /aliases; see
+    `servedrill.refstack.guard`.
     """
     async with own_connections() as session:
         control = _Processes(stack, processes)
-        app = web.Application()
+        app = web.Application(middlewares=[guard])
         app.add_routes(
             [
                 web.get("/stack", control.describe),

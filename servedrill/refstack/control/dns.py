@@ -18,6 +18,7 @@ import uvloop
 from aiohttp import web
 
 from servedrill.refstack.config import Gateway, Stack
+from servedrill.refstack.guard import guard
 from servedrill.refstack.policies import Policies
 from servedrill.refstack.process import log_to_stderr, set_name
 
@@ -104,7 +105,7 @@ async def _serve(stack: Stack) -> int:
     await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: resolver, local_addr=("127.0.0.1", stack.dns_port)
     )
-    app = web.Application()
+    app = web.Application(middlewares=[guard])
     app.add_routes([web.get("/records", resolver.get_records), web.put("/records", resolver.put_records)])
     runner = web.AppRunner(app, handle_signals=False, access_log=None)
     await runner.setup()

@@ -21,8 +21,10 @@ from aiohttp import web
 from servedrill.refstack.config import Stack
 from servedrill.refstack.engine.tokens import golden_answer
 from servedrill.refstack.gateway.versions import VersionStats
+from servedrill.refstack.guard import guard
 from servedrill.refstack.policies import Policies
 from servedrill.refstack.process import log_to_stderr, set_name
+from servedrill.refstack.secret import proof
 
 log = logging.getLogger("refstack")
 
@@ -191,7 +193,7 @@ class Rollouts:
         return [answer for answer in answers if not isinstance(answer, BaseException)]
 
     async def _put(self, url: str, body: Any) -> None:
-        async with asyncio.timeout(2), self.session.put(url, json=body) as response:
+        async with asyncio.timeout(2), self.session.put(url, json=body, headers=proof()) as response:
             response.raise_for_status()
 
     async def _get(self, url: str) -> Any:
@@ -253,7 +255,7 @@ async def _serve(stack: Stack) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     async with own_connections() as session:
         rollouts = Rollouts(stack, Policies(stack.defects).make("canary", stack), session)
-        app = web.Application()
+        app = web.Application(middlewares=[guard])
         app.add_routes(rollouts.routes())
         runner = web.AppRunner(app, handle_signals=False, access_log=None)
         await runner.setup()

@@ -19,6 +19,7 @@ from servedrill.refstack.control.nursery import Nursery
 from servedrill.refstack.control.supervised import Supervised
 from servedrill.refstack.policies import Policies
 from servedrill.refstack.process import adopt_orphans, log_to_stderr, set_name
+from servedrill.refstack.secret import control_secret
 
 
 def main(stack: Stack, run: Callable[[str, str], int]) -> int:
@@ -28,6 +29,7 @@ def main(stack: Stack, run: Callable[[str, str], int]) -> int:
     """
     set_name("supervisor")
     adopt_orphans()
+    control_secret()  # before the first fork: all processes of the stack have the same
     nursery = Nursery(run, Path(stack.log_dir))
     log_to_stderr("supervisor")
     return uvloop.run(_serve(stack, nursery))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from servedrill.refstack.gateway.call import Call, wire_key
 from servedrill.refstack.gateway.client_stream import ClientGone
 from servedrill.refstack.gateway.gateway import Gateway
 from servedrill.refstack.gateway.idempotency import Stored
+from servedrill.refstack.guard import Handler, guard
 
 log = logging.getLogger("refstack")
 
@@ -179,14 +181,19 @@ class GatewayApp:
                 web.get("/v1/models", self.models),
                 web.get("/health", self.health),
                 web.get("/metrics", self.get_metrics),
-                web.get("/admin/aliases", self.get_aliases),
-                web.put("/admin/aliases", self.put_aliases),
-                web.put("/admin/cordons", self.put_cordons),
-                web.get("/admin/upstreams", self.get_upstreams),
-                web.get("/admin/versions", self.get_versions),
+                web.get("/admin/aliases", _guarded(self.get_aliases)),
+                web.put("/admin/aliases", _guarded(self.put_aliases)),
+                web.put("/admin/cordons", _guarded(self.put_cordons)),
+                web.get("/admin/upstreams", _guarded(self.get_upstreams)),
+                web.get("/admin/versions", _guarded(self.get_versions)),
             ]
         )
         return app
+
+
+def _guarded(handler: Handler) -> Handler:
+    """Control routes beside the traffic; a middleware would cost every request."""
+    return partial(guard, handler=handler)
 
 
 def _stored(call: Call, response: web.StreamResponse) -> Stored | None:

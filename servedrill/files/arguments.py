@@ -1,0 +1,35 @@
+"""Command lines of people: wrong arguments are usage errors like any other, one line and exit status 4."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from servedrill.errors import ExitCode
+
+
+class Parser(argparse.ArgumentParser):
+    """`argparse` exits with 2, which is pytest's status for an interrupted run."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it and exit."""
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+        raise AssertionError("unreachable")
+
+
+def port_or_zero(text: str) -> int:
+    """A TCP port; 0 stands for any free one. Raises `argparse.ArgumentTypeError`."""
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected 0 to 65535")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """A seed: a whole number that every place where one is kept can hold. Raises `argparse.ArgumentTypeError`."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1 << 63:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r}; expected a whole number from 0 to below 2^63")
+    return value
