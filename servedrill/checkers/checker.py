@@ -36,6 +36,9 @@ class Checker(msgspec.Struct, frozen=True, kw_only=True):
 
     timing: ClassVar[bool] = False
     """Whether its answer depends on when things happened."""
+    of_words: ClassVar[bool] = False
+    """Whether it is about what was said and not whether and when: a stack without cores may be late or silent, and
+    still may not say what is wrong."""
     of_a_fault: ClassVar[bool] = False
     """Whether it is about what a fault does, so that a control, which has none, shows nothing of it."""
     needs: ClassVar[str] = ""

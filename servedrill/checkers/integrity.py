@@ -45,6 +45,8 @@ class TokenExact(Checker, frozen=True, kw_only=True):
     """Every answer is, token for token, what the version that it names says, once and from one version only; what was
     cut short is a beginning of it."""
 
+    of_words = True
+
     def __call__(self, history: History) -> Finding:
         oracle = oracle_of(history)
         defaults = Defaults(
@@ -187,6 +189,8 @@ class TokenExact(Checker, frozen=True, kw_only=True):
 class GoldenAnswersRight(Checker, frozen=True, kw_only=True):
     """Golden questions are answered right throughout."""
 
+    of_words = True
+
     window: str
     cls: str = "golden"
     ratio_min: float = 1.0
@@ -217,6 +221,8 @@ class GoldenAnswersRight(Checker, frozen=True, kw_only=True):
 
 class OutputBounded(Checker, frozen=True, kw_only=True):
     """No answer is longer than was asked for, or than the stack's cap where nothing was asked."""
+
+    of_words = True
 
     window: str
     classes: list[str]

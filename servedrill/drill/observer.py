@@ -8,28 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 import httpx
 from msgspec import structs
 
+from servedrill.checkers.validity import StackNotStarved
 from servedrill.control.direct import direct
 from servedrill.dialect.openai import HEALTH
 from servedrill.dialect.scrape import Page, names_on, read_page
 from servedrill.dialect.vendor import Vendor
 from servedrill.dialect.vendors import vendor_of
 from servedrill.errors import ServedrillError
-from servedrill.history.events import AlertSeen, Exchange, ProcessSeen, Sample, SourceSeen
+from servedrill.history.events import AlertSeen, CpuWaits, Exchange, PartSkipped, ProcessSeen, Sample, SourceSeen
 from servedrill.history.journal import Journal
 from servedrill.host import processes
 from servedrill.host.clock import now_ns, wait_for
+from servedrill.host.run_delay import RunDelays, run_delay_untold
 from servedrill.stacks.capabilities import lacking
 from servedrill.stacks.protocols import Alerting, Proxied, Replica, Signallable, Stack
 
 EVERY_S = 0.2
+CPU_EVERY_S = 1.0
 TIMEOUT_S = 0.4
 
 
@@ -44,6 +49,8 @@ class Observer:
         self._sources: dict[str, SourceSeen] = {}
         self._changes: dict[str, int] = {}
         self._known: dict[str, dict[int, processes.ProcessId]] = {}
+        self._pids: dict[str, int] = {}
+        self._delays = RunDelays()
         self._stop = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._failure: BaseException | None = None
@@ -91,11 +98,15 @@ class Observer:
                 tasks.create_task(self._every(partial(self._alerts, http)))
             if isinstance(self._stack, Signallable) and not lacking(self._stack, "Signallable"):
                 tasks.create_task(self._every(partial(self._processes, self._stack)))
+            if not (why := lacking(self._stack, "OnCores") or run_delay_untold()):
+                tasks.create_task(self._every(partial(self._cpu_waits, self._stack), every_s=CPU_EVERY_S))
+            else:
+                self._journal.append(PartSkipped(t_ns=now_ns(), part=StackNotStarved().claim, reason=why))
             if not any(replica.scraped for replica in self._stack.replicas()):  # bare URLs: there is nothing to see
                 tasks.create_task(self._every(_nothing))
 
-    async def _every(self, read: Callable[[], Awaitable[None]]) -> None:
-        """Call ``read`` every `EVERY_S`, and once more when stopped."""
+    async def _every(self, read: Callable[[], Awaitable[None]], *, every_s: float = EVERY_S) -> None:
+        """Call ``read`` every ``every_s``, and once more when stopped."""
         loop = asyncio.get_running_loop()
         while True:
             began, stopping = loop.time(), self._stop.is_set()
@@ -104,7 +115,7 @@ class Observer:
             if stopping:
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), max(0.0, began + EVERY_S - loop.time()))
+                await asyncio.wait_for(self._stop.wait(), max(0.0, began + every_s - loop.time()))
 
     async def _sample(self, http: httpx.AsyncClient, replica: Replica) -> None:
         health: int | None = None
@@ -200,6 +211,16 @@ class Observer:
             sockets=processes.count_sockets(pid) if pid else 0,
             state=statuses[0].state if statuses else "",
         )
+
+    async def _cpu_waits(self, stack: Any) -> None:
+        with contextlib.suppress(
+            httpx.HTTPError
+        ):  # whoever keeps them may be starved, too: those of before are looked at
+            self._pids = await asyncio.to_thread(stack.on_cores)
+        delays = await asyncio.to_thread(self._delays.take, self._pids)
+        if delays.waited_s:
+            cores = len(os.sched_getaffinity(0))
+            self._journal.append(CpuWaits(t_ns=now_ns(), cores=cores, **asdict(delays)))
 
     async def _alerts(self, http: httpx.AsyncClient) -> None:
         assert isinstance(self._stack, Alerting)

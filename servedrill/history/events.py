@@ -46,7 +46,6 @@ class DrillStarted(Event, frozen=True, kw_only=True, tag="drill_started"):
     format: int = 1
     """`FORMAT` of who wrote it."""
     version: str = ""
-    """Of servedrill."""
     drill: str
     hypothesis: str
     seed: int
@@ -213,6 +212,17 @@ class LoadHealth(Event, frozen=True, kw_only=True, tag="load_health"):
     cpu_ratio: float
 
 
+class CpuWaits(Event, frozen=True, kw_only=True, tag="cpu_waits"):
+    """How long the stack's processes could have run and got no core: `servedrill.host.run_delay.Delays`."""
+
+    span_s: float
+    cores: int
+    waited_s: dict[str, float] = {}
+    ran_s: dict[str, float] = {}
+    stolen_s: float = 0.0
+    pressure_s: float | None = None
+
+
 class Sample(Event, frozen=True, kw_only=True, tag="sample"):
     """One scrape of one replica, in the vocabulary of METRICS.md; ``ok`` false when it did not answer."""
 
@@ -297,7 +307,6 @@ class Reference(Event, frozen=True, kw_only=True, tag="reference"):
 
     version: str
     source: str
-    """The engine that was asked."""
     route: Literal["chat", "completions"]
     prompt: str
     """Short form, as in `RequestRecord`."""
@@ -374,6 +383,7 @@ KnownEvent: TypeAlias = (
     | FaultHealed
     | RequestRecord
     | LoadHealth
+    | CpuWaits
     | Sample
     | Exchange
     | ProcessSeen
@@ -386,6 +396,5 @@ KnownEvent: TypeAlias = (
     | Expected
     | DrillEnded
 )
-"""What a line may be."""
 
 AnyEvent: TypeAlias = KnownEvent | Unknown

@@ -15,7 +15,7 @@ import msgspec
 
 from servedrill.history import events as e
 from servedrill.history.clocks import Clocks
-from servedrill.history.kinds import ExchangeTable, LoadTable, ProcessTable, SampleTable, last_words
+from servedrill.history.kinds import ExchangeTable, PlainTable, ProcessTable, SampleTable, last_words
 from servedrill.history.promises import Promises, as_made
 from servedrill.history.requests import Requests, RequestTable
 from servedrill.history.selection import Selection
@@ -118,7 +118,8 @@ class History:
             e.Sample: self._samples,
             e.Exchange: ExchangeTable(self._block_rows),
             e.ProcessSeen: self._processes,
-            e.LoadHealth: LoadTable(self._block_rows),
+            e.LoadHealth: PlainTable(self._block_rows),
+            e.CpuWaits: PlainTable(self._block_rows),
         }
         self._few: dict[type[e.Event], list[Any]] = {}
         self.extras = Counter[str]()

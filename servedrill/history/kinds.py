@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain, groupby
 from operator import itemgetter
 
-from servedrill.history.events import Exchange, LoadHealth, ProcessSeen, Sample
+from servedrill.history.events import Event, Exchange, ProcessSeen, Sample
 from servedrill.history.names import Names
 from servedrill.history.selection import Selection
 from servedrill.history.table import Table
@@ -68,11 +68,11 @@ class ProcessTable(Table):
         self.append((seen.t_ns, place, self.names[seen.name]))
 
 
-class LoadTable(Table):
-    """A row for each report of a load worker."""
+class PlainTable(Table):
+    """A row for each of a kind of which only all are ever asked for: reports of load workers, waits for a core."""
 
     def __init__(self, block_rows: int) -> None:
         super().__init__({"t_ns": "q", "place": "q"}, ranged="t_ns", block_rows=block_rows)
 
-    def add(self, health: LoadHealth, place: int) -> None:
-        self.append((health.t_ns, place))
+    def add(self, event: Event, place: int) -> None:
+        self.append((event.t_ns, place))

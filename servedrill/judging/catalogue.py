@@ -23,6 +23,8 @@ ALWAYS: tuple[Checker, ...] = (
     validity.SignalsHadData(),
     integrity.TokenExact(),
 )
+WHERE_CORES_ARE_SEEN = validity.StackNotStarved()
+"""Judged only of a history that tells how long processes waited for a core: of a stack on this machine."""
 WHERE_NOT_ALL_IS_KNOWN = validity.HistoryKnown()
 """Judged only of a history with something in it that this version cannot read."""
 
@@ -34,7 +36,7 @@ def names() -> list[str]:
 
 def require_declarable(name: str, *, where: str) -> None:
     """Raise `UsageError` for a checker that there is not, or whose claim no stack can do without."""
-    if any(checker.id == name for checker in (*ALWAYS, WHERE_NOT_ALL_IS_KNOWN)):
+    if any(checker.id == name for checker in (*ALWAYS, WHERE_CORES_ARE_SEEN, WHERE_NOT_ALL_IS_KNOWN)):
         raise UsageError(f"{name} is always judged", where=where, expected="a checker that a drill asks for")
     if find_checker(name) is None:
         raise UsageError(

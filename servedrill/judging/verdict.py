@@ -10,9 +10,9 @@ from servedrill._version import __version__
 from servedrill.checkers.checker import Checker, find_checker, read_checker
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.errors import UsageError
-from servedrill.history.events import DeclaredWeakness, DrillEnded, Expected, PartSkipped
+from servedrill.history.events import CpuWaits, DeclaredWeakness, DrillEnded, Expected, PartSkipped
 from servedrill.history.history import History
-from servedrill.judging.catalogue import ALWAYS, WHERE_NOT_ALL_IS_KNOWN
+from servedrill.judging.catalogue import ALWAYS, WHERE_CORES_ARE_SEEN, WHERE_NOT_ALL_IS_KNOWN
 from servedrill.judging.clocks import where_clocks_allow
 from servedrill.judging.timeline import Restored, Times, timeline
 from servedrill.slo.spending import Spending, spendings
@@ -66,7 +66,8 @@ def judge(history: History) -> Verdict:
 
     FAIL when a claim is refuted, INCONCLUSIVE when one could not be judged, PASS only when every one was proven. Where
     the load generator could not keep its schedule, claims about time are not judged: a late client looks just like a
-    slow server. Of a history of another version what is known is judged, and what is not is a doubt.
+    slow server. Where the stack's processes got no cores, nothing is but what was said. Of a
+    history of another version what is known is judged, and what is not is a doubt.
 
     Raises `UsageError` for a history without the beginning of a drill that this version can read.
     """
@@ -74,9 +75,8 @@ def judge(history: History) -> Verdict:
     if drill is None:
         raise UsageError("no drill in it", where="history", expected="a history that a drill wrote")
     findings = where_clocks_allow(findings_of, history)
-    late = any(finding.checker == "LoadKeptSchedule" and finding.answer is not Answer.PASS for finding in findings)
-    if late:
-        findings = [_doubted(finding) for finding in findings]
+    doubts = {finding.checker for finding in findings if finding.answer is not Answer.PASS}
+    findings = [_doubted(finding, doubts) for finding in findings]
     findings = [_declared(finding, drill.weaknesses) for finding in findings]
     counted = [finding for finding in findings if not finding.declared]
     if any(finding.answer is Answer.FAIL for finding in counted):
@@ -106,7 +106,11 @@ def judge(history: History) -> Verdict:
 
 def findings_of(history: History) -> list[Finding]:
     """What every checker says that is always asked or that the drill asked for."""
-    always = ALWAYS if history.all_known else (*ALWAYS, WHERE_NOT_ALL_IS_KNOWN)
+    always = list(ALWAYS)
+    if history.of(CpuWaits):
+        always.append(WHERE_CORES_ARE_SEEN)
+    if not history.all_known:
+        always.append(WHERE_NOT_ALL_IS_KNOWN)
     return [
         *(_judged(checker, history) for checker in always),
         *(_asked(expected, history) for expected in history.of(Expected)),
@@ -139,14 +143,20 @@ def _judged(checker: Checker, history: History) -> Finding:
         return checker.cannot_say(f"the checker broke: {type(error).__name__}: {error}")
 
 
-def _doubted(finding: Finding) -> Finding:
-    if finding.timing and finding.answer is Answer.FAIL:
-        return msgspec.structs.replace(
-            finding,
-            answer=Answer.INCONCLUSIVE,
-            observed=f"{finding.observed} (not judged: the load generator was late)",
-        )
-    return finding
+def _doubted(finding: Finding, doubts: set[str]) -> Finding:
+    """A refutation for which the stack may not be to blame is none."""
+    if finding.answer is not Answer.FAIL:
+        return finding
+    cls = find_checker(finding.checker)
+    if finding.timing and "LoadKeptSchedule" in doubts:
+        why = "the load generator was late"
+    elif WHERE_CORES_ARE_SEEN.id in doubts and not (cls and cls.of_words):
+        why = "the stack's processes waited for cores"
+    else:
+        return finding
+    return msgspec.structs.replace(
+        finding, answer=Answer.INCONCLUSIVE, observed=f"{finding.observed} (not judged: {why})"
+    )
 
 
 def _declared(finding: Finding, weaknesses: list[DeclaredWeakness]) -> Finding:

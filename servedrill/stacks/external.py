@@ -187,7 +187,10 @@ class ExternalStack(ThroughProxies):
 def _lacks(file: StackFile) -> dict[str, str]:
     """Capabilities that this file does not give, and why."""
     where = Path(file.path).name or file.name
-    lacks = {"Gpu": f"the engines of {where} are not known to compute on this machine"}
+    lacks = {
+        "Gpu": f"the engines of {where} are not known to compute on this machine",
+        "OnCores": f"the processes of {where} are not known to run on this machine",
+    }
     unable = [replica.name for replica in file.replica if not replica.hooks.complete]
     if unable or not file.replica:
         reason = f"{where}: no hooks kill, restart and identity for {', '.join(unable) or 'anything'}"

@@ -15,6 +15,7 @@ from servedrill.leases.keeper import UndoKeeper
 from servedrill.leases.undo import RemoveMemoryGroup
 from servedrill.stacks.keeper import SupervisorApi
 from servedrill.stacks.protocols import Part
+from servedrill.stacks.proxies import Proxies
 
 _EMPTY_WITHIN_S = 10.0
 
@@ -57,10 +58,11 @@ class MemoryGroups:
 
 
 class OnThisMachine:
-    """`Signallable`, `Supervised`, `MemoryLimited` and `Gpu`, for a stack that says who keeps a replica, and which
-    process it is."""
+    """`Signallable`, `OnCores`, `Supervised`, `MemoryLimited` and `Gpu`, for a stack that says who keeps a replica, and
+    which process it is."""
 
     _groups: MemoryGroups
+    _proxies: Proxies
 
     def _keeper_of(self, replica: str) -> SupervisorApi:
         raise NotImplementedError
@@ -75,6 +77,11 @@ class OnThisMachine:
     def processes(self) -> list[dict[str, Any]]:
         """As `Signallable.processes`."""
         return [view for keeper in self._all_keepers() for view in keeper.views()]
+
+    def on_cores(self) -> dict[str, int]:
+        """As `OnCores.on_cores`."""
+        kept = {view["name"]: view["pid"] for view in self.processes() if view["pid"]}
+        return kept | ({"fault proxy": self._proxies.pid} if self._proxies.pid else {})
 
     def control_urls(self) -> list[str]:
         """Where whoever keeps its processes lists, starts and restarts them."""

@@ -118,6 +118,14 @@ class Signallable(Protocol):
 
 
 @runtime_checkable
+class OnCores(Protocol):
+    """Its processes run on cores of this machine, where others may be in their way."""
+
+    def on_cores(self) -> dict[str, int]:
+        """Process -> its pid, whoever starts it: engines, gateways, the fault proxy. What is below belongs to it."""
+
+
+@runtime_checkable
 class Supervised(Protocol):
     """Something restarts what died, and can be asked to restart gracefully."""
 
@@ -267,7 +275,18 @@ def _unproxied(stack: Any, part: str) -> str:
     return f"stack {stack.name!r} has no proxy at {where}; the `proxy` table of its file says where it has one"
 
 
-for _plain in (Supervised, MemoryLimited, Containerised, Named, Alerting, Swappable, Sleepable, Adaptable, Stack):
+for _plain in (
+    OnCores,
+    Supervised,
+    MemoryLimited,
+    Containerised,
+    Named,
+    Alerting,
+    Swappable,
+    Sleepable,
+    Adaptable,
+    Stack,
+):
     register(Capability(protocol=_plain))
 register(Capability(protocol=Gpu, missing=_no_gpu, missing_part=_unused_gpu))
 register(Capability(protocol=Scrapable, parts=("engines", "gateways"), missing_part=_unscraped))

@@ -103,6 +103,11 @@ class Proxies:
         return self._address
 
     @property
+    def pid(self) -> int | None:
+        """The server's, where we started one."""
+        return self._process.pid if self._process is not None else None
+
+    @property
     def names(self) -> list[str]:
         """The hops that have one."""
         return list(self._listens)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from made_up import Plant, answered, at, at_rest, changed, fault, history, late, many, on_time, refused, sampled
+from starving import waits
 
 from servedrill.checkers import validity as c
 from servedrill.history import events as e
@@ -50,6 +51,20 @@ PLANTS = [
             "no-cpu-left": history(*on_time(cpu_ratio=0.99)),
             "nothing-sent": history(*on_time(sent=0)),
             "never-reported": History([event for event in WHOLE.events if event not in on_time()]),
+        },
+    ),
+    Plant(
+        checker=c.StackNotStarved(),
+        clean={
+            "alone": history(*waits(0.15)),
+            "a-bad-second": history(*waits(0.15), *waits(0.9, start=3, end=5)),
+            "in-its-own-way": history(*waits(0.9, own=0.95)),
+        },
+        too_little={
+            "neighbours": history(*waits(0.65)),
+            "a-third-of-the-time": history(*waits(0.15, end=8), *waits(0.7, start=8)),
+            "stolen": history(*(changed(look, stolen_s=0.9) for look in waits(0.15))),
+            "nobody-looked": WHOLE,
         },
     ),
     Plant(

@@ -112,6 +112,16 @@ OTHERS = st.one_of(
         cpu_ratio=st.floats(0, 1),
     ),
     st.builds(
+        e.CpuWaits,
+        t_ns=INSTANTS,
+        span_s=st.floats(0, 2),
+        cores=st.integers(0, 4),
+        waited_s=st.dictionaries(NAMES, st.floats(0, 2), max_size=2),
+        ran_s=st.dictionaries(NAMES, st.floats(0, 2), max_size=2),
+        stolen_s=st.floats(0, 2),
+        pressure_s=st.none() | st.floats(0, 2),
+    ),
+    st.builds(
         e.Sample,
         t_ns=INSTANTS,
         source=NAMES,

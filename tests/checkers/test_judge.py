@@ -27,6 +27,7 @@ from made_up import (
     refused,
     sampled,
 )
+from starving import waits
 
 from servedrill.checkers.answered import ErrorsFast, NoFailures, StallBounded
 from servedrill.checkers.checker import Checker, read_checker
@@ -103,6 +104,7 @@ def test_a_clean_run_passes() -> None:
         pytest.param([], {"without": e.RequestRecord}, "TrafficFlowed", id="no-traffic"),
         pytest.param(sampled("engine-9", health=None), {}, "SignalsHadData", id="a-silent-replica"),
         pytest.param(made_up.late(), {}, "LoadKeptSchedule", id="late-load"),
+        pytest.param(waits(0.8), {}, "StackNotStarved", id="starved"),
     ],
 )
 def test_without_proof_there_is_no_pass(events: list[Any], how: dict[str, Any], doubt: str) -> None:
@@ -139,6 +141,24 @@ def test_timing_that_passed_still_passes_with_a_late_client() -> None:
     """Lateness only ever makes a stack look worse."""
     found = finding(judge(clean_run(STALLS, *made_up.late())).findings, "StallBounded")
     assert found.answer is Answer.PASS
+
+
+def test_a_starved_stack_is_not_refuted() -> None:
+    """Without cores engines answer nobody and gateways eject them: that is the neighbours' doing, and no bug."""
+    failing = NoFailures(window="baseline").expected(at(END_S))
+    never = fault("down", healed=False)
+    verdict = judge(clean_run(*many(30, 1, 3, refused), STALLED, STALLS, failing, *never, *waits(0.8)))
+    assert verdict.answer is Answer.INCONCLUSIVE
+    for checker in ("NoFailures", "StallBounded", "FaultsHealed"):
+        assert "waited for cores" in finding(verdict.findings, checker).observed
+    fed = judge(clean_run(*many(30, 1, 3, refused), STALLED, STALLS, failing, *never, *waits(0.2)))
+    assert {found.checker for found in fed.of(Answer.FAIL)} >= {"NoFailures", "StallBounded", "FaultsHealed"}
+
+
+def test_a_starved_stack_still_may_not_say_what_is_wrong() -> None:
+    """Want of cores makes nobody say the words of another version."""
+    verdict = judge(clean_run(changed(answered(1), fingerprints=["v2"]), *waits(0.8)))
+    assert {found.checker for found in verdict.of(Answer.FAIL)} == {"TokenExact"}
 
 
 def test_a_checker_that_crashes_has_no_opinion() -> None:

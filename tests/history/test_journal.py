@@ -224,4 +224,4 @@ def test_a_figure_that_is_no_number_costs_no_history(path: Path, value: float) -
 def test_every_kind_of_event_has_a_tag_of_its_own() -> None:
     """A line says what it is."""
     tags = [msgspec.inspect.type_info(kind).tag for kind in KINDS]  # type: ignore[union-attr]
-    assert len(set(tags)) == len(KINDS) == 21
+    assert len(set(tags)) == len(KINDS) == 22
