@@ -9,6 +9,7 @@ from operator import sub
 
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
+from servedrill.history.dialect import Dialect
 from servedrill.history.events import RequestRecord
 from servedrill.history.history import History
 from servedrill.history.requests import NEVER, Requests
@@ -172,22 +173,38 @@ class ErrorsFast(Checker, frozen=True, kw_only=True):
 
 class RefusedWith(Checker, frozen=True, kw_only=True):
     """Requests of these classes are refused with one of these statuses, in both stream modes, before anything is
-    generated."""
+    generated.
+
+    Where 400 would do, so does what the stack says instead of it.
+    """
 
     window: str
     classes: list[str]
     statuses: list[int]
 
+    def moot(self, dialect: Dialect) -> str:
+        """Where wrong requests are answered there is nothing to refuse them with."""
+        if 400 in self.statuses and not 400 <= dialect.invalid < 500:
+            return (
+                f"the stack says {dialect.invalid} to a request that is wrong in itself, also while nothing is broken"
+            )
+        return ""
+
     def __call__(self, history: History) -> Finding:
+        dialect = history.spoken.dialect
+        statuses = {*self.statuses, *(dialect.refusals if 400 in self.statuses else ())}
         requests = history.requests(self.window, classes=self.classes)
         if set(requests.column("stream")) != {True, False}:
             return self.cannot_say(f"{len(requests)} requests, both stream modes needed")
-        other = requests.keep(r.status not in self.statuses or not r.error_schema_ok or any(r.texts) for r in requests)
+        other = requests.keep(
+            r.status not in statuses or (dialect.error_object and not r.error_schema_ok) or any(r.texts)
+            for r in requests
+        )
         seen = Counter(str(r.status or r.failure) for r in requests)
         return self.says(
             not other,
             ", ".join(f"{count} x {status}" for status, count in seen.items()),
-            threshold=" or ".join(map(str, self.statuses)),
+            threshold=" or ".join(map(str, sorted(statuses))),
             evidence=other,
         )
 

@@ -12,6 +12,7 @@ import msgspec
 
 from servedrill.checkers.finding import EVIDENCE_MAX, Answer, Finding
 from servedrill.errors import UsageError
+from servedrill.history.dialect import Dialect
 from servedrill.history.events import Expected, RequestRecord
 from servedrill.history.history import History
 from servedrill.history.promises import Promises
@@ -57,6 +58,10 @@ class Checker(msgspec.Struct, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         raise NotImplementedError
+
+    def moot(self, dialect: Dialect) -> str:
+        """Why a stack that talks like this cannot be held to it, however healthy it is; empty where it can."""
+        return ""
 
     def judge(self, history: History) -> Finding:
         """What it says of a history, a control's too."""

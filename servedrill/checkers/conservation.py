@@ -289,8 +289,8 @@ class SocketsReturn(Checker, frozen=True, kw_only=True):
 
 
 class CancelsCovered(Checker, frozen=True, kw_only=True):
-    """Clients hung up often enough, on every route, in both stream modes, with one choice and several, queued ones
-    too."""
+    """Clients hung up often enough, on every route that there is, in both stream modes, with one choice and several,
+    queued ones too."""
 
     of_a_fault = True
     window: str
@@ -300,11 +300,13 @@ class CancelsCovered(Checker, frozen=True, kw_only=True):
         cancelled = history.requests(self.window, cancelled=True).cancelled
         cells: Counter[tuple[str, bool, bool]] = Counter((r.route, r.stream, r.n > 1) for r in cancelled)
         before_token = len(cancelled.without_content)
+        dialect = history.spoken.dialect
         wanted = [
             (route, stream, many)
-            for route in ("chat", "completions")
+            for route in dialect.routes
             for stream in (True, False)
             for many in (True, False)
+            if not many or dialect.several(stream=stream)
         ]
         missing = [cell for cell in wanted if not cells[cell]]
         if len(cancelled) < self.cancels_min or missing or not before_token:

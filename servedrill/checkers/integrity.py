@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
+from servedrill.checkers.frame import Frame
 from servedrill.checkers.recorded import Limits, References, greedy
 from servedrill.history.events import RequestRecord
 from servedrill.history.history import History
@@ -49,6 +50,7 @@ class TokenExact(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         oracle = oracle_of(history)
+        frame = Frame.of(history)
         defaults = Defaults(
             temperature=history.promised(lambda p: p.default_temperature, otherwise=1.0),
             max_tokens=history.promised(lambda p: p.default_max_tokens, otherwise=256),
@@ -60,7 +62,7 @@ class TokenExact(Checker, frozen=True, kw_only=True):
         answers = history.requests(cancelled=True).answers
 
         def problem(request: RequestRecord) -> str:
-            return self.problem(request, defaults)
+            return frame.problem(request) or self.problem(request, defaults)
 
         wrong = answers.keep(answers.each_answer(problem))
         if wrong:
@@ -83,7 +85,7 @@ class TokenExact(Checker, frozen=True, kw_only=True):
 
     def against_references(self, history: History) -> Finding:
         """The same claim of a real model, whose answers were recorded while nothing was broken."""
-        references, limits = References.of(history), Limits.of(history)
+        references, limits, frame = References.of(history), Limits.of(history), Frame.of(history)
         if references.disagreements:
             return self.cannot_say(f"engines do not agree with each other: {'; '.join(references.disagreements[:3])}")
         answers = history.requests(cancelled=True).answers
@@ -91,7 +93,7 @@ class TokenExact(Checker, frozen=True, kw_only=True):
         def compare(request: RequestRecord) -> Compared:
             if len(request.fingerprints) > 1:
                 return Compared("not", f"names {len(request.fingerprints)} versions")
-            if problem := self.frame_problem(request):
+            if problem := frame.problem(request):
                 return Compared("not", problem)
             if not greedy(request):
                 return Compared("sampled")
@@ -114,9 +116,10 @@ class TokenExact(Checker, frozen=True, kw_only=True):
     def frames_alone(self, history: History) -> Finding:
         """What can be said of answers whose words nobody knows."""
         answers = history.requests(cancelled=True).answers
-        wrong = answers.keep(answers.each_answer(self.frame_problem))
+        frame = Frame.of(history)
+        wrong = answers.keep(answers.each_answer(frame.problem))
         if wrong:
-            return self.refuted(wrong, self.frame_problem, checked=len(answers))
+            return self.refuted(wrong, frame.problem, checked=len(answers))
         seen = f"the frames of {len(answers)} answers are right; what they say is not known"
         return self.says(True, seen, checked=len(answers)) if answers else self.cannot_say("no answer to check")
 
@@ -124,8 +127,6 @@ class TokenExact(Checker, frozen=True, kw_only=True):
         """What is wrong with one answer; empty when nothing is."""
         if len(request.fingerprints) != 1:
             return f"names {len(request.fingerprints)} versions: {', '.join(request.fingerprints) or 'none'}"
-        if problem := self.frame_problem(request):
-            return problem
         if whole(request) and request.completion_tokens is not None and not request.params.get("stop"):
             received = tokens_received(request)
             if received != request.completion_tokens:
@@ -134,21 +135,6 @@ class TokenExact(Checker, frozen=True, kw_only=True):
             problem = self.choice_problem(request, choice, text, defaults, complete=whole(request))
             if problem:
                 return problem
-        return ""
-
-    def frame_problem(self, request: RequestRecord) -> str:
-        """What is wrong around the words: the model named, preambles, the end, what is accounted for."""
-        if len(request.models) > 1:
-            return f"names {len(request.models)} models: {', '.join(request.models)}"
-        if not {request.model, *(name.partition("+")[0] for name in request.fingerprints)}.issuperset(request.models):
-            return f"names the model {request.models[0]!r}, {request.model!r} was asked for"
-        complete = whole(request)
-        if request.stream and complete:
-            preambles = request.n if request.route == "chat" else 0
-            if request.preambles != preambles:
-                return f"{request.preambles} preambles, {preambles} expected"
-            if request.done_frames != 1:
-                return f"{request.done_frames} terminal frames"
         return ""
 
     def choice_problem(

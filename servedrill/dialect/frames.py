@@ -56,6 +56,16 @@ class Chunk(msgspec.Struct, gc=False):
     object: str | None = None
 
 
+def begins(choice: Choice, *, says: bool, begun: set[int]) -> bool:
+    """Whether a streamed choice that names its role begins an answer; ``begun`` has those that have, and is added to.
+
+    A role beside words or an end is a habit of some (ollama/ollama#7626). Alone it begins an answer, a second time too.
+    """
+    first = choice.index not in begun
+    begun.add(choice.index)
+    return first or not (says or choice.finish_reason is not None)
+
+
 decode_chunk: Final = msgspec.json.Decoder(Chunk).decode
 """Raises `msgspec.DecodeError` or `msgspec.ValidationError`."""
 

@@ -24,9 +24,9 @@ DONE = b"[DONE]"
 """The data of a stream's terminal frame."""
 
 
-def base_path(path: str) -> str:
-    """The part of a base URL's path that comes before `PATHS`, with or without OpenAI's own ``/v1`` at its end."""
-    return path.rstrip("/").removesuffix("/v1")
+def base(url: str) -> str:
+    """What of a base URL, or of its path, comes before `PATHS`: SDKs take it with OpenAI's own ``/v1`` at its end."""
+    return url.rstrip("/").removesuffix("/v1")
 
 
 def bearer(key: str | None) -> dict[str, str]:

@@ -28,13 +28,14 @@ from servedrill.drill.arrivals import as_recorded
 from servedrill.drill.observer import Observer
 from servedrill.drill.progress import Progress
 from servedrill.drill.references import Recorder
-from servedrill.drill.traffic import Traffic, at_pace, burst
+from servedrill.drill.traffic import Traffic, as_asked, at_pace, burst
 from servedrill.errors import UsageError
 from servedrill.faults.fault import Fault
 from servedrill.faults.lease import leased
 from servedrill.history.events import (
     FORMAT,
     DeclaredWeakness,
+    DialectSeen,
     DrillEnded,
     DrillStarted,
     Observed,
@@ -109,6 +110,15 @@ class Drill:
                 weaknesses=list(weaknesses),
             )
         )
+        spoken = stack.spoken
+        self.journal.append(
+            DialectSeen(
+                t_ns=now_ns(),
+                dialect=msgspec.to_builtins(spoken.dialect),
+                pinned=spoken.pinned,
+                notes=spoken.notes,
+            )
+        )
         self.observer = Observer(stack, self.journal)
         self.observer.start()
 
@@ -141,11 +151,13 @@ class Drill:
     def load(self, *classes: RequestClass, to: str | None = None) -> Traffic:
         """Traffic of these classes from now on, where users come in or straight to one replica.
 
-        It ends with the drill, or with ``stop``. A class that names no model asks for the stack's. Raises `UsageError`
+        It ends with the drill, or with ``stop``. A class that names no model asks for the stack's; one that is there to
+        ask for too many choices is left out where the stack knows no choices. Raises `UsageError`
         for a class that cannot be, and for a second one of the same name.
         """
         asked = self.model if to is None else self.promises.direct_model
-        classes = tuple(msgspec.structs.replace(cls, model=cls.model or asked) for cls in classes)
+        dialect = self.stack.spoken.dialect
+        classes = as_asked(classes, model=asked, dialect=dialect, max_n=self.promises.max_n)
         twice = [cls.name for cls in classes if cls.name in self._classes]
         if twice:
             raise UsageError(
@@ -163,6 +175,7 @@ class Drill:
             nonce=f"{self.name}-{len(self._traffics)}",
             on_tick=self._tick,
             pace=self.promises.pace,
+            dialect=dialect,
         )
         self._traffics.append(traffic)
         traffic.start()
@@ -319,8 +332,12 @@ class Drill:
         """
         for claim in claims:
             for checker in [claim] if isinstance(claim, Checker) else claim:
-                if not checker.needs or self.can(checker.needs, part=checker.claim):
-                    self.journal.append(checker.expected(now_ns()))
+                if checker.needs and not self.can(checker.needs, part=checker.claim):
+                    continue
+                if reason := checker.moot(self.stack.spoken.dialect):
+                    self.skip(checker.claim, reason)
+                    continue
+                self.journal.append(checker.expected(now_ns()))
 
     def can(self, capability: str, *, part: str) -> bool:
         """Whether the stack has a capability; if not, the part that needs it is noted as skipped, with the reason."""

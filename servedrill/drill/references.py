@@ -126,9 +126,10 @@ class Recorder:
         promises, entry = self._stack.promises, self._stack.entry()
         model = promises.model if url == entry.base_url else promises.direct_model
         headers = bearer(os.environ.get(entry.api_key_env or "", ""))
-        body = question(cls.route, model, expand(prompt)) | {"max_tokens": tokens}
+        dialect = self._stack.spoken.dialect
+        greedy = {} if "temperature" in dialect.without else {"temperature": 0}
+        asked = question(cls.route, model, expand(prompt)) | {dialect.max_tokens: tokens} | greedy | cls.params
         try:
-            asked = body | {"temperature": 0} | cls.params
             response = httpx.post(f"{url}{PATHS[cls.route]}", json=asked, headers=headers, timeout=30, **direct())
         except httpx.HTTPError:
             return {}

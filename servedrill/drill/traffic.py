@@ -5,12 +5,13 @@ A class that names no model asks for the one that the stack is said to serve.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from servedrill.history.dialect import Dialect
 from servedrill.history.events import CancelPlan
 from servedrill.host.clock import wait_for
 from servedrill.load.arrivals import Arrivals, Burst, Constant, Poisson
@@ -178,6 +179,30 @@ def at_pace(cls: RequestClass, pace: float) -> RequestClass:
     return msgspec.structs.replace(cls, arrivals=cls.arrivals.slower(pace), **patience)
 
 
+def as_asked(classes: Iterable[RequestClass], *, model: str, dialect: Dialect, max_n: int) -> tuple[RequestClass, ...]:
+    """Classes as the stack can be asked: by a route that it has, without what it refuses, of ``model`` where they name
+    none.
+
+    What is there to ask for more than ``max_n`` choices is left out where the stack knows no choices.
+    """
+    asked = []
+    for cls in classes:
+        several = dialect.several(stream=cls.stream > 0)
+        if not several and (cls.n if isinstance(cls.n, int) else min(cls.n)) > max_n:
+            continue
+        refused = {name: None for name in dialect.without if (cls.params.get(name) or 0) >= 0}  # -1: wrong on purpose
+        asked.append(
+            msgspec.structs.replace(
+                cls,
+                model=cls.model or model,
+                route=cls.route if cls.route in dialect.routes else dialect.routes[0],
+                params=cls.params | refused,
+                n=cls.n if several else 1,
+            )
+        )
+    return tuple(asked)
+
+
 class Traffic:
     """A load of some classes; runs from `start` to `stop`."""
 
@@ -192,9 +217,10 @@ class Traffic:
         nonce: str,
         on_tick: Callable[[], None],
         pace: float = 1.0,
+        dialect: Dialect,
     ) -> None:
         target = Target(base_url=entry.base_url, resolver=entry.resolver, api_key_env=entry.api_key_env)
-        plan = LoadPlan(classes=classes, seed=seed, target=target, nonce=nonce)
+        plan = LoadPlan(classes=classes, seed=seed, target=target, dialect=dialect, nonce=nonce)
         self.load = Load(plan, history, spare=spare)
         self.running = False
         self._spare, self._on_tick, self._pace = spare, on_tick, pace

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-FORMAT = 2
+FORMAT = 3
 """The format that this version writes, in a history's first line. 1: before formats were numbered. It rises when an
 event, a field or a meaning is added that an older version could not judge without."""
 
@@ -57,6 +57,14 @@ class DrillStarted(Event, frozen=True, kw_only=True, tag="drill_started"):
     """What the stack's description promises (timeouts, budgets, TTLs), as its file or itself states it."""
     defects: list[str] = []
     weaknesses: list[DeclaredWeakness] = []
+
+
+class DialectSeen(Event, frozen=True, kw_only=True, tag="dialect"):
+    """How the stack talks, before anything was broken: a `servedrill.history.dialect.Spoken`."""
+
+    dialect: dict[str, Any]
+    pinned: bool = True
+    notes: dict[str, str] = {}
 
 
 class ObjectivesGiven(Event, frozen=True, kw_only=True, tag="objectives"):
@@ -373,28 +381,10 @@ class Unknown(Event, frozen=True, kw_only=True):
 
 
 KnownEvent: TypeAlias = (
-    DrillStarted
-    | ObjectivesGiven
-    | PhaseStarted
-    | WindowOpened
-    | WindowClosed
-    | FaultInjected
-    | FaultEvidence
-    | FaultHealed
-    | RequestRecord
-    | LoadHealth
-    | CpuWaits
-    | Sample
-    | Exchange
-    | ProcessSeen
-    | AlertSeen
-    | Observed
-    | Reference
-    | ClockOffset
-    | PartSkipped
-    | SourceSeen
-    | Expected
-    | DrillEnded
-)
+    DrillStarted | DialectSeen | ObjectivesGiven | PhaseStarted | WindowOpened | WindowClosed | FaultInjected
+    | FaultEvidence | FaultHealed | RequestRecord | LoadHealth | CpuWaits | Sample | Exchange | ProcessSeen
+    | AlertSeen | Observed | Reference | ClockOffset | PartSkipped | SourceSeen | Expected | DrillEnded
+)  # fmt: skip
+"""What a line may be."""
 
 AnyEvent: TypeAlias = KnownEvent | Unknown

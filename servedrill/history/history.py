@@ -15,6 +15,7 @@ import msgspec
 
 from servedrill.history import events as e
 from servedrill.history.clocks import Clocks
+from servedrill.history.dialect import Spoken, as_told
 from servedrill.history.kinds import ExchangeTable, PlainTable, ProcessTable, SampleTable, last_words
 from servedrill.history.promises import Promises, as_made
 from servedrill.history.requests import Requests, RequestTable
@@ -183,6 +184,12 @@ class History:
             return promise(self.promises)
         except LookupError:
             return otherwise
+
+    @cached_property
+    def spoken(self) -> Spoken:
+        """How the stack talks; OpenAI's own way where nobody asked."""
+        seen = next(iter(self.of(e.DialectSeen)), None)
+        return Spoken(dialect=as_told(seen.dialect), pinned=seen.pinned, notes=seen.notes) if seen else Spoken()
 
     @cached_property
     def start_ns(self) -> int:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from servedrill.dialect.frames import Chunk, ErrorSeen, decode_chunk, read_error
+from servedrill.dialect.frames import Chunk, ErrorSeen, begins, decode_chunk, read_error
 from servedrill.dialect.openai import DONE
 from servedrill.dialect.sse import EventSplitter, EventTooLongError
 
@@ -29,7 +29,9 @@ class Answer:
 
     __slots__ = (
         "_bad",
+        "_begun",
         "_body",
+        "_done",
         "_fingerprint",
         "_leave",
         "_leave_at",
@@ -53,10 +55,18 @@ class Answer:
     )
 
     def __init__(
-        self, *, stream: bool, n: int, leave_at: int | None = None, leave: Callable[[int], None] | None = None
+        self,
+        *,
+        stream: bool,
+        n: int,
+        done: bool = True,
+        leave_at: int | None = None,
+        leave: Callable[[int], None] | None = None,
     ) -> None:
-        """``leave`` is called with the instant of the ``leave_at``-th content delta of a stream."""
-        self.stream, self.n = stream, n
+        """``done``: whether a stream has to end with ``[DONE]``. ``leave`` is called with the instant of the
+        ``leave_at``-th content delta of a stream.
+        """
+        self.stream, self.n, self._done = stream, n, done
         self._leave_at = leave_at if leave_at is not None and leave is not None else _NEVER
         self._leave = leave or _stay
         self.status: int | None = None
@@ -64,6 +74,8 @@ class Answer:
         """When each content delta came, of all choices."""
         self.finish_reasons: list[str | None] = [None] * n
         self.preambles = 0
+        """How often a choice began: the first naming of its role, and each later one that says nothing beside it."""
+        self._begun: set[int] = set()
         self.done_frames = 0
         self.models: list[str] = []
         self.fingerprints: list[str] = []
@@ -86,10 +98,11 @@ class Answer:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is missing: every finish_reason and, for a stream, one [DONE] with nothing after it."""
+        """Whether nothing is missing: every finish_reason and, for a stream, one [DONE] with nothing after it where the
+        stack sends one."""
         if self.status != 200 or self._bad is not None or None in self.finish_reasons:
             return False
-        return not self.stream or self.done_frames == 1
+        return not self.stream or self.done_frames == 1 or not (self._done or self.done_frames)
 
     def feed(self, body: bytes, t_ns: int) -> None:
         """Take bytes of the response's body that arrived at ``t_ns``."""
@@ -145,11 +158,11 @@ class Answer:
                 content = choice.text if part is None else part.content
                 if content:
                     self._texts[choice.index].append(content)
-                    self.stamps_ns.append(t_ns)
-                elif part is not None and (part.reasoning_content or part.reasoning or part.tool_calls):
+                said = content or (part is not None and (part.reasoning_content or part.reasoning or part.tool_calls))
+                if said:
                     self.stamps_ns.append(t_ns)
                 if part is not None and part.role is not None:
-                    self.preambles += 1
+                    self.preambles += begins(choice, says=bool(said), begun=self._begun)
                 if choice.finish_reason is not None:
                     self.finish_reasons[choice.index] = choice.finish_reason
         except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):
@@ -192,9 +205,9 @@ class Answer:
 
     def _note_origin(self, chunk: Chunk) -> None:
         self._model, self._fingerprint = chunk.model, chunk.system_fingerprint
-        if chunk.model is not None and chunk.model not in self.models:
+        if chunk.model and chunk.model not in self.models:  # Azure's first event names none: ""
             self.models.append(chunk.model)
-        if chunk.system_fingerprint is not None and chunk.system_fingerprint not in self.fingerprints:
+        if chunk.system_fingerprint and chunk.system_fingerprint not in self.fingerprints:
             self.fingerprints.append(chunk.system_fingerprint)
 
     def _note_usage(self, chunk: Chunk) -> None:

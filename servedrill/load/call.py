@@ -39,6 +39,8 @@ class Owner(Protocol):
     loop: asyncio.AbstractEventLoop
     pool: Pool
     seed: int
+    done_frame: bool
+    """Whether streams end with ``[DONE]``."""
 
     def over(self, call: Call, record: RequestRecord) -> None:
         """The call has ended."""
@@ -147,7 +149,11 @@ class Call:
     def _try(self) -> None:
         self._t_attempt_ns = now_ns()
         self.answer = Answer(
-            stream=self.planned.stream, n=self.planned.n, leave_at=self._hangup_deltas, leave=self._leave
+            stream=self.planned.stream,
+            n=self.planned.n,
+            done=self._owner.done_frame,
+            leave_at=self._hangup_deltas,
+            leave=self._leave,
         )
         self._response = {}
         self._address = self._owner.pool.unresolved

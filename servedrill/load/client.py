@@ -43,7 +43,10 @@ class Client:
         self._on_record = on_record
         self._nonce = plan.nonce
         key = api_key(plan.target)
-        self._classes = {cls.name: (cls, RequestEncoder(cls, plan.target, api_key=key)) for cls in plan.classes}
+        self.done_frame = plan.dialect.done
+        self._classes = {
+            cls.name: (cls, RequestEncoder(cls, plan.target, api_key=key, dialect=plan.dialect)) for cls in plan.classes
+        }
 
     @property
     def tokens(self) -> int:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from servedrill.dialect import openai
+from servedrill.history.dialect import Dialect
 from servedrill.load.plan import RequestClass, Target
 from servedrill.load.schedule import PlannedRequest
 from servedrill.oracle.prompts import expand
@@ -18,11 +19,11 @@ _encode = msgspec.json.Encoder().encode
 class RequestEncoder:
     """Writes the requests of one class."""
 
-    def __init__(self, cls: RequestClass, target: Target, *, api_key: str | None) -> None:
+    def __init__(self, cls: RequestClass, target: Target, *, api_key: str | None, dialect: Dialect) -> None:
         url = urlsplit(target.base_url)
         key = cls.api_key or api_key
         lines = [
-            f"POST {openai.base_path(url.path)}{openai.PATHS[cls.route]} HTTP/1.1",
+            f"POST {openai.base(url.path)}{openai.PATHS[cls.route]} HTTP/1.1",
             f"Host: {url.netloc}",
             "User-Agent: servedrill",
             "Accept: application/json, text/event-stream",
@@ -30,7 +31,7 @@ class RequestEncoder:
             *(f"{name}: {value}" for name, value in openai.bearer(key).items()),
             *([] if cls.keep_alive else ["Connection: close"]),
         ]
-        self._cls = cls
+        self._cls, self._dialect = cls, dialect
         self._head = "".join(f"{line}\r\n" for line in lines)
 
     def encode(self, planned: PlannedRequest, request_id: str) -> bytes:
@@ -43,10 +44,10 @@ class RequestEncoder:
     def _body(self, planned: PlannedRequest) -> dict[str, Any]:
         body = openai.question(self._cls.route, self._cls.model, expand(planned.prompt))
         body["stream"] = planned.stream
-        if planned.stream:
+        if planned.stream and "stream_options" not in self._dialect.without:
             body["stream_options"] = {"include_usage": True}
         if planned.n != 1:
             body["n"] = planned.n
         if planned.max_tokens is not None:
-            body["max_tokens"] = planned.max_tokens
-        return body | planned.params
+            body[self._dialect.max_tokens] = planned.max_tokens
+        return body | {name: value for name, value in planned.params.items() if value is not None}

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from servedrill.errors import UsageError
+from servedrill.history.dialect import Dialect
 from servedrill.history.events import CancelPlan
 from servedrill.host.addresses import split_host_port
 from servedrill.load.arrivals import Arrivals
@@ -59,7 +60,7 @@ class RequestClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     prompts: list[str] = []
     """Prompts in short form, used in turn instead of random ones."""
     params: dict[str, Any] = {}
-    """Sampling parameters merged into the body; temperature is 0 unless given here."""
+    """Sampling parameters merged into the body; temperature is 0 unless given here, one that is None is not sent."""
     retries: int = 0
     """Tries after the first, as the usual SDKs make them: only before any content has come."""
     backoff_s: float = 0.25
@@ -100,7 +101,9 @@ class RequestClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
             _need(value is None or 0 < value < 1e6, where, f"{name} of {value}", "more than 0 seconds")
         pace = self.slow_reader_bytes_per_s
         _need(pace is None or pace > 0, where, f"slow_reader_bytes_per_s of {pace}", "more than 0")
-        reserved = sorted({"model", "messages", "prompt", "stream", "n", "max_tokens"} & set(self.params))
+        reserved = sorted(
+            {"model", "messages", "prompt", "stream", "n", "max_tokens", "max_completion_tokens"} & set(self.params)
+        )
         _need(
             not reserved,
             where,
@@ -161,6 +164,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     target: Target
     duration_s: float | None = None
     """No request is scheduled at or after this offset; None leaves the end to the arrivals or to a stop."""
+    dialect: Dialect = Dialect()
+    """How the target talks; bodies are written and ends of streams read accordingly."""
     nonce: str = ""
     """Put before every ``x-request-id`` so that ids of two runs never meet; drawn at the start when empty."""
 

@@ -24,6 +24,7 @@ from servedrill.control.secret import proof, run_secret
 from servedrill.dialect.openai import HEALTH
 from servedrill.errors import NotInTime, StackError
 from servedrill.files.logs import tail
+from servedrill.history.dialect import Spoken
 from servedrill.history.promises import Promises
 from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports, require_free
@@ -55,6 +56,7 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
     ) -> None:
         self.name, self.environment = file.name, file.environment
         self.promises: Promises
+        self.spoken = Spoken()
         self._file, self._folder, self._defects, self._seed = file.embedded, folder, defects, seed
         self._on_undo, self._limit_memory = on_undo, limit_memory
         self._logs = folder / "logs"

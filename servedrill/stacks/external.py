@@ -17,14 +17,16 @@ import httpx
 import msgspec
 
 from servedrill.control.direct import direct
+from servedrill.dialect.openai import base
 from servedrill.errors import StackError
+from servedrill.history.dialect import Spoken
 from servedrill.history.promises import Promises
 from servedrill.host.addresses import join_host_port
 from servedrill.host.ports import free_ports
 from servedrill.leases.keeper import UndoKeeper
 from servedrill.stacks.external_rules import check_external
 from servedrill.stacks.file import StackFile
-from servedrill.stacks.first_answer import require_answer
+from servedrill.stacks.first_look import first_look
 from servedrill.stacks.hooks import Life, run_hook
 from servedrill.stacks.kinds import StackKind
 from servedrill.stacks.protocols import Entry, Part, Replica
@@ -46,6 +48,7 @@ class ExternalStack(ThroughProxies):
         assert file.promises is not None and file.external is not None
         self.name, self.environment = file.name, file.environment
         self.promises: Promises = file.promises
+        self.spoken = Spoken()
         self.lacks = _lacks(file)
         self._file, self._folder = file, folder
         self._http = httpx.Client(timeout=5, **direct())
@@ -66,7 +69,7 @@ class ExternalStack(ThroughProxies):
                 name=r.name,
                 role=r.role,
                 serves=served_by(r.role, r.serves),
-                url=r.url.rstrip("/"),
+                url=base(r.url),
                 hop=r.name if r.listen else "",
                 metrics=r.metrics,
             )
@@ -79,13 +82,8 @@ class ExternalStack(ThroughProxies):
             self._proxies.make(
                 Hop(name=r.name, listen=r.listen, upstream=_address(r.url), tap=r.name in tapped) for r in proxied
             )
-        require_answer(
-            self._http,
-            self.entry().base_url,
-            model=self.promises.model,
-            api_key_env=self._file.api_key_env,
-            where=self._file.path,
-            hint=lambda: "is it up, and is this its address?",
+        self.spoken = first_look(
+            self._file, self._http, self.entry().base_url, hint=lambda: "is it up, and is this its address?"
         )
         for replica in (one for one in self._replicas if one.scraped):
             self._require_metrics(replica)
@@ -117,7 +115,7 @@ class ExternalStack(ThroughProxies):
     def entry(self) -> Entry:
         """The URL of its file."""
         assert self._file.external is not None
-        return Entry(base_url=self._file.external.url.rstrip("/"), api_key_env=self._file.api_key_env)
+        return Entry(base_url=base(self._file.external.url), api_key_env=self._file.api_key_env)
 
     def addresses(self) -> dict[str, str]:
         """None: nothing is known of a name in front of it."""

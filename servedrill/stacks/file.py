@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from servedrill.history.dialect import Dialect
 from servedrill.history.promises import Promises
 from servedrill.stacks.commands import Command, ConfigFile, Container, Name
 from servedrill.stacks.hooks import Hooks
@@ -113,6 +114,8 @@ class StackFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     with another {version}."""
     api_key_env: str | None = None
     promises: Promises | None = None
+    dialect: Dialect | None = None
+    """How the stack talks, where it is not to be asked."""
     weaknesses: list[Weakness] = []
     path: str = ""
     """Where it was read from; for messages."""

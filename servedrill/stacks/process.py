@@ -24,6 +24,7 @@ from servedrill.control.secret import proof, run_secret
 from servedrill.dialect.vllm import IS_SLEEPING, LOAD_ADAPTER
 from servedrill.errors import StackError
 from servedrill.files.logs import tail
+from servedrill.history.dialect import Spoken
 from servedrill.history.promises import Promises
 from servedrill.host.ports import free_ports
 from servedrill.host.processes import ProcessId, family, identify
@@ -32,7 +33,7 @@ from servedrill.leases.undo import ending
 from servedrill.stacks.command_rules import check_processes
 from servedrill.stacks.commands import Command
 from servedrill.stacks.file import StackFile
-from servedrill.stacks.first_answer import require_answer
+from servedrill.stacks.first_look import first_look
 from servedrill.stacks.keeper import Keeper
 from servedrill.stacks.kinds import StackKind
 from servedrill.stacks.name import DNS, DnsName
@@ -67,6 +68,7 @@ class ProcessStack(OnThisMachine, ThroughProxies):
         assert file.promises is not None
         self.name, self.environment = file.name, file.environment
         self.promises: Promises = file.promises
+        self.spoken = Spoken()
         self.lacks = _lacks(file)
         self._file, self._folder = file, folder.absolute()
         self._commands: Sequence[Command] = [*file.process, *file.container]
@@ -130,7 +132,7 @@ class ProcessStack(OnThisMachine, ThroughProxies):
         if self._name is not None:
             self._keepers[DNS].start(DNS)
             self._name.wait(self._http)
-        self._require_answer()
+        self.spoken = self._first_look()
         self._probe_powers()
 
     def down(self) -> None:
@@ -191,14 +193,9 @@ class ProcessStack(OnThisMachine, ThroughProxies):
         self._on_undo.keep("process", *ending(keeper.begin()))
         return keeper
 
-    def _require_answer(self) -> None:
-        require_answer(
-            self._http,
-            self._door(),
-            model=self.promises.model,
-            api_key_env=self._file.api_key_env,
-            where=self._file.path,
-            hint=lambda: tail(self._logs / f"{self._front.name}.log"),
+    def _first_look(self) -> Spoken:
+        return first_look(
+            self._file, self._http, self._door(), hint=lambda: tail(self._logs / f"{self._front.name}.log")
         )
 
     def _probe_powers(self) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from servedrill.dialect.openai import METRICS
+from servedrill.history.dialect import Spoken
 from servedrill.history.promises import Promises
 from servedrill.host import gpu
 from servedrill.host.processes import family
@@ -69,6 +70,8 @@ class Stack(Protocol):
 
     name: str
     promises: Promises
+    spoken: Spoken
+    """How it talks, known when it is up."""
     shared: bool
     """Whether others than the drill may be served by it at any time."""
 

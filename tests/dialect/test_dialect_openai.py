@@ -44,7 +44,7 @@ def test_no_other_room_spells_a_route() -> None:
 )
 def test_a_base_url_may_end_as_sdks_have_it(path: str, base: str) -> None:
     """With or without /v1 at its end it is the same place."""
-    assert openai.base_path(path) == base
+    assert openai.base(path) == base
 
 
 def test_a_question_has_the_form_of_its_route() -> None:

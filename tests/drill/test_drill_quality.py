@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "refstack"))
 from ref_engine import Server, engine
 
 from servedrill.drill.quality import Said, drift_nats, quality_observed
+from servedrill.history.dialect import Spoken
 from servedrill.history.events import AnyEvent, DrillStarted, Observed, RequestRecord
 from servedrill.history.history import History
 from servedrill.history.promises import Promises
@@ -30,6 +31,7 @@ class Notebook:
 
     def __init__(self, *servers: Server, oracle: Any = "formula") -> None:
         self.promises = Promises(model="v1", version="v1", oracle=oracle)
+        self.spoken = Spoken()
         self.servers = servers
         self.events: list[AnyEvent] = [DrillStarted(t_ns=now_ns(), drill="swap", hypothesis="", seed=1)]
         self.skipped: list[str] = []

@@ -15,6 +15,7 @@ import pytest
 
 from servedrill.drill.references import POOL, Recorder
 from servedrill.drill.traffic import SAMPLED, at_pace, burst, cancel_storm, chat, code, golden, idle_sweep
+from servedrill.history.dialect import Spoken
 from servedrill.history.events import Reference
 from servedrill.history.journal import Journal, read_events
 from servedrill.history.promises import Promises
@@ -29,6 +30,7 @@ class Parrot:
 
     name, environment = "parrot", "local"
     promises = Promises(model="bird", engine_model="bird", version="v1", oracle="recorded", max_tokens_cap=64)
+    spoken = Spoken()
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, dict[str, Any]]] = []

@@ -17,6 +17,7 @@ from servedrill.faults.dns import DnsChange
 from servedrill.faults.fault import Fault
 from servedrill.faults.process import ProcessKill, ProcessPause, ProcessRestart
 from servedrill.faults.rollout import ModelRollout
+from servedrill.history.dialect import Spoken
 from servedrill.history.promises import Promises
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import ProcessId
@@ -29,6 +30,7 @@ class StackOfSleepers:
 
     name, environment = "sleepers", "local"
     promises = Promises(model="m")
+    spoken = Spoken()
 
     def __init__(self, made: list[Sleeper], url: str, *, comes_back: bool = True) -> None:
         self.made, self.url, self.comes_back = made, url, comes_back
@@ -147,6 +149,7 @@ class RollingStack:
     """A rollout that needs as many looks as told."""
 
     promises = Promises(model="chat-model")
+    spoken = Spoken()
 
     def __init__(self, *, looks: int, state: str, steps: list[str]) -> None:
         self.looks, self.state, self.steps = looks, state, steps

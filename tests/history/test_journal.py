@@ -190,6 +190,7 @@ def any_event(draw: st.DrawFn) -> e.KnownEvent:
         "detail": detail,
         "attributes": detail,
         "promises": detail,
+        "dialect": detail,
         "values": st.dictionaries(TEXT, NUMBERS, max_size=3),
         "texts": st.lists(TEXT, max_size=3),
         "observed": TEXT,
@@ -224,4 +225,4 @@ def test_a_figure_that_is_no_number_costs_no_history(path: Path, value: float) -
 def test_every_kind_of_event_has_a_tag_of_its_own() -> None:
     """A line says what it is."""
     tags = [msgspec.inspect.type_info(kind).tag for kind in KINDS]  # type: ignore[union-attr]
-    assert len(set(tags)) == len(KINDS) == 22
+    assert len(set(tags)) == len(KINDS) == 23

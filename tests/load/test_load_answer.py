@@ -180,3 +180,28 @@ def test_completions_stream_their_text() -> None:
     ]
     answer = read(*(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks), DONE)
     assert (answer.finish("complete", 1), answer.texts) == (None, [" a b"])
+
+
+def test_a_role_beside_words_begins_nothing_again() -> None:
+    """Ollama names it in every delta (ollama/ollama#7626), with an end too. Alone, it begins a second answer."""
+    often = [event("a", role="assistant"), event("b", role="assistant"), event("", role="assistant", finish="stop")]
+    assert read(*often, DONE).preambles == 1
+    assert read(event("", role="assistant"), event("a"), event("", role="assistant"), event("b")).preambles == 2
+
+
+def test_a_name_that_is_empty_names_nobody() -> None:
+    """Azure's first event has none (microsoft/semantic-kernel#3650)."""
+    assert read(b'data: {"model": "", "choices": []}\n\n', event("a"), event("b")).models == ["m"]
+
+
+@pytest.mark.parametrize(("done", "failure"), [(True, "cut"), (False, None)])
+def test_an_end_without_a_terminal_frame(*, done: bool, failure: str | None) -> None:
+    """It is whole where the stack sends none, and there alone."""
+    answer = Answer(stream=True, n=1, done=done)
+    answer.status = 200
+    answer.feed(event("a", finish="stop"), 100)
+    assert answer.finish("complete", 200) == failure
+    half = Answer(stream=True, n=1, done=done)
+    half.status = 200
+    half.feed(event("a"), 100)
+    assert half.finish("complete", 200) == "cut"

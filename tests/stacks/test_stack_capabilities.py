@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import pytest
 
 from servedrill.errors import UsageError
+from servedrill.history.dialect import Spoken
 from servedrill.history.promises import Promises
 from servedrill.host import gpu
 from servedrill.host.processes import ProcessId, own_identity
@@ -25,6 +26,7 @@ class Stub:
 
     name = "stub"
     promises = Promises(model="stub")
+    spoken = Spoken()
     shared = False
 
     def __init__(self, hops: list[str], *, replicas: bool = True, beside: tuple[str, ...] = ()) -> None:

@@ -133,7 +133,7 @@ def test_what_is_wrong_is_said_before_any_drill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: EmbeddedStack, old: str, new: str, says: str
 ) -> None:
     """With what was answered instead."""
-    monkeypatch.setattr("servedrill.stacks.first_answer._WITHIN_S", 1.0)
+    monkeypatch.setattr("servedrill.stacks.first_look._WITHIN_S", 1.0)
     text = BARE.replace(old, new).replace("{url}", front(theirs))
     with pytest.raises(StackError, match=says), ours(tmp_path, text):
         pass

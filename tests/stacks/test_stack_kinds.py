@@ -13,6 +13,7 @@ from stack_world import Remembering
 from servedrill.errors import UsageError
 from servedrill.files.documents import Document
 from servedrill.files.mistakes import Mistakes
+from servedrill.history.dialect import Spoken
 from servedrill.history.promises import Promises
 from servedrill.stacks import kinds
 from servedrill.stacks.file import StackFile
@@ -27,6 +28,7 @@ class PaperStack:
 
     shared = False
     promises = Promises(model="paper")
+    spoken = Spoken()
 
     def __init__(self, file: StackFile, folder: Path, **how: object) -> None:
         self.name, self.how, self.done = file.name, how, list[str]()

@@ -17,6 +17,7 @@ import pytest
 
 from fixtures.drill import drill as drill
 from servedrill.errors import StackError
+from servedrill.history.dialect import Spoken
 from servedrill.plugin import drills_of
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.protocols import Entry, Promises, Replica
@@ -25,7 +26,7 @@ from servedrill.stacks.protocols import Entry, Promises, Replica
 class PaperStack:
     """One engine, which does not answer."""
 
-    environment, shared, promises = "local", True, Promises(model="m")
+    environment, shared, promises, spoken = "local", True, Promises(model="m"), Spoken()
 
     def __init__(self, name: str) -> None:
         self.name = name

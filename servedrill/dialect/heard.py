@@ -1,0 +1,59 @@
+"""One streamed answer as somebody hears it who wants to know how the stack talks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from servedrill.dialect.frames import Chunk, begins, decode_chunk
+from servedrill.dialect.openai import DONE
+from servedrill.dialect.sse import EventSplitter, EventTooLongError
+
+
+class Heard:
+    """Takes the bytes of an event stream, and notes its habits. What is no event is left out."""
+
+    def __init__(self, body: Iterable[bytes] = ()) -> None:
+        self.models: set[str] = set()
+        self.ended: set[int] = set()
+        """Choices that had a finish_reason."""
+        self.begun = 0
+        """How often a choice began, as `servedrill.dialect.frames.begins` has it."""
+        self.done = False
+        self.usage = False
+        self.error = ""
+        """What an error event said; empty without one."""
+        self._introduced: set[int] = set()
+        self._events = EventSplitter()
+        for piece in body:
+            self.feed(piece)
+
+    def feed(self, body: bytes) -> None:
+        """More of the stream, split anywhere."""
+        try:
+            events = self._events.feed(body)
+        except EventTooLongError:
+            return
+        for data in events:
+            if data == DONE:
+                self.done = True
+                continue
+            try:
+                self._chunk(decode_chunk(data), data)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                continue
+
+    def _chunk(self, chunk: Chunk, data: bytes) -> None:
+        if chunk.error is not None or chunk.object == "error":
+            self.error = data[:300].decode(errors="replace")
+        if chunk.model:
+            self.models.add(chunk.model)
+        self.usage |= chunk.usage is not None
+        for choice in chunk.choices:
+            part = choice.delta
+            if part is not None and part.role is not None:
+                says = bool(part.content or part.reasoning_content or part.reasoning or part.tool_calls)
+                self.begun += begins(choice, says=says, begun=self._introduced)
+            if choice.finish_reason is not None:
+                self.ended.add(choice.index)
