@@ -86,7 +86,7 @@ def test_a_stack_is_up_until_its_command_is_told_to_end(up: Up, number: signal.S
     assert len(family) > 4
     up.process.send_signal(number)
     assert up.process.wait(timeout=30) == 0
-    wait_for(lambda: not any(process.alive for process in family), what="all of it to be gone", within_s=5)
+    wait_for(lambda: not any(process.alive for process in family), what="all of it to be gone", within_s=30)
     assert open_leases(up.folder / "logs-here" / "leases.jsonl") == []
 
 

@@ -48,7 +48,7 @@ class Sleeper:
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
-        wait_for(lambda: self.state == "T", what="the sleeper to be stopped", within_s=5, every_s=0.002)
+        wait_for(lambda: self.state == "T", what="the sleeper to be stopped", within_s=30, every_s=0.002)
 
     @property
     def record(self) -> dict[str, int]:
@@ -229,7 +229,7 @@ class Parent:
         self.process.stdin.flush()
         assert self.process.stdout.readline() == "done\n"
 
-    def watchdog_gone(self, *, within_s: float = 5.0) -> float:
+    def watchdog_gone(self, *, within_s: float = 30.0) -> float:
         return wait_for(lambda: not self.watchdog.alive, what="the watchdog to end", within_s=within_s)
 
     def __enter__(self) -> Parent:
@@ -238,4 +238,4 @@ class Parent:
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.communicate()
-        self.watchdog_gone(within_s=10)
+        self.watchdog_gone()

@@ -94,18 +94,26 @@ class Hop:
         return sock
 
     def ask(self, path: str, *, sock: socket.socket | None = None, patience_s: float = 0.4) -> bytes:
-        """What a user gets: up to the end of the answer, of the connection, or of patience with silence."""
+        """What a user gets, see `read`; who asks for ``/v1/close`` waits for the server to hang up."""
         mine = sock or self.connect(patience_s=patience_s)
-        data = b""
         with contextlib.suppress(OSError):
             mine.sendall(b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n" % path.encode())
-            while not data.endswith(b"0\r\n\r\n") and not (b"application/json" in data and data.endswith(b"}")):
-                part = mine.recv(65536)
-                if not part:
-                    break
-                data += part
+        data = self.read(mine, to_the_close=path == "/v1/close")
         if sock is None:
             mine.close()
+        return data
+
+    def read(self, sock: socket.socket, *, patience_s: float | None = None, to_the_close: bool = False) -> bytes:
+        """What comes: up to the end of the answer, of the connection, or of patience with silence."""
+        data = b""
+        if patience_s is not None:
+            sock.settimeout(patience_s)
+        with contextlib.suppress(OSError):
+            while to_the_close or not data.endswith(b"0\r\n\r\n"):
+                part = sock.recv(65536)
+                data += part
+                if not part or (b"application/json" in data and data.endswith(b"}")):
+                    break
         return data
 
 
@@ -120,7 +128,7 @@ def server_of(*command: str, api: str) -> Iterator[subprocess.Popen[bytes]]:
     """A proxy's process that answers at ``api``."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            wait_for(lambda: answers(f"http://{api}/version"), what="the fault proxy", within_s=20)
+            wait_for(lambda: answers(f"http://{api}/version"), what="the fault proxy", within_s=60)
             yield process
         finally:
             process.kill()

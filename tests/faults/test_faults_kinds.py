@@ -115,7 +115,7 @@ def test_a_frozen_process_that_somebody_resumed_did_not_bite() -> None:
         fault.undo()
         fault.inject()
         os.kill(stack.made[0].pid, signal.SIGCONT)
-        wait_for(lambda: stack.made[0].running, what="it to run", within_s=2)
+        wait_for(lambda: stack.made[0].running, what="it to run", within_s=30)
         assert not fault.evidence().proven
 
 

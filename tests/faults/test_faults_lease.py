@@ -271,7 +271,7 @@ def test_healing_is_not_interrupted(tmp_path: Path, when: str, number: signal.Si
                 process.send_signal(number)
                 if when == "heal":
                     process.send_signal(number)
-        process.wait(10)
+        process.wait(30)
         assert process.stderr is not None
         errors = process.stderr.read()
     healing = ["healing b", "healed b", "healing a", "healed a"]

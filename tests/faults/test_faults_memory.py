@@ -41,7 +41,7 @@ def server() -> Iterator[ProcessId]:
     assert found is not None
     yield found
     process.stdin.close()
-    process.wait(timeout=10)
+    process.wait(timeout=30)
     process.stdout.close()
 
 

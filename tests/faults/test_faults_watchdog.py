@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,12 +47,10 @@ def test_kill_9_of_the_parent_heals_everything(tmp_path: Path) -> None:
             HttpCall(address=api.address, method="DELETE", path="/toxics/a", body='{"a": 1}'),
         ]
         with Parent(tmp_path, undo) as parent:
-            killed = time.monotonic()
             parent.process.kill()
             parent.watchdog_gone()
-            assert time.monotonic() - killed < 5
             assert frozen.running
-            assert planted.process.wait(1) == -signal.SIGKILL
+            assert planted.process.wait(30) == -signal.SIGKILL
             assert setting.read_text() == "whole"
             assert api.calls == [("DELETE", "/toxics/a", '{"a": 1}')]
 
@@ -76,9 +73,10 @@ def test_a_frozen_parent_is_as_good_as_dead(tmp_path: Path) -> None:
     """The pipe is open, but no heartbeat comes: three seconds of silence are enough."""
     with sleeper() as frozen, Parent(tmp_path, [ResumeProcess(**frozen.record)]) as parent:
         frozen.stop()
+        stopped_ns = now_ns()
         parent.process.send_signal(signal.SIGSTOP)
-        waited_s = wait_for(lambda: frozen.running, what="the frozen process to run", within_s=5)
-        assert waited_s > 2
+        wait_for(lambda: frozen.running, what="the frozen process to run", within_s=30)
+        assert now_ns() - stopped_ns > 2 * S
 
 
 def test_a_lease_past_its_deadline_is_undone_though_hearts_beat(tmp_path: Path) -> None:
@@ -90,10 +88,11 @@ def test_a_lease_past_its_deadline_is_undone_though_hearts_beat(tmp_path: Path) 
         later = guard.ledger.open("other", [ResumeProcess(**other.record)], deadline_ns=now_ns() + 60 * S)
         calls = [HttpCall(address=api.address, method="POST", path=f"/{number}") for number in range(2)]
         undo = [*calls, ResumeProcess(**frozen.record)]
-        hanging = guard.ledger.open("hanging", undo, deadline_ns=now_ns() + S // 2)
-        waited_s = wait_for(lambda: frozen.running, what="the deadline to pass", within_s=3)
-        assert waited_s > 0.3
-        wait_for(lambda: len(api.calls) == 2, what="both calls", within_s=2)
+        deadline_ns = now_ns() + S // 2
+        hanging = guard.ledger.open("hanging", undo, deadline_ns=deadline_ns)
+        wait_for(lambda: frozen.running, what="the deadline to pass", within_s=30)
+        assert now_ns() >= deadline_ns
+        wait_for(lambda: len(api.calls) == 2, what="both calls", within_s=30)
         assert [path for _, path, _ in api.calls] == ["/1", "/0"]
         assert other.state == "T"
         assert identify(guard.pid) is not None
@@ -137,7 +136,7 @@ def test_the_watchdog_ignores_signals_that_are_meant_for_the_drill(tmp_path: Pat
         os.kill(parent.watchdog.pid, number)
         assert os.getsid(parent.watchdog.pid) == parent.watchdog.pid
         parent.process.kill()
-        wait_for(lambda: frozen.running, what="the frozen process to run", within_s=5)
+        wait_for(lambda: frozen.running, what="the frozen process to run", within_s=30)
 
 
 def test_what_a_stack_makes_is_kept_until_it_is_down(tmp_path: Path) -> None:
@@ -165,7 +164,7 @@ def test_a_stack_whose_keeper_is_gone_is_ended(tmp_path: Path) -> None:
     with sleeper() as one:
         StackKeeper(guard).keep("process", *ending(one.pid))
         guard.close()
-        assert one.process.wait(1) == -signal.SIGKILL
+        assert one.process.wait(30) == -signal.SIGKILL
 
 
 # ---- several processes, one ledger
@@ -215,9 +214,9 @@ def test_a_long_ledger_is_read_once(tmp_path: Path) -> None:
             opened = Opened(lease=f"a-{number}", undo=[WriteFile(path="/nowhere", text="x")], deadline_ns=1)
             file.writelines(msgspec.json.encode(entry) + b"\n" for entry in (opened, Closed(lease=opened.lease)))
     until = began.bytes + guard.ledger.path.stat().st_size
-    wait_for(lambda: read_by(guard.pid).bytes >= until, what="the watchdog to have read it all", within_s=20)
+    wait_for(lambda: read_by(guard.pid).bytes >= until, what="the watchdog to have read it all", within_s=30)
     before = read_by(guard.pid)
-    wait_for(lambda: read_by(guard.pid).calls >= before.calls + 20, what="twenty more reads", within_s=10)
+    wait_for(lambda: read_by(guard.pid).calls >= before.calls + 20, what="twenty more reads", within_s=30)
     assert read_by(guard.pid).bytes - before.bytes < 100
     guard.close()
 
@@ -230,7 +229,7 @@ def test_a_watchdog_that_has_read_on_heals_what_came_last(tmp_path: Path) -> Non
         guard = Guard(tmp_path)
         guard.ledger.open("early", [ResumeProcess(**early.record)])
         before = read_by(guard.pid)
-        wait_for(lambda: read_by(guard.pid).calls > before.calls + 2, what="the watchdog to have looked", within_s=5)
+        wait_for(lambda: read_by(guard.pid).calls > before.calls + 2, what="the watchdog to have looked", within_s=30)
         guard.ledger.open("late", [ResumeProcess(**late.record)])
         guard.close()
         assert early.running
@@ -270,7 +269,7 @@ def test_ending_a_process_ends_all_below_it() -> None:
         below = [identify(int(family.process.stdout.readline())) for _ in range(2)]
         assert all(one is not None and one.alive for one in below)
         EndProcess(**family.record).carry_out()
-        wait_for(lambda: not any(one.alive for one in below if one), what="the family to end", within_s=2)
+        wait_for(lambda: not any(one.alive for one in below if one), what="the family to end", within_s=30)
         assert family.state in "Z"
 
 
@@ -291,11 +290,11 @@ def test_undoing_twice_is_undoing_once(tmp_path: Path) -> None:
             EndProcess(**one.record),
         ]
         records[0].carry_out()
-        wait_for(lambda: one.running, what="the process to go on", within_s=2)
+        wait_for(lambda: one.running, what="the process to go on", within_s=30)
         for _ in range(2):
             for record in records:
                 record.carry_out()
-        assert one.process.wait(1) == -signal.SIGKILL
+        assert one.process.wait(30) == -signal.SIGKILL
         for record in records:
             record.carry_out()
     assert setting.read_text() == "whole"

@@ -69,7 +69,7 @@ def test_a_child_ends_with_its_parent() -> None:
     assert child is not None
     assert child.alive
     ended(parent)
-    wait_for(lambda: not child.alive, what="the child to end", within_s=5)
+    wait_for(lambda: not child.alive, what="the child to end", within_s=30)
 
 
 def test_a_child_whose_parent_is_gone_already_ends_at_once() -> None:
@@ -90,4 +90,4 @@ def test_orphans_are_adopted() -> None:
     assert status.parent == mine
     os.kill(orphan, signal.SIGKILL)
     ended(adopting)
-    wait_for(lambda: not ProcessId(orphan, status.start_ticks).alive, what="the orphan to end", within_s=5)
+    wait_for(lambda: not ProcessId(orphan, status.start_ticks).alive, what="the orphan to end", within_s=30)

@@ -122,14 +122,14 @@ class Server:
         self._handlers: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._thread.start()
-        assert self._ready.wait(5)
+        assert self._ready.wait(30)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(5)
+        self._thread.join(30)
 
     @property
     def url(self) -> str:
@@ -138,11 +138,11 @@ class Server:
 
     def wait_closed(self, connections: int = 1) -> None:
         """Until the client has closed that many connections."""
-        wait_for(lambda: self.closed >= connections, what=f"{connections} closed connections", within_s=5)
+        wait_for(lambda: self.closed >= connections, what=f"{connections} closed connections", within_s=30)
 
     def hang_up(self) -> None:
         """Close every connection there is."""
-        wait_for(lambda: self.opened > 0, what="a connection", within_s=5)
+        wait_for(lambda: self.opened > 0, what="a connection", within_s=30)
         for peer in self._peers:
             self._loop.call_soon_threadsafe(peer.writer.transport.abort)
 
@@ -277,7 +277,7 @@ def one_class(**options: Any) -> RequestClass:
         "arrivals": Burst(1),
         "model": "m",
         "prompt_words": 4,
-        "deadline_s": 5.0,
+        "deadline_s": 60.0,  # nobody comes to it because the machine is busy
     }
     return RequestClass(**(defaults | options))
 
@@ -287,12 +287,12 @@ def plan_for(url: str, *classes: RequestClass, seed: int = 1, nonce: str = "run"
     return LoadPlan(classes=list(classes), seed=seed, nonce=nonce, target=Target(base_url=url, **target)).check()
 
 
-def run(plan: LoadPlan, *, within_s: float = 10.0) -> list[RequestRecord]:
+def run(plan: LoadPlan, *, within_s: float = 90.0) -> list[RequestRecord]:
     """Run a plan to its end in this process; its records in the order in which they ended."""
     return run_client(plan, within_s=within_s)[0]
 
 
-def run_client(plan: LoadPlan, *, within_s: float = 10.0) -> tuple[list[RequestRecord], Client]:
+def run_client(plan: LoadPlan, *, within_s: float = 90.0) -> tuple[list[RequestRecord], Client]:
     """As `run`, with the client that was used."""
     records: list[RequestRecord] = []
     trouble: list[dict[str, Any]] = []

@@ -39,8 +39,8 @@ def EndlessServer(every_s: float = 0.005) -> Server:
     return Server(behaviour)
 
 
-@pytest.mark.parametrize(("at", "least_s", "most_s"), [("queued", 0.0, 0.012), ("prefill", 0.005, 0.06)])
-def test_before_the_first_token(at: str, least_s: float, most_s: float) -> None:
+@pytest.mark.parametrize(("at", "least_s"), [("queued", 0.0), ("prefill", 0.005)])
+def test_before_the_first_token(at: str, least_s: float) -> None:
     """The socket is closed a moment after the request was written, and the record is no failure."""
     with StallingServer() as server:
         record = ask(server, cancel=mix(at))
@@ -50,8 +50,7 @@ def test_before_the_first_token(at: str, least_s: float, most_s: float) -> None:
     assert record.cancel.at == at
     assert record.cancelled_ns == record.t_end_ns
     assert record.attempts[0].error == "cancelled"
-    # The machine may stand still for a moment; without the hang-up it would be five seconds.
-    assert least_s <= (record.cancelled_ns - record.t_send_ns) / 1e9 < most_s + 0.5  # type: ignore[operator]
+    assert least_s <= (record.cancelled_ns - record.t_send_ns) / 1e9 < record.deadline_s / 2  # type: ignore[operator]
     assert len(server.requests) == 1
 
 
@@ -75,9 +74,9 @@ def test_after_some_tokens() -> None:
 def test_after_a_time() -> None:
     """The client leaves in the middle of the stream."""
     with EndlessServer() as server:
-        record = ask(server, cancel=mix("after_s", after_s=0.1))
+        record = ask(server, cancel=mix("after_s", after_s=0.4))
         server.wait_closed()
-    assert 0.1 <= (record.t_end_ns - record.t_int_ns) / 1e9 < 0.6
+    assert 0.4 <= (record.t_end_ns - record.t_int_ns) / 1e9 < record.deadline_s / 2
     assert len(record.gaps_ns) > 3
 
 
@@ -86,7 +85,7 @@ def test_tokens_are_time_where_nothing_streams() -> None:
     with StallingServer() as server:
         record = ask(server, stream=0.0, cancel=mix("tokens", tokens=5))
         server.wait_closed()
-    assert 0.1 <= (record.cancelled_ns - record.t_send_ns) / 1e9 < 0.6  # type: ignore[operator]
+    assert 0.1 <= (record.cancelled_ns - record.t_send_ns) / 1e9 < record.deadline_s / 2  # type: ignore[operator]
 
 
 def test_while_waiting_to_try_again() -> None:

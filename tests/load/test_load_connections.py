@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 import ssl
 import subprocess
 from pathlib import Path
@@ -15,7 +16,6 @@ from load_servers import (
     Peer,
     Request,
     Server,
-    StallingServer,
     ask,
     one_class,
     plan_for,
@@ -25,14 +25,14 @@ from load_servers import (
 )
 
 from servedrill.host.clock import wait_for
-from servedrill.load.arrivals import Burst, Constant
+from servedrill.load.arrivals import Burst, Constant, Users
 from servedrill.load.protocol import Connection
 
 
 def test_a_kept_connection_is_used_again() -> None:
     """Requests one after the other share one connection."""
     with AnsweringServer() as server:
-        records, client = run_client(plan_for(server.url, one_class(arrivals=Constant(50, count=5))))
+        records, client = run_client(plan_for(server.url, one_class(arrivals=Users(1, count=5))))
     assert [record.failure for record in records] == [None] * 5
     assert (server.opened, client.pool.opened, client.pool.reused) == (1, 1, 4)
 
@@ -46,22 +46,32 @@ def test_without_keep_alive_every_request_has_its_own() -> None:
 
 
 def test_nobody_waits_for_a_connection() -> None:
-    """A burst opens as many connections as it has requests, all at once."""
-    with StallingServer(0) as server:
-        records = run(plan_for(server.url, one_class(arrivals=Burst(150), deadline_s=0.5)))
+    """A burst opens as many connections as it has requests: a server that answers nobody before it has seen all of
+    them has answered all."""
+    everybody = asyncio.Event()
+
+    async def answer_once_all_are_there(peer: Peer, request: Request, number: int) -> None:
+        if number == 149:
+            everybody.set()
+        await everybody.wait()
+        await peer.send(whole_answer(1))
+
+    with Server(answer_once_all_are_there) as server:
+        records = run(plan_for(server.url, one_class(arrivals=Burst(150))))
     assert server.opened == 150
-    assert max(request.t_ns for request in server.requests) - min(request.t_ns for request in server.requests) < 0.4e9
-    assert {record.failure for record in records} == {"deadline"}
+    assert {record.failure for record in records} == {None}
 
 
 def test_a_connection_that_the_server_closed_is_not_used() -> None:
     """A server that closes idle connections costs nobody a request, as the close is seen before the write."""
 
     async def answer_and_close(peer: Peer, request: Request, number: int) -> None:
+        sock = peer.writer.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # the close comes with the answer
         await peer.send(whole_answer(1))
 
     with Server(answer_and_close) as server:
-        records = run(plan_for(server.url, one_class(arrivals=Constant(20, count=4))))
+        records = run(plan_for(server.url, one_class(arrivals=Users(1, count=4))))
     assert [record.failure for record in records] == [None] * 4
     assert server.opened == 4
 
@@ -77,7 +87,9 @@ def test_a_close_that_the_loop_has_not_seen_yet() -> None:
         _, connection = await loop.create_connection(lambda: Connection(loop), "127.0.0.1", server.port)
         before = connection.usable()
         server.hang_up()
-        wait_for(lambda: server.closed == 1, what="the server to close", within_s=5)  # this loop stands still meanwhile
+        wait_for(
+            lambda: server.closed == 1, what="the server to close", within_s=30
+        )  # this loop stands still meanwhile
         after = connection.usable()
         connection.abort()
         return before, after
@@ -95,7 +107,7 @@ def test_a_close_after_the_write_is_what_the_user_sees() -> None:
         return number == 0
 
     with Server(answer_once) as server:
-        records = run(plan_for(server.url, one_class(arrivals=Constant(20, count=2))))
+        records = run(plan_for(server.url, one_class(arrivals=Users(1, count=2))))
     assert [record.failure for record in records] == [None, "closed"]
     assert server.opened == 1
 
@@ -108,7 +120,7 @@ def test_connection_close_is_obeyed() -> None:
         return True
 
     with Server(answer_last) as server:
-        records = run(plan_for(server.url, one_class(arrivals=Constant(20, count=2))))
+        records = run(plan_for(server.url, one_class(arrivals=Users(1, count=2))))
     assert [record.failure for record in records] == [None, None]
     assert server.opened == 2
 
@@ -127,7 +139,7 @@ def test_a_slow_reader_holds_its_server_up() -> None:
             sent.append(900)
 
     with Server(flood) as server:
-        record = ask(server, slow_reader_bytes_per_s=20_000.0, deadline_s=1.0, idle_timeout_s=0.5)
+        record = ask(server, slow_reader_bytes_per_s=20_000.0, deadline_s=1.0)
     assert record.failure == "deadline"
     assert sum(sent) < 150_000
 
@@ -157,7 +169,7 @@ def server_context(certificate: tuple[Path, Path]) -> ssl.SSLContext:
 def test_tls_with_a_ca_of_ones_own(certificate: tuple[Path, Path]) -> None:
     """A stream over TLS is as whole as one without, and its connection is kept."""
     with AnsweringServer(tls=server_context(certificate)) as server:
-        cls = one_class(arrivals=Constant(2, count=3))  # each after the one before has its answer
+        cls = one_class(arrivals=Users(1, count=3))  # each after the one before has its answer
         records = run(plan_for(server.url, cls, ca_file=str(certificate[0])))
     assert [record.failure for record in records] == [None] * 3
     assert server.opened == 1
@@ -181,5 +193,5 @@ def test_a_reset_over_tls(certificate: tuple[Path, Path]) -> None:
             peer.reset()
 
     with Server(cut, tls=server_context(certificate)) as server:
-        records = run(plan_for(server.url, one_class(arrivals=Constant(5, count=2)), ca_file=str(certificate[0])))
+        records = run(plan_for(server.url, one_class(arrivals=Users(1, count=2)), ca_file=str(certificate[0])))
     assert [record.failure for record in records] == ["cut", "reset"]

@@ -20,7 +20,7 @@ from load_servers import AnsweringServer, one_class, plan_for, run_client
 
 from servedrill.history.events import Observed
 from servedrill.history.journal import read_events
-from servedrill.host.clock import wait_for
+from servedrill.host.clock import NS, wait_for
 from servedrill.load.arrivals import Constant
 from servedrill.load.generator import Load
 from servedrill.load.resolver import DnsName
@@ -76,7 +76,7 @@ def serving(server: NameServer) -> Iterator[NameServer]:
         finally:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
                 end.sendto(b"end", ("127.0.0.1", server.port))
-            thread.join(5)
+            thread.join(30)
 
 
 def name_of(server: NameServer, *, seed: int = 1) -> DnsName:
@@ -93,6 +93,13 @@ def picks(name: DnsName, count: int = 1) -> list[str]:
     return asyncio.run(ask())
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who answers late on a busy machine is not asked twice, and who failed once is not asked again in a test."""
+    for name, seconds in (("_ANSWER_WITHIN_S", 60.0), ("_ASK_AGAIN_S", 60.0), ("_RETRY_AFTER_S", 600.0)):
+        monkeypatch.setattr(f"servedrill.load.resolver.{name}", seconds)
+
+
 def test_every_address_gets_its_share() -> None:
     """One of the answer's addresses is picked for each connection, by the seed."""
     with serving(NameServer(["10.0.0.1", "10.0.0.2"], ttl=60)) as server:
@@ -102,15 +109,18 @@ def test_every_address_gets_its_share() -> None:
     assert server.queries == ["stack.test."] * 2
 
 
-def test_the_ttl_is_honoured() -> None:
+def test_the_ttl_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Within its TTL an answer is used without asking; after it a new question brings the new address."""
+    time_ns = 10 * NS
+    monkeypatch.setattr("servedrill.load.resolver.now_ns", lambda: time_ns)
     with serving(NameServer(["10.0.0.1"], ttl=1)) as server:
         name = name_of(server)
         assert picks(name, 50) == ["10.0.0.1"] * 50
         server.addresses = ["10.0.0.2"]
+        time_ns += NS - 1
         assert picks(name) == ["10.0.0.1"]
-        wait_s = wait_for(lambda: picks(name) == ["10.0.0.2"], what="the new address", within_s=3)
-    assert wait_s < 1.2
+        time_ns += 1
+        assert picks(name) == ["10.0.0.2"]
     assert len(server.queries) == 2
 
 
@@ -139,13 +149,15 @@ def test_a_chain_of_names() -> None:
 
 
 @pytest.mark.parametrize("trouble", ["deaf", "servfail", "empty", "gone"])
-def test_the_last_answer_outlives_the_resolver(trouble: str) -> None:
+def test_the_last_answer_outlives_the_resolver(trouble: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A resolver that is deaf, broken, empty or gone is counted, and the last answer goes on being used."""
     server = NameServer(["10.0.0.1"], ttl=0)
     with serving(server):
         name = name_of(server)
         assert picks(name) == ["10.0.0.1"]
-        server.deaf = trouble == "deaf"
+        if trouble == "deaf":
+            server.deaf = True
+            monkeypatch.setattr("servedrill.load.resolver._ANSWER_WITHIN_S", 0.2)
         server.rcode = dns.rcode.SERVFAIL if trouble == "servfail" else dns.rcode.NOERROR
         server.addresses = [] if trouble == "empty" else server.addresses
         if trouble != "gone":
@@ -162,8 +174,9 @@ def test_a_name_without_any_answer() -> None:
         picks(name_of(server))
 
 
-def test_a_lost_datagram_is_sent_again() -> None:
-    """The question is repeated within the second."""
+def test_a_lost_datagram_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question is repeated after a while, and the answer to it is as good as the first."""
+    monkeypatch.setattr("servedrill.load.resolver._ASK_AGAIN_S", 0.4)
 
     class Forgetful(NameServer):
         def answer(self, wire: bytes) -> bytes | None:
@@ -173,7 +186,8 @@ def test_a_lost_datagram_is_sent_again() -> None:
     with serving(Forgetful(["10.0.0.1"], ttl=60)) as server:
         name = name_of(server)
         assert picks(name) == ["10.0.0.1"]
-        assert (name.failures, len(server.queries)) == (0, 2)
+    assert name.failures == 0
+    assert len(server.queries) >= 2
 
 
 def test_a_worker_counts_what_the_resolver_missed(tmp_path: Path) -> None:
@@ -184,9 +198,9 @@ def test_a_worker_counts_what_the_resolver_missed(tmp_path: Path) -> None:
         plan = plan_for(f"http://stack.test:{stack.port}", cls, resolver=f"127.0.0.1:{server.port}")
         with Load(plan, history) as load:
             load.start()
-            wait_for(lambda: load.status().done > 0, what="an answer", within_s=5)
+            wait_for(lambda: load.status().done > 0, what="an answer", within_s=30)
             server.rcode = dns.rcode.SERVFAIL
-            wait_for(lambda: load.status().resolver_failures > 0, what="a failure of the resolver", within_s=5)
+            wait_for(lambda: load.status().resolver_failures > 0, what="a failure of the resolver", within_s=30)
             last = load.stop(drain_s=5)
     seen = [event for event in read_events(history) if isinstance(event, Observed)]
     assert last.failed == {}

@@ -173,7 +173,7 @@ def test_an_impossible_rate_is_wrong_usage_and_leaves_nothing_running(unproven: 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_killed_leaves_no_process_behind(tmp_path: Path, number: int) -> None:
-    """Within 5 s after SIGKILL; Ctrl-C heals in order and writes the verdict besides."""
+    """Soon after SIGKILL; Ctrl-C heals in order and writes the verdict besides."""
     asked, environment = command(tmp_path, PROVEN.replace("HELD_S", "60"))
     with (tmp_path / "out").open("w") as out:
         process = subprocess.Popen(
@@ -184,7 +184,7 @@ def test_a_run_that_is_killed_leaves_no_process_behind(tmp_path: Path, number: i
     assert len(marked(str(tmp_path))) > 8
     process.send_signal(number)
     process.wait(timeout=30)
-    wait_for(lambda: not marked(str(tmp_path)), what="all of it to be gone", within_s=5)
+    wait_for(lambda: not marked(str(tmp_path)), what="all of it to be gone", within_s=30)
     if number == signal.SIGINT:
         (verdict,) = json.loads((tmp_path / "runs/latest/verdicts.json").read_text())
         assert verdict["answer"] == "inconclusive"

@@ -98,7 +98,7 @@ class Server:
         wait_for(
             lambda: all(self.metrics()[word] == 0 for word in ("running", "waiting", "kv_usage")),
             what="nothing to be held",
-            within_s=5,
+            within_s=30,
         )
 
     def end(self) -> None:
@@ -210,7 +210,7 @@ def started(folder: Path, stack: Stack, role: str, name: str, port: int) -> Iter
         )
     server = Server(process, f"http://127.0.0.1:{port}", log)
     try:
-        wait_for(lambda: server.healthy() or process.poll() is not None, what=f"{name} to be healthy", within_s=20)
+        wait_for(lambda: server.healthy() or process.poll() is not None, what=f"{name} to be healthy", within_s=30)
         assert process.poll() is None, log.read_text()
         yield server
     finally:
@@ -236,6 +236,6 @@ def gateway_and_engine(folder: Path, **how: Any) -> Iterator[tuple[Server, Serve
         wait_for(
             lambda: front.http.get("/admin/upstreams").json()["engine-0"]["healthy"],
             what="the engine to be seen",
-            within_s=10,
+            within_s=30,
         )
         yield front, behind

@@ -49,7 +49,7 @@ def test_nothing_starts_before_the_last_of_the_dead_is_gone() -> None:
         assert not restart.gone(leader.pid)
         restart.reap(leader.pid)
         leader.wait()
-        wait_for(lambda: restart.gone(leader.pid), what="the group to be empty", within_s=5)
+        wait_for(lambda: restart.gone(leader.pid), what="the group to be empty", within_s=30)
         restart.reap(leader.pid)
     assert leader.returncode == -signal.SIGKILL
     assert restart.gone(leader.pid)

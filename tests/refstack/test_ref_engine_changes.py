@@ -36,7 +36,7 @@ def test_sleep_gives_memory_back_and_wake_up_serves_the_same(tmp_path: Path) -> 
             "1",
         )
         assert server.post("/wake_up")[0] == 200
-        wait_for(server.healthy, what="the engine to be awake", within_s=5)
+        wait_for(server.healthy, what="the engine to be awake", within_s=30)
         assert rss() > before - (4 << 20)
         again = server.ask(prompt="before", max_tokens=5, temperature=0, ignore_eos=True)
         assert (
@@ -107,7 +107,7 @@ def test_an_adapter_is_not_changed_under_a_stream(tmp_path: Path) -> None:
         server.post("/v1/load_lora_adapter", {"lora_name": "tuned", "lora_path": "adapters/one"})
         with ThreadPoolExecutor(1) as pool:
             future = pool.submit(server.ask, stream=True, **ask)
-            wait_for(lambda: server.metrics()["generated_tokens"] >= 8, what="some tokens", within_s=5)
+            wait_for(lambda: server.metrics()["generated_tokens"] >= 8, what="some tokens", within_s=30)
             server.post("/v1/load_lora_adapter", {"lora_name": "tuned", "lora_path": "adapters/two"})
             answer = future.result(10)
         assert answer.fingerprints == {"v1+adapters/one"}
@@ -124,7 +124,7 @@ def test_other_weights_answer_with_other_words(tmp_path: Path) -> None:
     ask = {"prompt": PREFIX, "max_tokens": 30, "temperature": 0, "ignore_eos": True}
     with engine(tmp_path, costs=STEADY) as server, ThreadPoolExecutor(1) as pool:
         open_ = pool.submit(server.ask, stream=True, **ask)
-        wait_for(lambda: server.metrics()["generated_tokens"] >= 3, what="some tokens", within_s=5)
+        wait_for(lambda: server.metrics()["generated_tokens"] >= 3, what="some tokens", within_s=30)
         assert server.post("/update_weights", {"version": "v2"})[1]["success"] is True
         assert open_.result(5).texts == [
             oracle_text(chat=True, prompt=PREFIX, max_tokens=30, temperature=0, ignore_eos=True)[0]

@@ -20,9 +20,9 @@ def test_sigterm_finishes_what_is_open_and_takes_nothing_new(tmp_path: Path) -> 
     with engine(tmp_path, costs=STEADY) as server, ThreadPoolExecutor(1) as pool:
         core = server.core
         open_ = pool.submit(server.ask, stream=True, **ask)
-        wait_for(lambda: server.metrics()["generated_tokens"] >= 3, what="some tokens", within_s=5)
+        wait_for(lambda: server.metrics()["generated_tokens"] >= 3, what="some tokens", within_s=30)
         server.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: not server.healthy(), what="the engine to say that it drains", within_s=2)
+        wait_for(lambda: not server.healthy(), what="the engine to say that it drains", within_s=30)
         refused = server.ask(prompt="late", max_tokens=2)
         assert (refused.status, refused.headers["retry-after"], refused.error and refused.error["code"]) == (
             503,
@@ -34,10 +34,10 @@ def test_sigterm_finishes_what_is_open_and_takes_nothing_new(tmp_path: Path) -> 
             oracle_text(chat=True, prompt="p", max_tokens=40, temperature=0, ignore_eos=True)[0],
             1,
         )
-        assert server.process.wait(5) == 0
+        assert server.process.wait(30) == 0
         assert server.process.stdin is not None
         server.process.stdin.close()
-        wait_for(lambda: not core.alive, what="the core to end", within_s=5)
+        wait_for(lambda: not core.alive, what="the core to end", within_s=30)
 
 
 def test_sigterm_does_not_wait_for_ever(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_sigterm_does_not_wait_for_ever(tmp_path: Path) -> None:
         server.streaming(max_tokens=1000, ignore_eos=True) as response,
     ):
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(3) == 0
+        assert server.process.wait(30) == 0
         with pytest.raises(httpx.HTTPError):
             response.read()
 
@@ -56,13 +56,13 @@ def test_an_engine_without_its_core_is_not_healthy_and_ends(tmp_path: Path) -> N
     """The open stream ends in an error event, /health answers 503, and the process exits with 1."""
     with engine(tmp_path, costs=STEADY) as server, ThreadPoolExecutor(1) as pool:
         open_ = pool.submit(server.ask, stream=True, max_tokens=500, ignore_eos=True)
-        wait_for(lambda: server.metrics()["generated_tokens"] >= 3, what="some tokens", within_s=5)
+        wait_for(lambda: server.metrics()["generated_tokens"] >= 3, what="some tokens", within_s=30)
         os.kill(server.core.pid, signal.SIGKILL)
-        wait_for(lambda: not server.healthy(), what="the engine to say that it is ill", within_s=1)
+        wait_for(lambda: not server.healthy(), what="the engine to say that it is ill", within_s=30)
         answer = open_.result(5)
         assert answer.error is not None
         assert (answer.error["code"], answer.error["type"], answer.done) == ("engine_dead", "server_error", 1)
-        assert server.process.wait(3) == 1
+        assert server.process.wait(30) == 1
 
 
 def test_a_core_that_stands_still_makes_its_engine_unhealthy(tmp_path: Path) -> None:
@@ -71,11 +71,11 @@ def test_a_core_that_stands_still_makes_its_engine_unhealthy(tmp_path: Path) -> 
         core = server.core
         os.kill(core.pid, signal.SIGSTOP)
         try:
-            waited_s = wait_for(lambda: not server.healthy(), what="the engine to say that it is ill", within_s=4)
+            waited_s = wait_for(lambda: not server.healthy(), what="the engine to say that it is ill", within_s=30)
             assert waited_s > 0.3
         finally:
             os.kill(core.pid, signal.SIGCONT)
-        wait_for(server.healthy, what="the engine to be well", within_s=4)
+        wait_for(server.healthy, what="the engine to be well", within_s=30)
 
 
 def test_the_core_ends_with_its_supervisor(tmp_path: Path) -> None:
@@ -84,5 +84,5 @@ def test_the_core_ends_with_its_supervisor(tmp_path: Path) -> None:
         core = server.core
         assert server.process.stdin is not None
         server.process.stdin.close()
-        wait_for(lambda: not core.alive, what="the core to end", within_s=5)
-        assert server.process.wait(5) == 1
+        wait_for(lambda: not core.alive, what="the core to end", within_s=30)
+        assert server.process.wait(30) == 1

@@ -97,7 +97,7 @@ def test_a_full_queue_refuses_with_503_and_says_when_to_come_again(tmp_path: Pat
             pool.submit(server.ask, prompt=f"p{i}", stream=True, max_tokens=30, temperature=0, ignore_eos=True)
             for i in range(2)
         ]
-        wait_for(lambda: server.http.get("/load").json()["server_load"] == 2, what="two requests", within_s=5)
+        wait_for(lambda: server.http.get("/load").json()["server_load"] == 2, what="two requests", within_s=30)
         for stream in (True, False):
             answer = server.ask(stream=stream, max_tokens=2)
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")

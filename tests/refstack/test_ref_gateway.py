@@ -42,7 +42,7 @@ def quiet(front: Server, behind: Server) -> None:
     wait_for(
         lambda: gauges(front)["in_flight"] == 0 == gauges(front)["upstream_in_flight/engine-0"],
         what="the gateway to be quiet",
-        within_s=5,
+        within_s=30,
     )
     behind.wait_quiet()
 
@@ -136,7 +136,7 @@ def test_a_gateway_without_an_engine_says_so_quickly(tmp_path: Path) -> None:
         wait_for(
             lambda: not front.http.get("/admin/upstreams").json()["engine-0"]["healthy"],
             what="the engine to be ejected",
-            within_s=4,
+            within_s=30,
         )
         later = front.ask(**ASK)
         assert (later.status, later.error and later.error["code"]) == (503, "no_engine")
@@ -214,7 +214,7 @@ def in_front_of(engine: type[BaseHTTPRequestHandler], folder: Path) -> Iterator[
             wait_for(
                 lambda: front.http.get("/admin/upstreams").json()["engine-0"]["healthy"],
                 what="the engine to be seen",
-                within_s=10,
+                within_s=30,
             )
             yield front
         behind.shutdown()
@@ -237,7 +237,7 @@ class EndsBadly(BreaksOnce):
         type(self).asked = 2  # every answer is whole
         super().do_POST()
         if self.frozen:
-            self.over.wait(10)
+            self.over.wait(30)
         self.close_connection = True
 
     def send_header(self, keyword: str, value: str) -> None:
@@ -252,6 +252,6 @@ def test_an_answer_is_whole_however_its_connection_ends(tmp_path: Path, frozen: 
     EndsBadly.over.clear()
     with in_front_of(EndsBadly, tmp_path) as front:
         answers = [front.ask(stream=True, **{**ASK, "max_tokens": 1}) for _ in range(3)]
-        wait_for(lambda: gauges(front)["in_flight"] == 0, what="slots to be given back", within_s=5)
+        wait_for(lambda: gauges(front)["in_flight"] == 0, what="slots to be given back", within_s=30)
         EndsBadly.over.set()
     assert [(answer.texts, answer.error, answer.done) for answer in answers] == [([" two"], None, 1)] * 3

@@ -86,7 +86,7 @@ def running(command: list[str], log: Path, ready: str) -> Iterator[None]:
     finally:
         process.terminate()
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -179,11 +179,11 @@ def test_an_alert_fires_is_seen_and_resolves(tmp_path: Path) -> None:
             journal.append(e.WindowOpened(t_ns=began, window="inject"))
             journal.append(e.FaultInjected(t_ns=began, lease="l", fault="errors", target="answers", deadline_ns=began))
             up.exporter.bad += 100_000
-            wait_for(burns, what="the alert", within_s=20, every_s=0.1)
+            wait_for(burns, what="the alert", within_s=30, every_s=0.1)
             assert {labels["alertname"] for labels in server.firing()} >= {"SloBurnRate"}
             up.exporter.good += 10**10  # so much good traffic that the windows are clean again at once
             journal.append(e.WindowClosed(t_ns=now_ns(), window="inject"))
-            wait_for(lambda: not burns(), what="its end", within_s=20, every_s=0.1)
+            wait_for(lambda: not burns(), what="its end", within_s=30, every_s=0.1)
             # The windows have seen it all: what Prometheus says of the budget is what is left of it.
             assert main(["budget", "--slo", str(up.slo_file), "--prometheus", up.prometheus]) == 0
         finally:

@@ -109,17 +109,17 @@ def test_it_is_broken_and_healed_and_leaves_nothing(engine: Any, tmp_path: Path)
             assert fault.evidence().proven, fault.evidence().observed
             assert health(stack) is None
             assert fault.heal().proven
-            wait_for(lambda: health(stack) == 200, what="the engine to answer again", within_s=10)
+            wait_for(lambda: health(stack) == 200, what="the engine to answer again", within_s=30)
         first = stack.process("engine")
         assert isinstance(first, ProcessId)
         core = stack.process("engine", "core")
         assert core is not None and core != first
         stack.signal("engine", signal.SIGKILL)
-        wait_for(lambda: stack.starts("engine") == 2 and health(stack) == 200, what="its successor", within_s=15)
+        wait_for(lambda: stack.starts("engine") == 2 and health(stack) == 200, what="its successor", within_s=30)
         assert stack.process("engine") != first
         assert "SIGKILL" in stack.processes()[0]["last_exit"]
         stack.restart("engine")
-        wait_for(lambda: stack.starts("engine") == 3 and health(stack) == 200, what="the next one", within_s=20)
+        wait_for(lambda: stack.starts("engine") == 3 and health(stack) == 200, what="the next one", within_s=30)
         assert stack.processes()[0]["last_exit"] == "exit status 0"
     assert left(engine) == []
 
@@ -148,7 +148,7 @@ def test_kill_9_of_pytest_leaves_no_container(engine: Any, tmp_path: Path) -> No
     finally:
         pytest_process.kill()
         pytest_process.wait()
-    wait_for(lambda: left(engine) == [], what="everything to be removed", within_s=20)
+    wait_for(lambda: left(engine) == [], what="everything to be removed", within_s=30)
 
 
 def test_a_container_that_was_there_is_neither_made_nor_removed(engine: Any, tmp_path: Path) -> None:

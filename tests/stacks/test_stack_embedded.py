@@ -116,8 +116,8 @@ def test_what_is_killed_comes_back_as_another(stack: EmbeddedStack, name: str, p
     before = stack.process(name), stack.process(name, "core")
     starts = stack.starts(name)
     stack.signal(name, signal.SIGKILL, part)
-    wait_for(lambda: stack.starts(name) == starts + 1, what=f"{name} to be started", within_s=10)
-    wait_for(lambda: healthy(stack, name), what=f"{name} to be healthy", within_s=10)
+    wait_for(lambda: stack.starts(name) == starts + 1, what=f"{name} to be started", within_s=30)
+    wait_for(lambda: healthy(stack, name), what=f"{name} to be healthy", within_s=30)
     after = stack.process(name), stack.process(name, "core")
     assert after[0] != before[0]
     assert name == "gateway-0" or after[1] != before[1]
@@ -131,7 +131,7 @@ def test_a_restart_is_a_graceful_one(stack: EmbeddedStack) -> None:
     wait_for(
         lambda: stack.process("engine-0") not in (None, before) and healthy(stack, "engine-0"),
         what="engine-0 to be back",
-        within_s=10,
+        within_s=30,
     )
     views = stack.processes()
     assert next(view["last_exit"] for view in views if view["name"] == "engine-0") == "exit 0"

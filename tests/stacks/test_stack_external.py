@@ -175,5 +175,5 @@ def test_drills_that_need_only_traffic_run_against_a_bare_url(tmp_path: Path, th
     )
     assert "1 passed, 1 skipped" in done.stdout, done.stdout
     assert "no hooks kill, restart and identity" in done.stdout
-    wait_for(lambda: httpx.get(f"{front(theirs)}/health").status_code == 200, what="their stack", within_s=2)
+    wait_for(lambda: httpx.get(f"{front(theirs)}/health").status_code == 200, what="their stack", within_s=30)
     assert [(view["name"], view["starts"]) for view in theirs.processes()] == starts

@@ -70,7 +70,7 @@ def running(command: list[str], address: str) -> Iterator[str]:
             return False
 
         try:
-            wait_for(up, what="the fault proxy", within_s=20)
+            wait_for(up, what="the fault proxy", within_s=30)
             yield address
         finally:
             process.kill()
@@ -259,7 +259,7 @@ def test_after_a_crash_the_watchdog_removes_ours(
         assert process.stdout.readline() == b"made\n"
         assert "engine-0" in proxies_at(foreign)
         process.send_signal(signal.SIGKILL)
-    wait_for(lambda: "engine-0" not in proxies_at(foreign), what="engine-0 to be removed", within_s=20)
+    wait_for(lambda: "engine-0" not in proxies_at(foreign), what="engine-0 to be removed", within_s=30)
     assert proxies_at(foreign) == theirs
 
 

@@ -69,12 +69,12 @@ def test_a_reset_by_the_client_reaches_the_upstream_as_a_reset(server: Server) -
         proxy = server.proxy("p", address)
         peer = proxy.connect()
         peer.send(b"x")
-        wait_for(lambda: proxy.stats()["bytes_up"] == 1, what="byte passed", within_s=5)
+        wait_for(lambda: proxy.stats()["bytes_up"] == 1, what="byte passed", within_s=30)
         peer.reset()
-        wait_for(lambda: bool(endings), what="end at the upstream", within_s=5)
+        wait_for(lambda: bool(endings), what="end at the upstream", within_s=30)
         with proxy.connect() as peer:
             peer.send(b"x")
-        wait_for(lambda: len(endings) == 2, what="second end at the upstream", within_s=5)
+        wait_for(lambda: len(endings) == 2, what="second end at the upstream", within_s=30)
     assert endings == ["rst", "fin"]
 
 
@@ -246,7 +246,7 @@ def test_removing_a_toxic_never_hangs(server: Server) -> None:
             ("timeout", {"timeout": 0}),
         ):
             with proxy.connect():
-                wait_for(lambda: proxy.stats()["connections"] == 1, what="connection", within_s=5)
+                wait_for(lambda: proxy.stats()["connections"] == 1, what="connection", within_s=30)
                 name = proxy.add(type_name, attributes)
                 watch = Stopwatch()
                 proxy.remove(name)
@@ -274,7 +274,7 @@ def test_held_data_is_forgotten_with_a_receiver_that_reset(server: Server) -> No
         proxy = server.proxy("p", address)
         proxy.add("bandwidth", {"rate": 0})
         peer = proxy.connect()
-        wait_for(lambda: proxy.evidence("bandwidth_downstream")["bytes_held"] == 5, what="bytes held", within_s=5)
+        wait_for(lambda: proxy.evidence("bandwidth_downstream")["bytes_held"] == 5, what="bytes held", within_s=30)
         peer.reset()
         proxy.quiet()
 
@@ -285,7 +285,7 @@ def test_held_data_waits_for_a_client_that_only_shut_its_sending_side(server: Se
         proxy = server.proxy("p", address)
         name = proxy.add("bandwidth", {"rate": 0})
         with proxy.connect() as peer:
-            wait_for(lambda: proxy.evidence(name)["bytes_held"] == 5, what="bytes held", within_s=5)
+            wait_for(lambda: proxy.evidence(name)["bytes_held"] == 5, what="bytes held", within_s=30)
             peer.half_close()
             assert peer.is_silent_for(0.05)
             proxy.remove(name)
@@ -300,7 +300,7 @@ def test_a_client_that_leaves_while_the_link_up_is_stalled_is_forgotten_when_it_
         name = proxy.add("bandwidth", {"rate": 0}, stream="upstream")
         peer = proxy.connect()
         peer.send(b"hello")
-        wait_for(lambda: proxy.evidence(name)["bytes_held"] == 5, what="bytes held", within_s=5)
+        wait_for(lambda: proxy.evidence(name)["bytes_held"] == 5, what="bytes held", within_s=30)
         peer.close()
         proxy.remove(name)
         proxy.quiet()

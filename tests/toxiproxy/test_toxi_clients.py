@@ -37,7 +37,7 @@ def test_a_proxy_and_its_toxics_from_end_to_end(client: Toxiproxy, server: Serve
         proxy.disable()
         assert peer.receive_all() == (b"", "fin")
     proxy.enable()
-    wait_for(lambda: server.get("/proxies/py")["enabled"], what="enabled", within_s=5)
+    wait_for(lambda: server.get("/proxies/py")["enabled"], what="enabled", within_s=30)
     proxy.destroy_toxic("slow")
     assert server.get("/proxies/py/toxics") == []
     assert client.destroy(proxy)

@@ -97,7 +97,7 @@ def original_port() -> Iterator[int]:
         return True
 
     try:
-        wait_for(up, what="original server", within_s=10)
+        wait_for(up, what="original server", within_s=30)
         yield port
     finally:
         process.terminate()

@@ -92,7 +92,7 @@ def test_stall_stream_for_ever_ends_with_the_toxic(proxy: Proxy) -> None:
     name = proxy.add("stall_stream", {"after_events": 1})
     with proxy.http() as client:
         client.peer.send(get("/chunked"))
-        wait_for(lambda: proxy.evidence(name)["events_delayed"] == 5, what="events held", within_s=5)
+        wait_for(lambda: proxy.evidence(name)["events_delayed"] == 5, what="events held", within_s=30)
         proxy.change(name, attributes={"after_events": 2})
         proxy.remove(name)
         assert client.read().body == STREAM

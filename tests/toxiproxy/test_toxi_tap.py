@@ -27,7 +27,7 @@ def only(proxy: Proxy, **expected: Any) -> dict[str, Any]:
         found = proxy.exchanges()
         return len(found) == 1 and all(found[0][key] == value for key, value in expected.items())
 
-    wait_for(arrived, what=f"exchange with {expected}", within_s=5)
+    wait_for(arrived, what=f"exchange with {expected}", within_s=30)
     return proxy.exchanges()[0]
 
 
@@ -65,17 +65,17 @@ def test_an_exchange_is_listed_again_when_it_changes(proxy: Proxy, engine: Engin
     """At its request head, at its response head, at its end; `next` is where to read on."""
     with proxy.http() as client:
         client.peer.send(get("/gated"))
-        wait_for(lambda: bool(proxy.exchanges()), what="request", within_s=5)
+        wait_for(lambda: bool(proxy.exchanges()), what="request", within_s=30)
         engine.step(6)
         client.read()
         page = proxy.server.get(f"{proxy.path}/exchanges?since=0")
-        wait_for(lambda: proxy.exchanges()[0]["end"] is not None, what="end", within_s=5)
+        wait_for(lambda: proxy.exchanges()[0]["end"] is not None, what="end", within_s=30)
         page = proxy.server.get(f"{proxy.path}/exchanges?since=0")
         assert (page["next"], len(page["exchanges"]), page["more"], page["lost"]) == (3, 1, False, 0)
         assert proxy.exchanges(since=2)[0]["end"] == "complete"
         assert proxy.exchanges(since=3) == []
         client.fetch(get("/json"))
-        wait_for(lambda: proxy.exchanges(3)[-1:] and proxy.exchanges(3)[-1]["end"], what="second", within_s=5)
+        wait_for(lambda: proxy.exchanges(3)[-1:] and proxy.exchanges(3)[-1]["end"], what="second", within_s=30)
         assert [exchange["seq"] for exchange in proxy.exchanges(since=3)] == [2]
 
 
@@ -102,7 +102,7 @@ def test_every_framing_is_followed_to_its_end(proxy: Proxy) -> None:
             get("/close"),
         ]:
             client.fetch(request)
-    wait_for(lambda: all(e["end"] for e in proxy.exchanges()), what="all ended", within_s=5)
+    wait_for(lambda: all(e["end"] for e in proxy.exchanges()), what="all ended", within_s=30)
     found = proxy.exchanges()
     assert {exchange["end"] for exchange in found} == {"complete"}
     assert {exchange["connection"] for exchange in found} == {1}
@@ -117,7 +117,7 @@ def test_pipelined_requests_are_told_apart(proxy: Proxy) -> None:
         client.peer.send(get("/slow", "x-request-id: a") + get("/json", "x-request-id: b"))
         client.read()
         client.read()
-    wait_for(lambda: all(e["end"] for e in proxy.exchanges()), what="all ended", within_s=5)
+    wait_for(lambda: all(e["end"] for e in proxy.exchanges()), what="all ended", within_s=30)
     sizes = {exchange["request_id"]: exchange["bytes_down"] for exchange in proxy.exchanges()}
     assert sizes["a"] > len(STREAM) > sizes["b"]
 
@@ -152,7 +152,7 @@ def test_a_client_that_leaves_is_blamed(proxy: Proxy, engine: Engine, ending: st
     engine.step(1)
     peer.receive_until(EVENTS[0])
     getattr(peer, ending)()
-    wait_for(lambda: (engine.step(1), proxy.exchanges()[0]["end"])[1] is not None, what="end", within_s=5)
+    wait_for(lambda: (engine.step(1), proxy.exchanges()[0]["end"])[1] is not None, what="end", within_s=30)
     only(proxy, end=end)
 
 
@@ -182,7 +182,7 @@ def test_an_answer_made_by_a_toxic_is_listed_as_such(proxy: Proxy) -> None:
         assert (exchange["status"], exchange["retry_after_s"], exchange["bytes_down"]) == (429, 2.0, 0)
         client.fetch(get("/json"))
         wait_for(
-            lambda: len(proxy.exchanges()) == 2 and proxy.exchanges()[1]["end"] == "complete", what="2", within_s=5
+            lambda: len(proxy.exchanges()) == 2 and proxy.exchanges()[1]["end"] == "complete", what="2", within_s=30
         )
 
 

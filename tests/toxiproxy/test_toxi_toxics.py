@@ -61,7 +61,7 @@ def test_latency_is_no_limit_on_bandwidth(proxy: Proxy) -> None:
             watch = Stopwatch()
             for _ in range(40):
                 peer.send(b"x" * 100_000)
-            wait_for(lambda: proxy.stats()["bytes_up"] >= 4_000_000, what="4 MB passed", within_s=5)
+            wait_for(lambda: proxy.stats()["bytes_up"] >= 4_000_000, what="4 MB passed", within_s=30)
             assert 0.199 <= watch.s <= 1.5
 
 
@@ -90,7 +90,7 @@ def test_bandwidth_zero_stalls_until_it_changes(proxy: Proxy) -> None:
     name = proxy.add("bandwidth", {"rate": 0})
     with proxy.connect() as peer:
         peer.send(b"hello")
-        wait_for(lambda: proxy.evidence(name)["bytes_held"] == 5, what="bytes held", within_s=5)
+        wait_for(lambda: proxy.evidence(name)["bytes_held"] == 5, what="bytes held", within_s=30)
         assert peer.is_silent_for(0.05)
         proxy.change(name, attributes={"rate": 1000})
         assert peer.receive(5) == b"hello"
@@ -142,7 +142,7 @@ def test_timeout_zero_is_a_black_hole_and_removing_it_closes_the_connection(prox
     name = proxy.add("timeout", {"timeout": 0})
     with proxy.connect() as peer:
         peer.send(b"hello")
-        wait_for(lambda: proxy.evidence(name)["bytes_dropped"] == 5, what="bytes dropped", within_s=5)
+        wait_for(lambda: proxy.evidence(name)["bytes_dropped"] == 5, what="bytes dropped", within_s=30)
         assert peer.is_silent_for(0.05)
         proxy.remove(name)
         assert peer.receive_all() == (b"", "fin")
@@ -240,14 +240,14 @@ def test_toxics_come_and_go_on_a_live_connection(proxy: Proxy) -> None:
         assert peer.receive(1) == b"a"
         name = proxy.add("latency", {"latency": 60_000})
         peer.send(b"b")
-        wait_for(lambda: proxy.evidence(name)["bytes_held"] == 1, what="b held", within_s=5)
+        wait_for(lambda: proxy.evidence(name)["bytes_held"] == 1, what="b held", within_s=30)
         assert peer.is_silent_for(0.03)
         proxy.change(name, attributes={"latency": 1})
         assert peer.receive(1) == b"b"
         proxy.change(name, attributes={"latency": 60_000})
         for letter in (b"c", b"d", b"e"):
             peer.send(letter)
-        wait_for(lambda: proxy.evidence(name)["bytes_held"] == 4, what="cde held", within_s=5)
+        wait_for(lambda: proxy.evidence(name)["bytes_held"] == 4, what="cde held", within_s=30)
         proxy.remove(name)
         assert peer.receive(3) == b"cde"
 
@@ -259,7 +259,7 @@ def test_a_toxic_removed_from_the_middle_keeps_the_order(proxy: Proxy) -> None:
     proxy.add("slicer", {"average_size": 1}, name="third")
     with proxy.connect() as peer:
         peer.send(b"abc")
-        wait_for(lambda: proxy.evidence("second")["bytes_held"] == 3, what="abc at the second", within_s=5)
+        wait_for(lambda: proxy.evidence("second")["bytes_held"] == 3, what="abc at the second", within_s=30)
         peer.send(b"def")
         proxy.remove("second")
         assert peer.receive(6) == b"abcdef"

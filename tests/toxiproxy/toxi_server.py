@@ -30,7 +30,7 @@ class Server:
                 stderr=log,
                 env={**os.environ, "PYTHONDEVMODE": ""},
             )
-        wait_for(lambda: port_file.exists() or self.process.poll() is not None, what="port file", within_s=20)
+        wait_for(lambda: port_file.exists() or self.process.poll() is not None, what="port file", within_s=30)
         assert port_file.exists(), self.log.read_text()
         self.port = int(port_file.read_text())
 
