@@ -44,7 +44,7 @@ def test_what_processes_waited_for_a_core_is_written_down(tmp_path: Path) -> Non
     journal = Journal(tmp_path / "h.jsonl")
     observer = Observer(Here(), journal)
     observer.start()
-    wait_for(lambda: b"cpu_waits" in journal.path.read_bytes(), what="a look", within_s=20)
+    wait_for(lambda: b"cpu_waits" in journal.path.read_bytes(), what="a look", within_s=30)
     observer.stop()
     looks = [event for event in read_events(journal.path) if isinstance(event, CpuWaits)]
     assert all(set(look.waited_s) == set(look.ran_s) == {"engine-0"} and look.span_s > 0 for look in looks)

@@ -67,7 +67,7 @@ class Page:
         self._number += 1
         answer = self._waiting[self._number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": self._number, "method": method, "params": parameters})
-        said = await asyncio.wait_for(answer, 60)
+        said = await asyncio.wait_for(answer, 240)
         assert "error" not in said, said
         result: dict[str, Any] = said["result"]
         return result
@@ -76,7 +76,7 @@ class Page:
         """Go there, and wait until it is loaded."""
         self._loaded.clear()
         await self.do("Page.navigate", url=url)
-        await asyncio.wait_for(self._loaded.wait(), 30)
+        await asyncio.wait_for(self._loaded.wait(), 240)
 
     async def ask(self, script: str) -> Any:
         """The value of an expression; a promise's result."""
@@ -102,7 +102,7 @@ async def chromium() -> AsyncIterator[Page]:
             assert process.stderr is not None
             port = 0
             while not port:
-                line = (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
+                line = (await asyncio.wait_for(process.stderr.readline(), 240)).decode()
                 assert line, "chromium ended"
                 if "DevTools listening on" in line:
                     port = int(line.split("127.0.0.1:")[1].split("/")[0])

@@ -30,7 +30,7 @@ def report(folder: Path, **more: Any) -> str:
 
 def seen(look: Callable[[Page], Awaitable[None]]) -> None:
     async def with_a_browser() -> None:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(300):
             async with chromium() as page:
                 await look(page)
 

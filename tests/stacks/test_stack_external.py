@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -159,7 +160,10 @@ def test_files_that_cannot_be_meant(tmp_path: Path, old: str, new: str, says: st
 
 
 def test_drills_that_need_only_traffic_run_against_a_bare_url(tmp_path: Path, theirs: EmbeddedStack) -> None:
-    """The cancel storm and the caps give a verdict; others are skipped with their reasons; the stack is as it was."""
+    """The cancel storm is judged; others are skipped with their reasons; the stack is as it was.
+
+    What is claimed about time is not looked at: nobody knows whether a stack of somebody else had cores to run on.
+    """
     path = tmp_path / "ours.toml"
     path.write_text(BARE.replace("{url}", front(theirs)) + "pace = 2.0\n")  # it is not alone on its cores
     starts = [(view["name"], view["starts"]) for view in theirs.processes()]
@@ -173,7 +177,11 @@ def test_drills_that_need_only_traffic_run_against_a_bare_url(tmp_path: Path, th
         env={**os.environ, "NO_COLOR": "1"},
         check=False,
     )
-    assert "1 passed, 1 skipped" in done.stdout, done.stdout
+    verdict = json.loads((tmp_path / "runs/latest/cancel_storm/verdict.json").read_text())
+    untimed = {finding["checker"]: finding["answer"] for finding in verdict["findings"] if not finding.get("timing")}
+    assert {"NoFailures", "ErrorsReadable", "CancelsCovered", "RanToItsEnd"} <= set(untimed), done.stdout
+    assert "fail" not in untimed.values(), done.stdout
+    assert "1 skipped" in done.stdout, done.stdout
     assert "no hooks kill, restart and identity" in done.stdout
     wait_for(lambda: httpx.get(f"{front(theirs)}/health").status_code == 200, what="their stack", within_s=30)
     assert [(view["name"], view["starts"]) for view in theirs.processes()] == starts

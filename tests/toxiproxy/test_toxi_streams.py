@@ -13,7 +13,8 @@ from toxi_upstreams import EVENTS, STREAM, answering_at_the_end, echoing, sendin
 from servedrill.host.clock import wait_for
 
 FRAMINGS = ["/chunked", "/ragged", "/fixed", "/close"]
-LATE_S = 0.25
+LATE_S = 5.0
+"""The machine may stand still for a moment."""
 
 
 @pytest.fixture(params=FRAMINGS)
@@ -66,24 +67,24 @@ def test_delay_headers_holds_the_head(proxy: Proxy, framing: str) -> None:
 
 def test_delay_first_token_holds_the_first_event_but_not_the_head(proxy: Proxy) -> None:
     """A timeout on headers does not see it, one on the first token does."""
-    name = proxy.add("delay_first_token", {"delay": 400})
+    name = proxy.add("delay_first_token", {"delay": 1000})
     answer = proxy.fetch("/chunked")
-    assert answer.t_head_s < 0.3
-    assert 0.399 <= answer.t_parts_s[0] <= 0.4 + LATE_S
+    assert answer.t_head_s < 0.9
+    assert 0.999 <= answer.t_parts_s[0] <= 1.0 + LATE_S
     assert answer.body == STREAM
     assert proxy.evidence(name)["events_delayed"] == 1
 
 
 def test_stall_stream_holds_what_comes_after_some_events(proxy: Proxy, framing: str) -> None:
     """Two events at once, the rest after the stall."""
-    name = proxy.add("stall_stream", {"after_events": 2, "duration": 400})
+    name = proxy.add("stall_stream", {"after_events": 2, "duration": 1000})
     watch = Stopwatch()
     answer = proxy.fetch(framing)
     assert answer.body == STREAM
-    assert watch.s >= 0.399
+    assert watch.s >= 0.999
     if framing == "/chunked":
-        assert answer.t_parts_s[1] < 0.3
-        assert answer.t_parts_s[2] >= 0.399
+        assert answer.t_parts_s[1] < 0.9
+        assert answer.t_parts_s[2] >= 0.999
     assert proxy.evidence(name)["streams_stalled"] == 1
 
 
