@@ -74,6 +74,7 @@ class TokenExact(Checker, frozen=True, kw_only=True):
         )
 
     def refuted(self, wrong: Requests, problem: Callable[[RequestRecord], str], *, checked: int) -> Finding:
+        """Names the first three wrong answers and what is wrong with each; ``checked``: how many were looked at."""
         return self.says(
             False,
             f"{len(wrong)} of {checked} answers: "
@@ -140,6 +141,7 @@ class TokenExact(Checker, frozen=True, kw_only=True):
     def choice_problem(
         self, request: RequestRecord, choice: int, text: str, defaults: Defaults, *, complete: bool
     ) -> str:
+        """What is wrong with one text of an answer; empty when nothing is. ``complete``: nothing cut it short."""
         params = request.params
         temperature = params.get("temperature")
         limit = request.max_tokens if request.max_tokens is not None else defaults.max_tokens

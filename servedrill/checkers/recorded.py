@@ -21,6 +21,7 @@ class Limits:
 
     @classmethod
     def of(cls, history: History) -> Limits:
+        """What the stack promised; what it did not promise bounds nothing."""
         return cls(
             history.promised(lambda p: p.max_tokens_cap, otherwise=1 << 30),
             history.promised(lambda p: p.max_model_len, otherwise=1 << 30),
@@ -43,6 +44,7 @@ class References:
 
     @classmethod
     def of(cls, history: History) -> References:
+        """All references of a history; of two that agree the longer one."""
         found = cls()
         for reference in history.of(Reference):
             versions = found.said.setdefault((reference.route, reference.prompt), {})
@@ -56,6 +58,7 @@ class References:
         return found
 
     def versions(self) -> set[str]:
+        """Versions that anything is known of."""
         return {version for versions in self.said.values() for version in versions}
 
     def problem(self, request: RequestRecord, *, complete: bool, limits: Limits) -> str | None:

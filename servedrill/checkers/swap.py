@@ -104,6 +104,7 @@ class ProbeSaid(Checker, frozen=True, kw_only=True):
 
     @property
     def claim(self) -> str:
+        """What the drill says of the measurement."""
         return self.what
 
     def __call__(self, history: History) -> Finding:

@@ -40,6 +40,7 @@ class Window:
 
     @property
     def seconds(self) -> float:
+        """How long it is."""
         return (self.end_ns - self.start_ns) / 1e9
 
 
@@ -53,10 +54,12 @@ class FaultSpan:
 
     @property
     def start_ns(self) -> int:
+        """When the injection was written down."""
         return self.injected.t_ns
 
     @property
     def end_ns(self) -> int | None:
+        """When the healing was written down; None where it never was."""
         return self.healed.t_ns if self.healed else None
 
 
@@ -166,6 +169,7 @@ class History:
 
     @cached_property
     def drill(self) -> e.DrillStarted | None:
+        """What was written down at the beginning; None where that is missing."""
         return next(iter(self.of(e.DrillStarted)), None)
 
     @property
@@ -193,10 +197,12 @@ class History:
 
     @cached_property
     def start_ns(self) -> int:
+        """The first instant of any event; 0 where there is none."""
         return min((told[0].t_ns for told in self._kinds), default=0)
 
     @cached_property
     def end_ns(self) -> int:
+        """The last instant of any event; 0 where there is none."""
         return max((told[-1].t_ns for told in self._kinds), default=0)
 
     def seconds(self, t_ns: int) -> float:
@@ -214,6 +220,7 @@ class History:
 
     @cached_property
     def faults(self) -> list[FaultSpan]:
+        """Every lease, in the order of the injections."""
         evidence = {event.lease: event for event in self.of(e.FaultEvidence)}
         healed = {event.lease: event for event in self.of(e.FaultHealed)}
         return [
@@ -283,6 +290,10 @@ class History:
     def samples(
         self, source: str | None = None, *, role: str | None = None, window: str | None = None
     ) -> Selection[e.Sample]:
+        """Scrapes of one replica, of all of a role, in a window, in the order of time.
+
+        Raises `KeyError` for a window that never opened.
+        """
         found: Selection[e.Sample] = self._many[e.Sample]
         if window:
             found = found.between("t_ns", self.windows[window].start_ns, self.windows[window].end_ns)
@@ -325,6 +336,7 @@ class History:
         return page is None or not page.vendor or word in page.words
 
     def processes(self, name: str) -> Selection[e.ProcessSeen]:
+        """Looks at one process by its name, in the order of time."""
         found: Selection[e.ProcessSeen] = self._many[e.ProcessSeen]
         return found.where("name", test=self._processes.names.get(name, -1).__eq__)
 

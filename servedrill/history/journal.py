@@ -34,6 +34,7 @@ class Journal:
             raise OSError(f"{self.path}: wrote {written} of {len(lines)} bytes; is the disk full?")
 
     def close(self) -> None:
+        """Give the file back; more than once does no harm."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None

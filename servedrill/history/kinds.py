@@ -21,6 +21,7 @@ class SampleTable(Table):
         """Role and source."""
 
     def add(self, sample: Sample, place: int) -> None:
+        """A row for a scrape; ``place``: where its line begins, in bytes, or its index."""
         self.seen.add((sample.role, sample.source))
         self.append((sample.t_ns, place, self.sources[sample.source], self.roles[sample.role]))
 
@@ -34,6 +35,7 @@ class ExchangeTable(Table):
         self.hops = Names()
 
     def add(self, x: Exchange, place: int) -> None:
+        """A row for a word; ``place``: where its line begins, in bytes, or its index."""
         completion = x.method == "POST" and x.path.partition("?")[0].endswith("/completions")
         self.append((x.t_ns, place, self.hops[x.hop], x.seq, x.t_request_ns, completion))
 
@@ -65,6 +67,7 @@ class ProcessTable(Table):
         self.names = Names()
 
     def add(self, seen: ProcessSeen, place: int) -> None:
+        """A row for a look; ``place``: where its line begins, in bytes, or its index."""
         self.append((seen.t_ns, place, self.names[seen.name]))
 
 
@@ -75,4 +78,5 @@ class PlainTable(Table):
         super().__init__({"t_ns": "q", "place": "q"}, ranged="t_ns", block_rows=block_rows)
 
     def add(self, event: Event, place: int) -> None:
+        """A row for any event; ``place``: where its line begins, in bytes, or its index."""
         self.append((event.t_ns, place))

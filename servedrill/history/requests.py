@@ -73,6 +73,7 @@ class Requests(Selection[RequestRecord]):
     # ---- who
 
     def of_classes(self, classes: Iterable[str]) -> Self:
+        """Those of some classes; a class that nobody asked with has none."""
         wanted = set(classes)
         numbers = {number for number, name in enumerate(self.table.classes.all) if name in wanted}
         if not numbers:
@@ -80,6 +81,7 @@ class Requests(Selection[RequestRecord]):
         return self if len(numbers) == len(self.table.classes.all) else self.where("cls", test=numbers.__contains__)
 
     def due(self, start_ns: int, end_ns: int) -> Self:
+        """Those that were due between two instants, both included."""
         return self.between("t_int_ns", start_ns, end_ns)
 
     # ---- how they went
@@ -91,6 +93,7 @@ class Requests(Selection[RequestRecord]):
 
     @property
     def cancelled(self) -> Self:
+        """Those that the drill hung up on itself."""
         return self.where("cancelled", test=bool)
 
     @property
@@ -100,6 +103,7 @@ class Requests(Selection[RequestRecord]):
 
     @property
     def failed(self) -> Self:
+        """Those whose answer was not whole, for any reason."""
         return self.where("failure", test=bool)
 
     @property
@@ -109,6 +113,7 @@ class Requests(Selection[RequestRecord]):
 
     @property
     def without_content(self) -> Self:
+        """No content came."""
         return self.where("t_first_ns", test=NEVER.__eq__)
 
     @property
@@ -130,10 +135,12 @@ class Requests(Selection[RequestRecord]):
 
     @property
     def streams(self) -> Self:
+        """Those that asked for a stream."""
         return self.where("stream", test=bool)
 
     @property
     def unstreamed(self) -> Self:
+        """Those that asked for the answer in one piece."""
         return self.where("stream", test=not_)
 
     def failures(self) -> Iterator[str | None]:
@@ -141,6 +148,7 @@ class Requests(Selection[RequestRecord]):
         return map([None, *self.table.failures.all].__getitem__, self.column("failure"))
 
     def failed_of(self, *failures: str) -> Self:
+        """Those that failed of one of these, as `RequestRecord.failure` names them."""
         numbers = {self.table.failures.get(failure, -1) + 1 for failure in failures} - {0}
         return self.where("failure", test=numbers.__contains__)
 

@@ -40,9 +40,11 @@ class Listed:
         self._events = events
 
     def placed(self) -> Iterator[tuple[int, AnyEvent]]:
+        """Every event and its index."""
         return enumerate(self._events)
 
     def events(self, places: Iterable[int]) -> Iterator[Any]:
+        """The events at some indices."""
         return map(self._events.__getitem__, places)
 
 
@@ -53,9 +55,11 @@ class OnOneClock:
         self._source, self._clocks = source, clocks
 
     def placed(self) -> Iterator[tuple[int, AnyEvent]]:
+        """Every event and the place that it has in the other source."""
         return ((place, self._clocks.on_drills(event)) for place, event in self._source.placed())
 
     def events(self, places: Iterable[int]) -> Iterator[Any]:
+        """The events at some places of the other source."""
         return map(self._clocks.on_drills, self._source.events(places))
 
 
@@ -102,6 +106,7 @@ class Lines:
             place += len(line)
 
     def events(self, places: Iterable[int]) -> Iterator[Any]:
+        """The events whose lines begin at some bytes, read again one at a time where they are not kept."""
         kept = self._kept
         if kept:
             yield from map(kept.__getitem__, places)

@@ -66,6 +66,7 @@ class Table:
         return sum(block.rows for block in self.blocks)
 
     def append(self, row: Row) -> None:
+        """One more row, in any order; a block of rows that are done with goes to the file."""
         self._pending.append(row)
         if len(self._pending) >= 2 * self._block_rows:
             self._spill(self._block_rows)
@@ -94,6 +95,7 @@ class Table:
         return values
 
     def rows(self, block: Block, start: int = 0, stop: int | None = None) -> list[Row]:
+        """Rows of a block: all, or those from ``start`` up to ``stop``."""
         return list(zip(*(self.read(block, name, start, stop) for name in self._columns), strict=True))
 
     def _spill(self, count: int) -> None:

@@ -22,6 +22,7 @@ class Attained(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ratio(self) -> float:
+        """Share of good ones, 0 to 1; NaN where nobody asked."""
         return self.good / self.asked if self.asked else math.nan
 
 

@@ -55,10 +55,12 @@ class ConsoleProgress:
             self._live.stop()
 
     def phase(self, name: str, step: str) -> None:
+        """A phase, or a step of one, began."""
         self._phase = f"{name}: {step}" if step else name
         self._say(self._phase)
 
     def fault(self, name: str, target: str, *, active: bool) -> None:
+        """A fault is in place, or is healed."""
         label = f"{name} on {target}"
         if active:
             self._faults.append(label)
@@ -67,6 +69,7 @@ class ConsoleProgress:
         self._say(f"{'injected' if active else 'healed'} {label}")
 
     def tick(self, status: Status | None) -> None:
+        """The load's last word; None where it said nothing since."""
         self._status = status or self._status
 
     def _say(self, text: str) -> None:

@@ -68,14 +68,17 @@ class Buckets:
         self._start_ns, self._width_ns = digest.start_ns, int(self.width_s * 1e9)
 
     def of(self, t_ns: int) -> int:
+        """The bucket of an instant, from 0; what is outside counts to the first or the last."""
         return min(self.count - 1, max(0, (t_ns - self._start_ns) // self._width_ns))
 
     @property
     def middles(self) -> list[float]:
+        """Seconds since the drill began, bucket by bucket."""
         return [brief((index + 0.5) * self.width_s) for index in range(self.count)]
 
     @property
     def every(self) -> str:
+        """The width, in words."""
         return duration(self.width_s)
 
     def collect(self, values: Iterable[tuple[int, float]]) -> list[array[float]]:

@@ -53,6 +53,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
+        """Name and targets, as readers see them."""
         return f"{self.name} on {', '.join(self.targets)}"
 
 

@@ -74,6 +74,7 @@ class DrillPage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def verdict(self) -> Verdict:
+        """What the drill came to."""
         return self.drill.verdict
 
     @property

@@ -56,6 +56,7 @@ class DrillComparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def worse(self) -> list[Difference]:
+        """The differences that are beyond the noise and to the worse."""
         return [difference for difference in self.differences if difference.change == "worse"]
 
 

@@ -48,6 +48,7 @@ class Requests:
         return len(self.due)
 
     def add(self, r: RequestRecord) -> None:
+        """One more row, judged by its class's objective."""
         cls = self.classes[r.cls]
         if cls == len(self.objectives):
             self.objectives.append(objective_of(r.cls, self.given))
@@ -68,9 +69,11 @@ class Requests:
         self.stalled_at.append(at + sum(r.gaps_ns[: r.gaps_ns.index(worst) + 1]) if worst else at)
 
     def whole(self, row: int) -> bool:
+        """Whether the answer of a row was whole."""
         return self.failure[row] == 0
 
     def cancelled(self, row: int) -> bool:
+        """Whether the drill hung up on a row itself."""
         return self.failures.all[self.failure[row]] == CANCELLED
 
     @cached_property
@@ -98,6 +101,7 @@ class Gaps:
         self._streams: list[tuple[int, array[int]]] = []
 
     def add(self, r: RequestRecord) -> None:
+        """The gaps of one stream; what did not stream, or brought nothing, has none."""
         if not r.gaps_ns or r.t_first_ns is None or not r.stream:
             return
         if self._seen % self.every == 0:
@@ -135,14 +139,17 @@ class Digest:
 
     @property
     def start_ns(self) -> int:
+        """The first instant of any event but a request."""
         return self.rest.start_ns
 
     @cached_property
     def end_ns(self) -> int:
+        """The last instant of any event."""
         return max(self.rest.end_ns, max(self.requests.end, default=0))
 
     @property
     def seconds(self) -> float:
+        """How long the drill took, a millisecond at least: plots divide by it."""
         return max(0.001, (self.end_ns - self.start_ns) / 1e9)
 
     def at(self, t_ns: int) -> float:

@@ -23,6 +23,7 @@ class Longest:
         self._heap: list[tuple[float, int, RequestRecord]] = []
 
     def add(self, figure: float, record: RequestRecord) -> None:
+        """Take a record if its figure is among the largest so far; of equal ones the first stays."""
         if len(self._heap) < self._limit:
             heapq.heappush(self._heap, (figure, next(self._tie), record))
         elif figure > self._heap[0][0]:
@@ -43,6 +44,7 @@ class Worst:
         self._late, self._stalled = Longest(SLOWEST_MAX), Longest(SLOWEST_MAX)
 
     def add(self, r: RequestRecord) -> None:
+        """Look at one record, in the order of the file."""
         if (
             self._wanted
             and len(self._named) < NAMED_MAX
@@ -62,6 +64,7 @@ class Worst:
             self._stalled.add(max_stall_s(r), r)
 
     def all(self) -> list[tuple[RequestRecord, str]]:
+        """Each record once, and why it is told: named ones first, then failures of every kind, then the slowest."""
         found: dict[str, tuple[RequestRecord, str]] = {}
         for record in sorted(self._named, key=lambda record: (record.failure is None, record.t_int_ns)):
             found.setdefault(record.id, (record, "named by a finding"))

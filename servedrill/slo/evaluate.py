@@ -65,9 +65,11 @@ class Chosen:
         self._pairs = list(pairs)
 
     def counted(self) -> tuple[float, float]:
+        """Good requests, and all."""
         return sum(len(good) for _, good in self._pairs), sum(len(asked) for asked, _ in self._pairs)
 
     def by_slice(self, start_ns: int, width_ns: int) -> tuple[Mapping[int, float], Mapping[int, float]]:
+        """The same by the time slice in which they were due."""
         good, total = Counter[int](), Counter[int]()
         for asked, kept in self._pairs:
             total.update(asked.counted("t_int_ns", start_ns, width_ns))
@@ -82,6 +84,7 @@ class Told:
         self._each = each
 
     def counted(self) -> tuple[float, float]:
+        """Good weight, and all of it."""
         good: float = 0
         total: float = 0
         for _, ones_good, ones in self._each():
@@ -89,6 +92,7 @@ class Told:
         return good, total
 
     def by_slice(self, start_ns: int, width_ns: int) -> tuple[Mapping[int, float], Mapping[int, float]]:
+        """The same by the time slice of each event's instant."""
         good, total = Counter[int](), Counter[int]()
         for t_ns, ones_good, ones in self._each():
             number = (t_ns - start_ns) // width_ns

@@ -32,6 +32,7 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def burn(self) -> float:
+        """How fast the budget was spent: 1 spends all of it in exactly the period."""
         return burn(self.bad_ratio, self.target)
 
     @property

@@ -9,6 +9,7 @@ from servedrill.history.requests import NEVER, Requests
 
 
 def wholes(requests: Requests) -> Iterator[bool]:
+    """Whether each was answered to its end."""
     return (not failure and not cancelled for failure, cancelled in requests.columns("failure", "cancelled"))
 
 
@@ -29,6 +30,7 @@ def ttfts_service_s(requests: Requests) -> Iterator[float]:
 
 
 def durations_s(requests: Requests) -> Iterator[float]:
+    """From when it was due to its end, failures included."""
     return ((end_ns - due_ns) / 1e9 for due_ns, end_ns in requests.columns("t_int_ns", "t_end_ns"))
 
 
@@ -41,6 +43,7 @@ def tpots_s(requests: Requests) -> Iterator[float | None]:
 
 
 def stalls_s(requests: Requests) -> Iterator[float]:
+    """The longest silence after the first content; 0 where there was none."""
     for gap_ns, failure, last_ns, end_ns in requests.columns("longest_gap_ns", "failure", "t_last_ns", "t_end_ns"):
         last_gap_ns = end_ns - last_ns if failure and last_ns != NEVER else 0
         yield max(0, gap_ns, last_gap_ns) / 1e9

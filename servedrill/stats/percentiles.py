@@ -54,4 +54,5 @@ def percentile_counted(counts: Mapping[int, int], p: float) -> float:
 
 
 def median(values: Sequence[float]) -> float:
+    """The 50th `percentile`; NaN of nothing."""
     return percentile(values, 50)
