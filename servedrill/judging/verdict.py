@@ -9,6 +9,7 @@ import msgspec
 from servedrill._version import __version__
 from servedrill.checkers.checker import Checker, find_checker, read_checker
 from servedrill.checkers.finding import Answer, Finding
+from servedrill.dialect.conformance import Difference, differences
 from servedrill.errors import UsageError
 from servedrill.history.events import CpuWaits, DeclaredWeakness, DrillEnded, Expected, PartSkipped
 from servedrill.history.history import History
@@ -45,6 +46,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     spending: list[Spending] = []
     """What the drill spent of each SLO's error budget."""
     skipped: list[Skipped] = []
+    conformance: list[Difference] = []
+    """Where the stack talks otherwise than OpenAI's own API; no part of the answer."""
 
     def of(self, answer: Answer) -> list[Finding]:
         """Findings of that answer which count, declared weaknesses left out."""
@@ -101,6 +104,7 @@ def judge(history: History) -> Verdict:
         restored=list(times.restored),
         spending=spendings(history),
         skipped=[Skipped(part=event.part, reason=event.reason) for event in history.of(PartSkipped)],
+        conformance=differences(history.spoken),
     )
 
 

@@ -123,8 +123,8 @@ def print_summary(console: Console, verdicts: list[Verdict], folder: str) -> Non
 
 
 def _unclaimed(verdict: Verdict) -> list[Text]:
-    """What the stack does not claim: weaknesses that its file declares and this drill saw, and parts that it has
-    nothing for."""
+    """What the stack does not claim: weaknesses that its file declares and this drill saw, parts that it has nothing
+    for, and how it talks."""
     lines = []
     for finding in verdict.weaknesses:
         text = Text("  ")
@@ -139,6 +139,14 @@ def _unclaimed(verdict: Verdict) -> list[Text]:
         text.append(f"{'SKIPPED':12}", style="bold")
         text.append(f" {reason}\n")
         text.append(f"               {' '.join(dict.fromkeys(parts))}", style="dim")
+        lines.append(text)
+    if verdict.conformance:
+        text = Text("  ")
+        text.append(f"{'DIALECT':12}", style="bold")
+        text.append(" Not as OpenAI has it, and no failure:\n")
+        text.append(
+            f"               {'; '.join(f'{one.what}: {one.here}' for one in verdict.conformance)}", style="dim"
+        )
         lines.append(text)
     return lines
 

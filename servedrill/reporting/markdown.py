@@ -67,6 +67,7 @@ def summary(run: StoredRun) -> str:
             ]
         for skipped in drill.verdict.skipped:
             lines += ["", f"- {plain(drill.name)}, left out: {plain(skipped.part)} {plain(skipped.reason)}"]
+    lines += _conformance(run)
     lines += ["", f"Seed {about.seed}, run {code(run.folder.name)}."]
     replays = {drill.replay: None for drill in run.drills if drill.verdict.answer is not Answer.PASS and drill.replay}
     if replays:
@@ -79,6 +80,21 @@ def summary(run: StoredRun) -> str:
             "```",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _conformance(run: StoredRun) -> list[str]:
+    """How the stack talks, once: every drill of a run has the same stack."""
+    found = next((drill.verdict.conformance for drill in run.drills if drill.verdict.conformance), [])
+    if not found:
+        return []
+    return [
+        "",
+        "How the stack talks, where OpenAI's API talks otherwise. No drill fails for it; a client may stumble.",
+        "",
+        "| what | OpenAI | this stack | who stumbles |",
+        "|---|---|---|---|",
+        *(f"| {code(one.what)} | {plain(one.openai)} | {plain(one.here)} | {plain(one.trips)} |" for one in found),
+    ]
 
 
 def _budgets(budgets: list[RunBudget]) -> list[str]:

@@ -6,11 +6,13 @@ Whole drills on small servers that talk as well-known services do: the sources s
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from servedrill.checkers.answered import NoFailures
 from servedrill.checkers.finding import Answer
@@ -18,7 +20,11 @@ from servedrill.drill.traffic import chat, code
 from servedrill.errors import StackError
 from servedrill.judging.verdict import Verdict
 from servedrill.load.lengths import Uniform
+from servedrill.reporting.console import print_summary
+from servedrill.reporting.markdown import summary
+from servedrill.reporting.page import drill_page, render
 from servedrill.runs.about import Options
+from servedrill.runs.stored import read_run
 from servedrill.session.session import Session
 from tests.worlds.speakers import HEALTHY, Speaks, speaking
 
@@ -100,3 +106,19 @@ def test_streams_that_never_work_are_no_stack_to_drill(tmp_path: Path) -> None:
     with speaking(Speaks(refuses=("stream",))) as url:
         with pytest.raises(StackError, match=r"streams do not work, whole answers do: 400 .*stream"):
             drilled(tmp_path, url)
+
+
+def test_how_it_talks_is_told_everywhere(tmp_path: Path) -> None:
+    """In the verdict, on the console, in Markdown and on the page: with whom it trips up."""
+    with speaking(Speaks(done=False, role="never")) as url:
+        verdict = drilled(tmp_path, url)
+    assert [one.what for one in verdict.conformance] == ["delta.role", "[DONE]"]
+    run = read_run(tmp_path / "runs" / "latest")
+    console = io.StringIO()
+    print_summary(Console(file=console, width=200), [verdict], "here")
+    page = render(run, [drill_page(drill) for drill in run.drills])
+    for told in (console.getvalue(), summary(run).replace("\\", ""), page):
+        assert "delta.role" in told
+        assert "[DONE]" in told
+    assert "A client that reads until" in summary(run)
+    assert "A client that reads until" in page
