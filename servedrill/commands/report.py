@@ -84,12 +84,12 @@ def _report(given: argparse.Namespace) -> int:
 def _write_journals(drills: list[Any], path: Path) -> None:
     import msgspec
 
-    from servedrill.history.journal import iter_events
+    from servedrill.history.source import Lines
     from servedrill.reporting.chaostoolkit import journal
     from servedrill.runs.digest import Digest
 
     for drill in drills:
         target = path if len(drills) == 1 else path.with_name(f"{path.stem}-{drill.name}{path.suffix or '.json'}")
-        made = journal(drill, Digest(iter_events(drill.history)))
+        made = journal(drill, Digest(Lines(drill.history, kept_max_bytes=0)))
         write_whole(target, msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n")
         print(target)

@@ -22,7 +22,7 @@ from servedrill.checkers.finding import Answer
 from servedrill.errors import UsageError
 from servedrill.files.whole import write_whole
 from servedrill.history.events import DrillStarted
-from servedrill.history.journal import iter_events
+from servedrill.history.source import Lines
 from servedrill.judging import words
 from servedrill.judging.verdict import Verdict
 from servedrill.reporting.attainment import Attainment, attainment
@@ -129,7 +129,7 @@ def drill_page(drill: StoredDrill) -> DrillPage:
     )
     trouble = ""
     try:
-        digest = Digest(iter_events(drill.history), named=named)
+        digest = Digest(Lines(drill.history, kept_max_bytes=0), named=named)
     except UsageError as error:
         trouble, digest = str(error), Digest(())
     return page_of(drill, digest, trouble=trouble)

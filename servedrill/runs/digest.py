@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate, islice
 
 import msgspec
 
-from servedrill.history.events import AnyEvent, ObjectivesGiven, RequestRecord
+from servedrill.history.clocks import Clocks
+from servedrill.history.events import AnyEvent, ClockOffset, ObjectivesGiven, RequestRecord
 from servedrill.history.history import History, Window
 from servedrill.history.names import Names
+from servedrill.history.source import Listed, Source
 from servedrill.runs.worst import Worst
 from servedrill.slo.objectives import Objective, objective_of
 from servedrill.slo.slo import Slo, objectives_of
@@ -120,12 +122,31 @@ class Gaps:
 class Digest:
     """What one drill's history has for pictures."""
 
-    def __init__(self, events: Iterable[AnyEvent], *, named: frozenset[str] = frozenset()) -> None:
-        """``named``: ids of requests that are to be told in detail besides the worst."""
-        self.requests, self.gaps, self.worst = Requests(), Gaps(), Worst(named)
+    def __init__(self, events: Sequence[AnyEvent] | Source, *, named: frozenset[str] = frozenset()) -> None:
+        """``named``: ids of requests that are to be told in detail besides the worst. All instants are put on the clock
+        of the drill's machine, as in `servedrill.history.history.History`.
+
+        Raises `UsageError` naming the line where a file has one that is no event.
+        """
+        self._source: Source = Listed(events) if isinstance(events, Sequence) else events
+        self._named = named
+        others = self._taken(None)
+        if others is None:  # clocks are measured later, too, so all measurements are looked for first
+            told = (event for _, event in self._source.placed() if isinstance(event, ClockOffset))
+            others = self._taken(Clocks(told)) or []
+        self.rest = History(others)
+        """Everything but requests."""
+
+    def _taken(self, clocks: Clocks | None) -> list[AnyEvent] | None:
+        """Everything but requests, which are taken; None where one is of another machine and there are no clocks."""
+        self.requests, self.gaps, self.worst = Requests(), Gaps(), Worst(self._named)
         others: list[AnyEvent] = []
-        for event in events:
+        for _, event in self._source.placed():
             if type(event) is RequestRecord:
+                if event.host:
+                    if clocks is None:
+                        return None
+                    event = clocks.on_drills(event)
                 self.requests.add(event)
                 self.gaps.add(event)
                 self.worst.add(event)
@@ -134,8 +155,7 @@ class Digest:
                     self.requests.given = objectives_of(msgspec.convert(event.slos, list[Slo]))
                 others.append(event)
         others.sort(key=lambda event: event.t_ns)
-        self.rest = History(others)
-        """Everything but requests."""
+        return others
 
     @property
     def start_ns(self) -> int:

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from servedrill.checkers.finding import Answer
-from servedrill.history.journal import iter_events
+from servedrill.history.source import Lines
 from servedrill.runs.digest import Digest
 from servedrill.runs.stored import StoredDrill
 from servedrill.stats.percentiles import percentile
@@ -104,7 +104,7 @@ def _percentile(values: list[float], p: float) -> float | None:
 
 def measure(drill: StoredDrill) -> Measured:
     """The figures of a drill, from its folder."""
-    digest = Digest(iter_events(drill.history))
+    digest = Digest(Lines(drill.history, kept_max_bytes=0))
     r, verdict = digest.requests, drill.verdict
     rows = [row for row in r.rows() if not r.cancelled(row)]
     length_ns = max(BLOCK_NS, int(digest.seconds * 1e9) // BLOCKS_MAX)
