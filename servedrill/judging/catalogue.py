@@ -34,14 +34,22 @@ def names() -> list[str]:
     return sorted(REGISTRY)
 
 
-def require_declarable(name: str, *, where: str) -> None:
-    """Raise `UsageError` for a checker that there is not, or whose claim no stack can do without."""
-    if any(checker.id == name for checker in (*ALWAYS, WHERE_CORES_ARE_SEEN, WHERE_NOT_ALL_IS_KNOWN)):
-        raise UsageError(f"{name} is always judged", where=where, expected="a checker that a drill asks for")
-    if find_checker(name) is None:
+def require_declarable(check: str, *, where: str) -> None:
+    """Raise `UsageError` for a check of a weakness whose checker there is not, or whose claim no stack can do without.
+
+    ``check``: a checker's name or id, ``:`` and a window behind it or not.
+    """
+    try:
+        cls = find_checker(check) or find_checker(check.rpartition(":")[0])
+    except Exception as error:
+        what = f"{check} cannot be loaded: {type(error).__name__}: {error}"
+        raise UsageError(what, where=where, expected="a package whose checkers can be imported") from error
+    if cls is None:
         raise UsageError(
-            f"no checker {name!r}",
+            f"no checker {check!r}",
             where=where,
-            expected="a name from docs/drills.md",
-            hint=meant(name, names()),
+            expected="a name from docs/drills.md or module:Class of an installed package, with or without :window",
+            hint=meant(check.partition(":")[0], names()),
         )
+    if any(type(checker) is cls for checker in (*ALWAYS, WHERE_CORES_ARE_SEEN, WHERE_NOT_ALL_IS_KNOWN)):
+        raise UsageError(f"{cls.id} is always judged", where=where, expected="a checker that a drill asks for")

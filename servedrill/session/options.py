@@ -28,7 +28,7 @@ def check_options(options: Options, *, production: bool = False, baseline: str |
     file = read_stack_file(Path(options.stack_file) if options.stack_file else None)
     for weakness in file.weaknesses:
         for check in weakness.checks:
-            require_declarable(check.partition(":")[0], where=f"{file.path}: weaknesses")
+            require_declarable(check, where=f"{file.path}: weaknesses")
     if file.environment == "production" and not production:
         raise UsageError(
             f"{file.name!r} is a production stack; a drill's blast radius there: {file.blast_radius}",

@@ -76,7 +76,8 @@ class Weakness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What a stack does not do, and is known not to: shown with every verdict, instead of failing it."""
 
     checks: list[str]
-    """Names of checkers whose claims it refutes, each with ``:window`` where it is about one window only."""
+    """Checkers whose claims it refutes: names, or ``module:Class`` of other packages; ``:window`` behind one that is
+    about one window only."""
     because: str
     """A sentence for the report."""
     drills: list[str] = []

@@ -15,6 +15,7 @@ from servedrill.checkers.answered import NoFailures
 from servedrill.checkers.checker import Checker, find_checker, read_checker
 from servedrill.errors import UsageError
 from servedrill.history.events import Expected
+from servedrill.judging.catalogue import require_declarable
 
 SOURCE = """
 from servedrill.checkers.checker import Checker
@@ -98,9 +99,24 @@ def test_an_installed_package_brings_its_checkers(stranger: str, monkeypatch: py
     assert (type(found).id, found.cost) == (f"{stranger}:Cheap", 3)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("window", ["", ":storm"])
+def test_a_weakness_names_any_checker(window: str) -> None:
+    """Ours by its name, another package's by its id, in one window or in all."""
+    theirs = made("Cheap", "elsewhere.checks")
+    for check in ("NoFailures", theirs.id):
+        require_declarable(f"{check}{window}", where="ours.toml: weaknesses")
+    for check in ("elsewhere.checks", "elsewhere.checks:Dear", "Fly"):
+        with pytest.raises(UsageError, match=f"no checker '{check}{window}'"):
+            require_declarable(f"{check}{window}", where="ours.toml: weaknesses")
+    with pytest.raises(UsageError, match="TokenExact is always judged"):
+        require_declarable(f"TokenExact{window}", where="ours.toml: weaknesses")
+
+
 def test_an_installed_package_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its error is told in one line."""
     entry = EntryPoint("broken", "no_such_module_at_all", "servedrill.checkers")
     monkeypatch.setattr(module, "entry_points", lambda group: [entry])
     with pytest.raises(UsageError, match=r"no_such_module_at_all\.x:Cheap cannot be loaded: ModuleNotFoundError"):
         read_checker(Expected(t_ns=1, checker="no_such_module_at_all.x:Cheap"))
+    with pytest.raises(UsageError, match=r"no_such_module_at_all\.x:Cheap cannot be loaded: ModuleNotFoundError"):
+        require_declarable("no_such_module_at_all.x:Cheap", where="ours.toml: weaknesses")

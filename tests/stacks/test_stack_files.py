@@ -136,7 +136,7 @@ def test_every_shipped_file_can_be_read(path: Path) -> None:
     for weakness in file.weaknesses:
         assert weakness.because.endswith(".")
         for check in weakness.checks:
-            require_declarable(check.partition(":")[0], where=path.name)
+            require_declarable(check, where=path.name)
 
 
 def test_the_containers_promise_what_their_configuration_says() -> None:
