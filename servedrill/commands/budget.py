@@ -6,6 +6,7 @@ Exit status 1 when one is spent.
 from __future__ import annotations
 
 import argparse
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,9 +49,9 @@ def register(commands: Any) -> None:
 
 
 def _budget(given: argparse.Namespace) -> int:
-    from rich.console import Console
     from rich.table import Table
 
+    from servedrill.reporting.tables import console_for, print_table
     from servedrill.runs.gate import budgets_of
     from servedrill.runs.spent import budget_left
     from servedrill.slo.openslo import SloFile, read_slos
@@ -72,13 +73,13 @@ def _budget(given: argparse.Namespace) -> int:
         spent = {name: drills for name, (_, drills) in by_slo.items()}
     by_name: dict[str, Slo] = {slo.name: slo for slo in file.slos}
 
-    console = Console(highlight=False)
+    console = console_for(sys.stdout)
     table = Table(title="error budgets", title_justify="left")
     for column in ("SLO", "target", "over", "spent", "left", "read from"):
         table.add_column(column, overflow="fold")
     for budget in budgets:
         table.add_row(*_row(budget, by_name[budget.slo]))
-    console.print(table)
+    print_table(console, table)
     for name, drills in spent.items():
         for drill in sorted(drills, key=lambda one: -one.spending.spend)[:DRILLS_MAX]:
             if drill.spending.spend:

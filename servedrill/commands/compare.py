@@ -29,8 +29,8 @@ def register(commands: Any) -> None:
 def _compare(given: argparse.Namespace) -> int:
     import msgspec
 
-    from servedrill.reporting.console import console_for
     from servedrill.reporting.listing import got_worse, print_comparison
+    from servedrill.reporting.tables import console_for
     from servedrill.runs.baseline import compare_runs
     from servedrill.runs.stored import read_run
 

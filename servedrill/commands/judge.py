@@ -24,7 +24,8 @@ def register(commands: Any) -> None:
 
 def _judge(given: argparse.Namespace) -> int:
     from servedrill.checkers.finding import Answer
-    from servedrill.reporting.console import console_for, print_summary
+    from servedrill.reporting.console import print_summary
+    from servedrill.reporting.tables import console_for
     from servedrill.runs.gate import given_objectives
     from servedrill.runs.layout import HISTORY
     from servedrill.runs.verdicts import judge_folder

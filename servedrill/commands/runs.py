@@ -42,8 +42,8 @@ def _runs(given: argparse.Namespace) -> int:
     import msgspec
 
     from servedrill.checkers.finding import Answer
-    from servedrill.reporting.console import console_for
     from servedrill.reporting.listing import print_runs
+    from servedrill.reporting.tables import console_for
     from servedrill.runs.index import Wanted, open_index
 
     wanted = Wanted(

@@ -9,16 +9,18 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from servedrill.checkers.finding import Answer
 from servedrill.drill.context import Drill
 from servedrill.errors import ExitCode, ServedrillError, UsageError
 from servedrill.judging.verdict import Verdict
-from servedrill.reporting.console import ConsoleProgress, console_for, print_summary
+from servedrill.reporting.console import ConsoleProgress, print_summary
 from servedrill.reporting.junit import properties
 from servedrill.reporting.leavings import leave
 from servedrill.reporting.listing import print_comparison
+from servedrill.reporting.tables import console_for
 from servedrill.runs.about import Options
 from servedrill.runs.baseline import compare_runs
 from servedrill.runs.folder import Run
@@ -27,6 +29,9 @@ from servedrill.runs.verdicts import judge_folder
 from servedrill.session.session import Session, StackLacks
 from servedrill.session.stack import BringUp
 from servedrill.stacks.lifecycle import stack_up
+
+_OURS = (ServedrillError, httpx.HTTPError, OSError)
+"""What this tool could not do: its own errors, control calls that nobody answered, what the machine refused."""
 
 
 class DrillFailed(AssertionError):
@@ -136,7 +141,7 @@ class DrillPlugin:
                 result = yield
             except BaseException as error:
                 verdict = self._judge(drill, pyfuncitem, interrupted=f"{type(error).__name__}: {error}")
-                if isinstance(error, ServedrillError) and not isinstance(error, UsageError):
+                if isinstance(error, _OURS) and not isinstance(error, UsageError):
                     _raise_for(verdict)  # what this tool could not do is a doubt, and nothing that the stack did
                 raise
             verdict = self._judge(drill, pyfuncitem)
@@ -153,7 +158,7 @@ class DrillPlugin:
         """
         report = yield
         error = call.excinfo.value if call.excinfo is not None else None
-        ours = isinstance(error, ServedrillError) and item.nodeid in self._drills
+        ours = isinstance(error, _OURS) and item.nodeid in self._drills
         if ours and isinstance(error, UsageError):
             if str(error) in self._usage_errors:
                 item.session.shouldstop = "the same wrong usage again"

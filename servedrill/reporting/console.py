@@ -6,7 +6,6 @@ NO_COLOR and TERM=dumb are respected by rich itself.
 from __future__ import annotations
 
 import time
-from typing import IO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,15 +17,9 @@ from servedrill.checkers.finding import Answer, Finding
 from servedrill.judging.verdict import Verdict
 from servedrill.judging.words import decisive, times
 from servedrill.load.messages import Status
+from servedrill.reporting.tables import print_table
 
 STYLES = {Answer.PASS: "bold green", Answer.FAIL: "bold red", Answer.INCONCLUSIVE: "bold yellow"}
-_PLAIN_WIDTH = 140
-
-
-def console_for(file: IO[str]) -> Console:
-    """A console on ``file``; lines are not broken at 80 columns where nobody told the width."""
-    console = Console(file=file, highlight=False)
-    return console if console.is_terminal else Console(file=file, highlight=False, width=_PLAIN_WIDTH)
 
 
 class ConsoleProgress:
@@ -118,7 +111,7 @@ def print_summary(console: Console, verdicts: list[Verdict], folder: str) -> Non
             for line in unclaimed:
                 console.print(line)
     console.print()
-    console.print(summary_table(verdicts))
+    print_table(console, summary_table(verdicts))
     console.print(f"evidence: {folder}", soft_wrap=True, markup=False)
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from servedrill.judging.words import ORDER, duration, seconds
 from servedrill.reporting.console import STYLES
+from servedrill.reporting.tables import print_table
 from servedrill.runs.compare import DrillComparison, said, said_change
 from servedrill.runs.index import DrillRow, RunRow
 
@@ -46,7 +47,7 @@ def print_runs(console: Console, rows: Sequence[RunRow]) -> None:
     if len(rows) > 1:
         table.add_section()
         table.add_row(f"all {len(rows)}", "", "", "", "", "", mean(d.detect_s for d in drills), _mttr(drills), "")
-    console.print(table)
+    print_table(console, table)
 
 
 def mean(values: Iterable[float | None]) -> str:
@@ -105,7 +106,7 @@ def print_comparison(console: Console, comparisons: Sequence[DrillComparison], *
                 Text.assemble((one.change, _CHANGES[one.change]), (f": {one.why}" if one.why else "", "dim")),
                 end_section=number == len(comparison.differences) - 1,
             )
-    console.print(table)
+    print_table(console, table)
     for line in conclusions(comparisons):
         console.print(line, markup=False)
 

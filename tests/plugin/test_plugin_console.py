@@ -12,7 +12,8 @@ from servedrill.checkers.finding import Answer, Finding
 from servedrill.drill.progress import Progress, Silent
 from servedrill.judging.verdict import Verdict
 from servedrill.load.messages import Status
-from servedrill.reporting.console import ConsoleProgress, console_for, print_summary
+from servedrill.reporting.console import ConsoleProgress, print_summary
+from servedrill.reporting.tables import console_for
 
 PASSED = Finding(
     checker="Fast", answer=Answer.PASS, claim="It is fast.", observed="p99 3 ms", threshold="5 ms", figures={"p99": 3.0}
@@ -107,10 +108,23 @@ def test_brackets_in_a_hypothesis_and_in_figures_are_text() -> None:
 
 def test_nothing_breaks_lines_where_nobody_told_the_width(monkeypatch: pytest.MonkeyPatch) -> None:
     """A log file has no columns; colours stay out of it."""
-    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.delenv("COLUMNS", raising=False)
     text = shown(verdict(Answer.PASS, PASSED))
     assert max(map(len, text.splitlines())) > 80
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("columns", [80, 109, 110])
+def test_where_the_width_is_told_it_is_kept(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """Terminals of 80 columns, COLUMNS in a pipe: rows become paragraphs, and no word is cut in columns of two."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = shown(verdict(Answer.PASS, PASSED, detect_s=0.44, failover_s=1.0))
+    assert max(map(len, text.splitlines())) <= columns
+    assert ("│" in text) == (columns >= 110)
+    for part in ("made_up", "PASS", "It holds.", "1 claims proven; p99 3 ms", "0.4 s / 1.0 s / -"):
+        assert part in text
+    if columns < 110:
+        assert "  verdict: PASS\n  hypothesis: It holds.\n  decisive figures: 1 claims" in text
 
 
 def test_progress_in_a_log_is_one_line_a_step() -> None:
