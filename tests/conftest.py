@@ -36,6 +36,11 @@ settings.load_profile("side by side")
 """How long one example takes is a matter of who else runs; what has to be fast has a test that says so."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A warning is an error here, and not in a user's first run of the drills."""
+    config.addinivalue_line("filterwarnings", "error")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Says to pytest-xdist, which looks next, what the user has not said."""

@@ -118,7 +118,12 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the address, and begin to parse."""
         self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's own class, not a subclass
-        self.address = join_host_port(*transport.get_extra_info("peername")[:2])
+        peer = transport.get_extra_info("peername")
+        if peer is None:  # it was accepted and reset before anybody could ask who it was
+            self.loss = "reset"
+            self.abort()
+            return
+        self.address = join_host_port(*peer[:2])
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket").fileno(), _CLOSED_OR_READABLE)
         self._parser = httptools.HttpResponseParser(self)

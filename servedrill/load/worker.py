@@ -26,6 +26,7 @@ import uvloop
 from servedrill.errors import ExitCode, UsageError
 from servedrill.history.events import LoadHealth, Observed, RequestRecord
 from servedrill.history.journal import Journal
+from servedrill.history.measurements import NOT_FIRST
 from servedrill.host.clock import NS, now_ns
 from servedrill.host.prctl import end_with_parent
 from servedrill.load.client import Client
@@ -38,13 +39,13 @@ _STATUS_S = 0.25
 _HEALTH_S = 1.0
 _OLDER_EVERY = 10
 """Young garbage is collected with every health event, what is a little older with every tenth; the oldest never."""
-_PR_SET_PDEATHSIG = 1
 
 
 class Worker:
     """Runs a job's share of the plan on the running loop."""
 
-    def __init__(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, job: Job, loop: asyncio.AbstractEventLoop, *, refused: str = "") -> None:
+        """``refused``: why the system does not let this process go first."""
         self._job, self._loop = job, loop
         self._journal = Journal(Path(job.journal))
         self._unwritten: list[RequestRecord | LoadHealth | Observed] = []
@@ -61,6 +62,8 @@ class Worker:
         self._resolver_failures = 0
         self._status_before = (now_ns(), 0)
         self._input = b""
+        if refused:
+            self._unwritten.append(Observed(t_ns=now_ns(), name=NOT_FIRST, value=1, detail={"because": refused}))
         loop.set_exception_handler(self._on_exception)
 
     async def run(self) -> None:
@@ -226,33 +229,37 @@ def say(status: Status, *, within_s: float = 0.0) -> None:
 def main() -> NoReturn:
     """Read the job, run it, and leave with an exit code of this package."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent()
+    with contextlib.suppress(OSError):  # the end of its stdin ends it all the same
+        end_with_parent()
     if stat.S_ISFIFO(os.fstat(1).st_mode):
         os.set_blocking(1, False)
     try:
         job = msgspec.json.decode(_first_line(), type=Job)
-        take_precedence()
+        refused = take_precedence()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(job))
+            runner.run(_run(job, refused))
     except UsageError as error:
         print(error, file=sys.stderr)
         sys.exit(ExitCode.USAGE)
     sys.exit(ExitCode.PASSED)
 
 
-def take_precedence() -> None:
-    """Run before what is measured, as a real-time process, where the system permits it.
+def take_precedence() -> str:
+    """Run before what is measured, as a real-time process, where the system permits it; else why it does not.
 
     A niceness is not enough: with sched_autogroup it counts only within a session, and every process of a stack has a
     session of its own. Measured on two cores beside two busy processes: p99 of the lag 26 ms with a niceness of -10,
     0.1 ms with SCHED_RR. The kernel keeps 5% of the time for everybody else.
     """
-    with contextlib.suppress(PermissionError):
+    try:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except OSError as error:  # no privilege, or a filter of system calls
+        return error.strerror or str(error)
+    return ""
 
 
-async def _run(job: Job) -> None:
-    await Worker(job, asyncio.get_running_loop()).run()
+async def _run(job: Job, refused: str) -> None:
+    await Worker(job, asyncio.get_running_loop(), refused=refused).run()
 
 
 def _first_line() -> bytes:

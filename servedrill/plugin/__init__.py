@@ -7,6 +7,7 @@ for an option that has to be checked before.
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,6 +89,7 @@ def open_drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
 
 def drills_of(config: pytest.Config) -> DrillPlugin:
     """What the drills of one pytest session share; it takes part in the session from when it is first asked for."""
+    _require_linux()
     from servedrill.plugin.drills import DrillPlugin
 
     known = config.pluginmanager.get_plugin(_NAME)
@@ -95,3 +97,15 @@ def drills_of(config: pytest.Config) -> DrillPlugin:
         known = DrillPlugin(config)
         config.pluginmanager.register(known, _NAME)
     return known
+
+
+def _require_linux() -> None:
+    """Elsewhere the modules that make drills of tests cannot even be loaded: one line, and the exit code of usage."""
+    if sys.platform != "linux":
+        from servedrill.errors import ExitCode, UsageError
+        from servedrill.host.machine import require_machine
+
+        try:
+            require_machine()
+        except UsageError as error:
+            pytest.exit(str(error), returncode=ExitCode.USAGE)

@@ -38,6 +38,7 @@ class Run:
                 f"runs cannot be written there: {error.strerror}",
                 where=f"--runs {options.runs}",
                 expected="a folder that can be made and written",
+                hint="--runs DIR names another, as in a checkout that is read-only",
             ) from error
         self._about = about_now(options, began=began)
         self._write()

@@ -18,6 +18,7 @@ from servedrill.drill.progress import Progress, Silent
 from servedrill.errors import ServedrillError
 from servedrill.history.events import DeclaredWeakness
 from servedrill.host.chance import seed_of
+from servedrill.host.machine import require_machine, told_in_one_line
 from servedrill.judging.verdict import Verdict
 from servedrill.runs.about import Options
 from servedrill.runs.folder import Run
@@ -47,10 +48,12 @@ class Session:
     ) -> None:
         """``bring_up`` gives each drill its stack, ``judge`` the verdict of a drill's folder.
 
-        Raises `UsageError` for options that cannot be used, as `check_options`.
+        Raises `UsageError` for options that cannot be used, as `check_options`, and where this machine cannot run any
+        drill, as `require_machine`.
         """
         self.options = options
         self.file = check_options(options, production=production, baseline=baseline)
+        require_machine()
         self.run: Run | None = None
         """None before the first drill."""
         self._bring_up, self._judge_folder = bring_up, judge
@@ -150,7 +153,8 @@ class Session:
 
     def _begun(self) -> Run:
         if self.run is None:
-            self.run = Run(self.options)
+            with told_in_one_line("a run could not be started"):
+                self.run = Run(self.options)
         return self.run
 
     def _weaknesses(self, drill: str) -> list[DeclaredWeakness]:

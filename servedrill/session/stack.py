@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from servedrill.host.machine import told_in_one_line
 from servedrill.leases.guard import Guard
 from servedrill.leases.keeper import StackKeeper, UndoKeeper
 from servedrill.stacks.file import StackFile
@@ -54,7 +55,10 @@ def guarded_stack(
     """
     with contextlib.closing(StackKeeper(guard)) as keeper:
         limit_memory = "MemoryLimited" in (*needs, *uses)
-        with bring_up(
+        coming = bring_up(
             file, folder, on_undo=keeper, defects=defects, seed=seed, limit_memory=limit_memory, needs=needs
-        ) as stack:
+        )
+        with contextlib.ExitStack() as up:
+            with told_in_one_line(f"stack {file.name!r} could not be started"):
+                stack = up.enter_context(coming)
             yield stack

@@ -149,7 +149,8 @@ class _Birth:
         self._group = memory_group
 
     def __call__(self) -> None:
-        end_with_parent()
+        with contextlib.suppress(OSError):  # the supervisor ends it, or the watchdog
+            end_with_parent()
         if self._group:
             (Path(self._group) / "cgroup.procs").write_text(str(os.getpid()))
 
@@ -246,7 +247,10 @@ async def serve(supervisor: Supervisor, *, control_port: int, secret: str) -> No
 
 def main() -> int:
     """Keep the commands of the plan on standard input until that ends; the exit status."""
-    adopt_orphans()
+    try:
+        adopt_orphans()
+    except OSError as error:
+        print(f"supervisor: {error}: what commands leave behind is not adopted", flush=True)
     try:
         plan = msgspec.json.decode(first_line(), type=Plan)
         step_back(plan.nice)

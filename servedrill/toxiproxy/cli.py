@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 import secrets
 import sys
@@ -58,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         known_hosts=tuple(name.lower() for name in given.allow_host),
     )
     if given.die_with_parent:
-        end_with_parent()
+        with contextlib.suppress(OSError):  # whoever started it ends it, or the watchdog
+            end_with_parent()
     _allow_many_sockets()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

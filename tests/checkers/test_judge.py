@@ -143,24 +143,6 @@ def test_timing_that_passed_still_passes_with_a_late_client() -> None:
     assert found.answer is Answer.PASS
 
 
-def test_a_starved_stack_is_not_refuted() -> None:
-    """Without cores engines answer nobody and gateways eject them: that is the neighbours' doing, and no bug."""
-    failing = NoFailures(window="baseline").expected(at(END_S))
-    never = fault("down", healed=False)
-    verdict = judge(clean_run(*many(30, 1, 3, refused), STALLED, STALLS, failing, *never, *waits(0.8)))
-    assert verdict.answer is Answer.INCONCLUSIVE
-    for checker in ("NoFailures", "StallBounded", "FaultsHealed"):
-        assert "waited for cores" in finding(verdict.findings, checker).observed
-    fed = judge(clean_run(*many(30, 1, 3, refused), STALLED, STALLS, failing, *never, *waits(0.2)))
-    assert {found.checker for found in fed.of(Answer.FAIL)} >= {"NoFailures", "StallBounded", "FaultsHealed"}
-
-
-def test_a_starved_stack_still_may_not_say_what_is_wrong() -> None:
-    """Want of cores makes nobody say the words of another version."""
-    verdict = judge(clean_run(changed(answered(1), fingerprints=["v2"]), *waits(0.8)))
-    assert {found.checker for found in verdict.of(Answer.FAIL)} == {"TokenExact"}
-
-
 def test_a_checker_that_crashes_has_no_opinion() -> None:
     """Its error is told, and the drill is not green."""
     verdict = judge(clean_run(Crashing().expected(at(1))))

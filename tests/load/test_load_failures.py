@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 
@@ -26,6 +27,8 @@ from load_servers import (
     plan_for,
     usage_event,
 )
+
+from servedrill.load.protocol import Connection
 
 ERROR = {"error": {"message": "engine died", "type": "internal", "code": 500, "request_id": "req-9"}}
 ERROR_EVENT = b"data: " + json.dumps(ERROR).encode() + b"\n\n"
@@ -129,6 +132,22 @@ def test_a_cut_stream_keeps_what_came() -> None:
     with TruncatingServer(2) as server:
         record = ask(server)
     assert (record.texts, record.finish_reasons, record.done_frames, len(record.gaps_ns)) == ([" w0 w1"], [None], 0, 1)
+
+
+def test_who_is_gone_before_anybody_asked_is_a_reset() -> None:
+    """A peer that resets at once has no name any more: that is this request's failure, and the worker lives."""
+
+    class Nameless(asyncio.Transport):
+        aborted = False
+
+        def abort(self) -> None:
+            self.aborted = True
+
+    loop = asyncio.new_event_loop()
+    connection, transport = Connection(loop), Nameless()
+    connection.connection_made(transport)
+    loop.close()
+    assert (connection.closed, connection.loss, transport.aborted) == (True, "reset", True)
 
 
 def test_nobody_listens() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -22,6 +23,7 @@ from servedrill.host.clock import wait_for
 from servedrill.load.arrivals import Burst, Constant, Poisson, Users
 from servedrill.load.generator import Load, package_environment
 from servedrill.load.messages import Job, Status
+from servedrill.load.worker import take_precedence
 
 
 @pytest.fixture
@@ -197,6 +199,17 @@ def test_a_parent_that_does_not_read_holds_nothing_up(history: Path) -> None:
         process.stdin.flush()
         wait_for(lambda: len(server.requests) > 60, what="60 requests", within_s=30)
         process.kill()
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS])
+def test_a_worker_that_may_not_go_first_says_why(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """No privilege, or a filter that knows no such call: it goes on without, and it is known."""
+
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "sched_setscheduler", refused)
+    assert take_precedence() == os.strerror(number)
 
 
 def test_what_breaks_in_a_worker_surfaces(tmp_path: Path) -> None:

@@ -249,6 +249,23 @@ def test_what_one_drill_lacks_does_not_cost_the_others(pytester: pytest.Pytester
     result.assert_outcomes(errors=1, passed=1)
 
 
+def test_a_machine_that_starts_no_process_is_told_in_one_line(pytester: pytest.Pytester) -> None:
+    """The machine's own reason, and exit code 4: nothing was drilled, and the stack has no part in it."""
+    pytester.makepyfile(test_it="def test_crowded(drill):\n    pass\n")
+    result = run(pytester)
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["ERROR: this machine: stack 'embedded' could not be started: Resource temp*"])
+
+
+@pytest.mark.parametrize(
+    "error", ["OSError(28, 'No space left on device')", "httpx.ReadTimeout('the supervisor')", "ConnectionResetError()"]
+)
+def test_what_the_machine_refuses_in_a_drill_is_a_doubt(pytester: pytest.Pytester, error: str) -> None:
+    """A control call that nobody answered, a disk that is full: nothing that the stack is to blame for."""
+    pytester.makepyfile(test_it=f"import httpx\n\ndef test_holds(drill):\n    raise {error}\n")
+    assert run(pytester).ret == 6
+
+
 @pytest.mark.parametrize("where", ["    raise NotInTime(what='a worker to be ready', waited_s=15)\n", ""])
 def test_what_the_tool_itself_could_not_do_is_a_doubt(pytester: pytest.Pytester, where: str) -> None:
     """Exit code 1 means the stack. A drill that could not be carried out is inconclusive, in its body or before it."""

@@ -6,6 +6,7 @@ As a pytest plugin (``-p tests.worlds.paper``) it brings up that stack for every
 from __future__ import annotations
 
 import contextlib
+import errno
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,10 +42,12 @@ class PaperStack:
 @contextlib.contextmanager
 def paper_up(file: StackFile, folder: Path, **_: Any) -> Iterator[PaperStack]:
     """In place of `servedrill.stacks.lifecycle.stack_up`; the stack of a drill whose name begins with ``torn`` does not
-    come up.
+    come up, and for one with ``crowded`` the machine starts no process.
     """
     if folder.name.startswith("torn"):
         raise StackError("the paper is torn", where="paper", hint="see the bin")
+    if folder.name.startswith("crowded"):
+        raise BlockingIOError(errno.EAGAIN, "fork")
     yield PaperStack(file.name)
 
 

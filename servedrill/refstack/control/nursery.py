@@ -26,6 +26,7 @@ _IMPORTED = [
     f"servedrill.refstack.{name}" for name in ("control.alerts", "control.dns", "engine.server", "gateway.main")
 ]
 _ADOPTED_WITHIN_S = 2.0
+_LOOK_EVERY_S = 0.01
 
 
 class Nursery:
@@ -63,7 +64,10 @@ class Nursery:
     async def end_of(self, pid: int) -> int:
         """Wait for the end of a child; its exit status as `subprocess` has it."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        watched = os.pidfd_open(pid)
+        try:
+            watched = os.pidfd_open(pid)
+        except OSError:  # an old kernel, or a filter of system calls
+            return await _looked_for(pid)
         loop.add_reader(watched, ended.set)
         try:
             await ended.wait()
@@ -71,6 +75,13 @@ class Nursery:
             loop.remove_reader(watched)
             os.close(watched)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])  # noqa: ASYNC222 - it has ended
+
+
+async def _looked_for(pid: int) -> int:
+    """The exit status of a child, asked for again and again."""
+    while not (found := os.waitpid(pid, os.WNOHANG))[0]:  # noqa: ASYNC222 - it does not block
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return os.waitstatus_to_exitcode(found[1])
 
 
 def _fork_as_asked(

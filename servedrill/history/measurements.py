@@ -1,0 +1,4 @@
+"""Names of measurements (`servedrill.history.events.Observed`) that one room writes and another one reads."""
+
+NOT_FIRST = "load.not_first"
+"""A load worker may not run before all others; ``because`` says what the system said."""
