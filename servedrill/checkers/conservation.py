@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 from servedrill.checkers.checker import Checker, limit
+from servedrill.checkers.counts import by_what_came
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import ProcessSeen, RequestRecord, Sample
 from servedrill.history.history import History
@@ -208,7 +209,12 @@ class LittleWasted(Checker, frozen=True, kw_only=True):
     tokens_per_cancel_max: float = 4.0
 
     def __call__(self, history: History) -> Finding:
+        return by_what_came(lambda trusted: self._judged(history, trusted=trusted), history)
+
+    def _judged(self, history: History, *, trusted: bool) -> Finding:
+        """``trusted``: with the server's counts of tokens taken at its word."""
         requests = history.requests(self.window, cancelled=True)
+        requests = requests.trusted if trusted else requests
         cancelled = requests.cancelled
         sequences = sum(cancelled.column("n"))
         generated = 0.0

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from servedrill.checkers.checker import Checker, limit
+from servedrill.checkers.counts import by_what_came
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import Observed, Sample
 from servedrill.history.history import History
@@ -114,6 +115,10 @@ class GoodputRecovers(Checker, frozen=True, kw_only=True):
     """Stretches of time in which goodput is looked at; None: half a second at the stack's pace."""
 
     def __call__(self, history: History) -> Finding:
+        return by_what_came(lambda trusted: self._judged(history, trusted=trusted), history)
+
+    def _judged(self, history: History, *, trusted: bool) -> Finding:
+        """``trusted``: with the server's counts of tokens taken at its word."""
         within_s = limit(self.within_s, history, lambda p: p.recovers_within_s)
         bucket_s = limit(self.bucket_s, history, lambda p: p.pace * 0.5)
         healed_ns = history.windows[self.after].end_ns
@@ -121,7 +126,10 @@ class GoodputRecovers(Checker, frozen=True, kw_only=True):
         objective_of = objective_in(history)
         asked, good = Counter[int](), Counter[int]()
         requests = history.requests().due(healed_ns, end_ns)
-        goods = [good_requests(history, cls, objective_of(cls)).due(healed_ns, end_ns) for cls in history.classes]
+        goods = [
+            good_requests(history, cls, objective_of(cls), trusted=trusted).due(healed_ns, end_ns)
+            for cls in history.classes
+        ]
         for counted, some in ((asked, requests), *((good, one) for one in goods)):
             counted.update(int((due_ns - healed_ns) / 1e9 / bucket_s) for due_ns in some.column("t_int_ns"))
         if len(requests) < self.requests_min:
@@ -203,6 +211,10 @@ class SloMet(Checker, frozen=True, kw_only=True):
     """``sla``: what was agreed with users, which is looser, and kept apart."""
 
     def __call__(self, history: History) -> Finding:
+        return by_what_came(lambda trusted: self._judged(history, trusted=trusted), history)
+
+    def _judged(self, history: History, *, trusted: bool) -> Finding:
+        """``trusted``: with the server's counts of tokens taken at its word."""
         given, within = slos_in(history), history.windows[self.window]
         parts: list[str] = []
         limits: list[str] = []
@@ -212,6 +224,7 @@ class SloMet(Checker, frozen=True, kw_only=True):
         held = True
         for cls in self.classes:
             requests = history.undisturbed(self.window, classes=[cls])
+            requests = requests.trusted if trusted else requests
             slos = slos_of(cls, given, agreement=self.agreement)
             if not slos:
                 return self.cannot_say(f"no {self.agreement.upper()} of {cls} is given")

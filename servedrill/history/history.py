@@ -17,7 +17,7 @@ from servedrill.history import events as e
 from servedrill.history.clocks import Clocks
 from servedrill.history.dialect import Spoken, as_told
 from servedrill.history.kinds import ExchangeTable, PlainTable, ProcessTable, SampleTable, last_words
-from servedrill.history.promises import Promises, as_made
+from servedrill.history.promises import Promises, as_made, counts_known
 from servedrill.history.requests import Requests, RequestTable
 from servedrill.history.selection import Selection
 from servedrill.history.source import Lines, Listed, OnOneClock, Source, without_collection
@@ -146,6 +146,9 @@ class History:
         self._many: dict[type[e.Event], Selection[Any]] = {
             kind: Selection(table, self._source) for kind, table in many.items()
         }
+        self._requests.counts_known = counts_known(
+            next((one.promises for one in self._few.get(e.DrillStarted, [])), {})
+        )
         self._many[e.RequestRecord] = Requests(self._requests, self._source)
         return True
 
@@ -188,6 +191,11 @@ class History:
             return promise(self.promises)
         except LookupError:
             return otherwise
+
+    @property
+    def counts_known(self) -> bool:
+        """Whether the server's counts of tokens are known to be true."""
+        return self._requests.counts_known
 
     @cached_property
     def spoken(self) -> Spoken:

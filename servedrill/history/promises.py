@@ -83,6 +83,12 @@ def as_made(promises: dict[str, Any]) -> Promises:
     return cast("Promises", _Made(promises))
 
 
+def counts_known(promises: dict[str, Any]) -> bool:
+    """Whether the server's counts of tokens are held against the words of each answer, which the formula alone
+    allows. Elsewhere nobody but the server knows how many tokens a piece of content holds."""
+    return bool(promises.get("oracle", "formula") == "formula")
+
+
 class _Made:
     def __init__(self, promises: dict[str, Any]) -> None:
         self._promises = promises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter, not_
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from servedrill.history.events import RequestRecord
 from servedrill.history.names import Names
@@ -37,6 +37,7 @@ _COLUMNS = {
     "t_end_ns": "q",
     "longest_gap_ns": "q",
     "tokens": "q",
+    "pieces": "q",
     "n": "q",
     "max_tokens": "q",
     "status": "q",
@@ -48,9 +49,9 @@ _COLUMNS = {
     "stream": "b",
     "cancelled": "b",
 }
-"""Those that are not `RequestRecord`'s own: ``tokens`` that were counted by the server or else pieces of content that
-came, ``tries`` of the client, ``answer`` a number that only requests share which were asked and answered the same. 0 is
-no status, no gap, no limit and no failure, which else is the number of its name and one more."""
+"""Those that are not `RequestRecord`'s own: ``tokens`` that were counted by the server, or else the ``pieces`` of
+content that came, ``tries`` of the client, ``answer`` a number that only requests share which were asked and answered
+the same. 0 is no status, no gap, no limit and no failure, which else is the number of its name and one more."""
 
 
 class Requests(Selection[RequestRecord]):
@@ -69,6 +70,23 @@ class Requests(Selection[RequestRecord]):
             table.add(record, place, at=place)
         table.finish()
         return cls(table, Listed(told))
+
+    # ---- how many tokens they had
+
+    trusting: ClassVar[bool] = False
+    """Whether counts of tokens are taken as they were told, where nothing bears them out."""
+
+    @property
+    def trusted(self) -> Requests:
+        """The same requests, with the server's counts of their tokens taken at its word."""
+        return _Trusted(self.table, self.source, self.parts)
+
+    def tokens(self) -> Iterator[int]:
+        """Of all choices together: as counted by the server where that is checked word by word, else as many as pieces
+        of content came. Of `trusted` ones the larger number."""
+        if self.table.counts_known:
+            return self.column("tokens")
+        return map(max, self.column("tokens"), self.column("pieces")) if self.trusting else self.column("pieces")
 
     # ---- who
 
@@ -153,8 +171,15 @@ class Requests(Selection[RequestRecord]):
         return self.where("failure", test=numbers.__contains__)
 
 
+class _Trusted(Requests):
+    trusting = True
+
+
 class RequestTable(Table):
     """A row for each request."""
+
+    counts_known = True
+    """See `servedrill.history.promises.counts_known`."""
 
     def __init__(self, block_rows: int = BLOCK_ROWS) -> None:
         super().__init__(_COLUMNS, ranged="t_int_ns", block_rows=block_rows)
@@ -177,6 +202,7 @@ class RequestTable(Table):
             r.t_end_ns,
             max(gaps) if gaps else 0,
             r.completion_tokens or len(gaps) + 1,
+            len(gaps) + 1,
             r.n,
             r.max_tokens or 0,
             r.status or 0,

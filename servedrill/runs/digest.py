@@ -16,9 +16,10 @@ from itertools import accumulate, islice
 import msgspec
 
 from servedrill.history.clocks import Clocks
-from servedrill.history.events import AnyEvent, ClockOffset, ObjectivesGiven, RequestRecord
+from servedrill.history.events import AnyEvent, ClockOffset, DrillStarted, ObjectivesGiven, RequestRecord
 from servedrill.history.history import History, Window
 from servedrill.history.names import Names
+from servedrill.history.promises import counts_known
 from servedrill.history.source import Listed, Source
 from servedrill.runs.worst import Worst
 from servedrill.slo.objectives import Objective, objective_of
@@ -45,6 +46,8 @@ class Requests:
         self.objectives: list[Objective] = []
         self.given: dict[str, Objective] | None = None
         """By class, where the drill is held to an SLO file; it stands at the head of a history."""
+        self.counts_known = True
+        """As the drill's beginning says."""
 
     def __len__(self) -> int:
         return len(self.due)
@@ -61,9 +64,9 @@ class Requests:
         self.end.append(r.t_end_ns)
         self.failure.append(self.failures[CANCELLED if r.cancelled_ns is not None else r.failure or ""])
         self.tries.append(min(len(r.attempts), 0xFFFF))
-        self.good.append(self.objectives[cls].good(r))
+        self.good.append(self.objectives[cls].good(r, counts_known=self.counts_known))
         self.stream.append(r.stream)
-        tpot = tpot_s(r)
+        tpot = tpot_s(r, counts_known=self.counts_known)
         self.tpot_ms.append(_NONE if tpot is None else tpot * 1e3)
         worst = max(r.gaps_ns, default=0)
         self.stall_ms.append(worst / 1e6)
@@ -153,6 +156,8 @@ class Digest:
             else:
                 if type(event) is ObjectivesGiven:
                     self.requests.given = objectives_of(msgspec.convert(event.slos, list[Slo]))
+                elif type(event) is DrillStarted:
+                    self.requests.counts_known = counts_known(event.promises)
                 others.append(event)
         others.sort(key=lambda event: event.t_ns)
         return others

@@ -256,9 +256,9 @@ def _weights(slo: Slo, asked: Requests) -> Iterator[tuple[int, float]]:
     if slo.sli.measure == "goodput_per_s":
         yield from zip(asked.column("t_int_ns"), map(float, slo.sli.limits.goods(asked)), strict=True)
         return
-    for request in asked:
+    for request, tokens in zip(asked, asked.tokens(), strict=True):
         if came := arrivals_ns(request):
-            weight = (request.completion_tokens or len(came)) / len(came)
+            weight = tokens / len(came)
             yield from ((at_ns, weight) for at_ns in came)
 
 

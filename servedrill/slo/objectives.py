@@ -29,11 +29,11 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
     target: float = TARGET
     """Share of requests that have to be good."""
 
-    def good(self, request: RequestRecord) -> bool:
-        """A complete answer that met every objective."""
+    def good(self, request: RequestRecord, *, counts_known: bool = True) -> bool:
+        """A complete answer that met every objective; ``counts_known`` as of `tpot_s`."""
         if not whole(request):
             return False
-        tpot = tpot_s(request)
+        tpot = tpot_s(request, counts_known=counts_known)
         return (
             (self.ttft_s is None or not request.stream or ttft_s(request) <= self.ttft_s)
             and (self.tpot_s is None or tpot is None or tpot <= self.tpot_s)
@@ -53,11 +53,16 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
         return map(all, zip(*kept, strict=True)) if len(kept) > 1 else kept[0]
 
 
-def good_requests(history: History, cls: str, objective: Objective) -> Requests:
-    """The good ones of a class, not the drill's own cancels. They are looked for once: several ask for the same."""
-    asked = ("good", cls, objective.ttft_s, objective.tpot_s, objective.max_stall_s)
+def good_requests(history: History, cls: str, objective: Objective, *, trusted: bool = False) -> Requests:
+    """The good ones of a class, not the drill's own cancels. They are looked for once: several ask for the same.
+
+    ``trusted``: with the server's counts of tokens taken at its word.
+    """
+    trusted = trusted and not history.counts_known
+    asked = ("good", cls, objective.ttft_s, objective.tpot_s, objective.max_stall_s, trusted)
     if asked not in history.kept:
         requests = history.requests(classes=[cls])
+        requests = requests.trusted if trusted else requests
         history.kept[asked] = requests.keep(objective.goods(requests))
     found: Requests = history.kept[asked]
     return found

@@ -36,7 +36,8 @@ def durations_s(requests: Requests) -> Iterator[float]:
 
 def tpots_s(requests: Requests) -> Iterator[float | None]:
     """None for those that are no stream of two tokens or more."""
-    for stream, first_ns, last_ns, counted, n in requests.columns("stream", "t_first_ns", "t_last_ns", "tokens", "n"):
+    told = zip(requests.columns("stream", "t_first_ns", "t_last_ns", "n"), requests.tokens(), strict=True)
+    for (stream, first_ns, last_ns, n), counted in told:
         tokens = counted / n
         told = stream and first_ns != NEVER and last_ns != NEVER and tokens > 1
         yield (last_ns - first_ns) / 1e9 / (tokens - 1) if told else None

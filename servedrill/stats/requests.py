@@ -35,11 +35,15 @@ def duration_s(request: RequestRecord) -> float:
     return (request.t_end_ns - request.t_int_ns) / 1e9
 
 
-def tpot_s(request: RequestRecord) -> float | None:
-    """Mean time per output token of one choice after the first; None where there are fewer than two."""
+def tpot_s(request: RequestRecord, *, counts_known: bool = True) -> float | None:
+    """Mean time per output token of one choice after the first; None where there are fewer than two.
+
+    What came is what counts: a piece of content is one token where the server's count is not known to be true.
+    """
     if not request.stream or request.t_first_ns is None or request.t_last_ns is None:
         return None
-    tokens = (request.completion_tokens or len(request.gaps_ns) + 1) / request.n
+    counted = request.completion_tokens if counts_known else None
+    tokens = (counted or len(request.gaps_ns) + 1) / request.n
     return (request.t_last_ns - request.t_first_ns) / 1e9 / (tokens - 1) if tokens > 1 else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from made_up import ENGINES, PHASES, Events, Plant, at_rest, cut, history, many, observed, refused, sampled, tried
 
 from servedrill.checkers import recovery as c
+from servedrill.history.history import History
 
 
 def to(hop: str, count: int, start: float, end: float) -> Events:
@@ -19,6 +20,12 @@ def at_engine(hop: str, count: int, start: float, end: float, **fields: float) -
     """Requests that one engine answered at the first try."""
     requests = many(count, start, end, **fields)
     return [*requests, *(tried(str(r.attempts[0].request_id), hop, start) for r in requests if hasattr(r, "attempts"))]
+
+
+def coded(gap_s: float, *, says: int | None) -> History:
+    """Answers in 6 pieces from a model whose tokens nobody can count but its server."""
+    requests = many(20, 0, 4, cls="code", gap_s=gap_s, completion_tokens=says)
+    return history(*PHASES, *requests, promises={"oracle": "frames"})
 
 
 PLANTS = [
@@ -113,6 +120,12 @@ PLANTS = [
             "cut-counts": history(*PHASES, *many(20, 0, 4), cut(1), cut(2), *many(20, 0, 4, cls="code")),
         },
         too_little={"one-class-only": history(*PHASES, *many(20, 0, 4)), "none": history(*PHASES)},
+    ),
+    Plant(
+        checker=c.SloMet(window="baseline", classes=["code"]),
+        clean={"by-what-came": coded(0.04, says=6), "whatever-is-counted": coded(0.04, says=1)},
+        bugs={"slow": coded(0.2, says=6), "counts-one": coded(0.2, says=1), "counts-none": coded(0.2, says=None)},
+        too_little={"only-by-the-count": coded(0.2, says=600), "several-in-a-piece": coded(0.12, says=18)},
     ),
     Plant(
         checker=c.SloMet(window="baseline", classes=["chat-eu"]),

@@ -118,6 +118,20 @@ def test_rates_are_judged_slice_by_slice() -> None:
     assert (tally.good, tally.total) == (1, 3)
 
 
+@pytest.mark.parametrize(("oracle", "good"), [("formula", 3), ("frames", 0), ("recorded", 0)])
+def test_what_came_is_what_counts(oracle: str, good: int) -> None:
+    """A hundred tokens that the server counts in ten pieces are ten, where nobody can check its count; taken at its
+    word they are what it says."""
+    requests = [answered(t, tokens=10, ttft_s=0.1, gap_s=0.01, completion_tokens=100) for t in (0, 1, 2)]
+    told = history(*requests, promises={"oracle": oracle}).requests()
+    tokens = slo("tokens_per_s", op="gte", limit=50, method="Timeslices", slice_s=1.0, slice_target=1.0)
+    assert attained(tokens, told, **SPAN).good == good
+    assert attained(tokens, told.trusted, **SPAN).good == 3
+    fast = slo("tpot_s", limit=0.005)
+    assert attained(fast, told, **SPAN).good == good
+    assert attained(fast, told.trusted, **SPAN).good == 3
+
+
 def test_token_deadlines_are_the_fluidity_index() -> None:
     """What came early may be used up later; a stall misses every deadline in it, and they begin anew after it."""
     limits = Objective(ttft_s=0.5, tpot_s=0.1)
