@@ -63,7 +63,7 @@ def test_lines_of_several_processes_never_mix(path: Path) -> None:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
     for writer in writers:
-        writer.communicate("go\n", timeout=30)
+        writer.communicate("go\n", timeout=300)
         assert writer.returncode == 0
     lines = [msgspec.json.decode(line, type=e.Observed) for line in path.read_bytes().splitlines()]
     assert len(lines) == 2000

@@ -75,7 +75,7 @@ def test_a_child_ends_with_its_parent() -> None:
 def test_a_child_whose_parent_is_gone_already_ends_at_once() -> None:
     """The parent may end between the fork and the request: it is looked for once more after it."""
     late = started(TOO_LATE)
-    late.communicate(timeout=10)
+    late.communicate(timeout=300)
     assert late.returncode == -signal.SIGKILL
 
 

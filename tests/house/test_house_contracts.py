@@ -18,7 +18,7 @@ LINT = "from importlinter.cli import lint_imports; import sys; sys.exit(lint_imp
 def linted(house: Path) -> str:
     """What import-linter says of a copy of the package."""
     done = subprocess.run(
-        [sys.executable, "-c", LINT], cwd=house, capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, "-c", LINT], cwd=house, capture_output=True, text=True, timeout=300, check=False,
         env={"PYTHONPATH": str(house), "PATH": "/usr/bin:/bin", "NO_COLOR": "1", "COLUMNS": "200"},
     )  # fmt: skip
     assert "Contracts:" in done.stdout, done.stdout + done.stderr

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-LEAST_S = 30
-"""A condition that comes is seen at once; what is waited for in vain may take this long to be told."""
+LEAST_S = {"wait_for": 30, "wait_done": 30, "subprocess.run": 120, "communicate": 120}
+"""What waits -> seconds: a condition that comes is seen at once, what is waited for in vain may take this long to be
+told. A command may be a whole session of drills."""
 
 
-def waits(source: str) -> Iterator[tuple[int, float]]:
-    """Line and seconds of each wait for a condition whose deadline is written down, and no error expected."""
+def short_waits(source: str) -> Iterator[tuple[int, float]]:
+    """Line and seconds of each wait that is too short, if no error is expected of it."""
     tree = ast.parse(source)
     expected = {
         inner
@@ -23,11 +24,13 @@ def waits(source: str) -> Iterator[tuple[int, float]]:
     }
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and call not in expected:
-            name = ast.unparse(call.func).rpartition(".")[2]
-            within = next((keyword.value for keyword in call.keywords if keyword.arg == "within_s"), None)
-            if name in ("wait_for", "wait_done") and isinstance(within, ast.Constant):
-                assert isinstance(within.value, int | float)
-                yield call.lineno, within.value
+            name = ast.unparse(call.func)
+            least_s = LEAST_S.get(name, LEAST_S.get(name.rpartition(".")[2], 0))
+            for keyword in call.keywords:
+                if keyword.arg in ("within_s", "timeout") and isinstance(keyword.value, ast.Constant):
+                    seconds = keyword.value.value
+                    if isinstance(seconds, int | float) and seconds < least_s:
+                        yield call.lineno, seconds
 
 
 def test_a_wait_for_a_condition_has_patience() -> None:
@@ -35,8 +38,7 @@ def test_a_wait_for_a_condition_has_patience() -> None:
     short = [
         f"{path.relative_to(TESTS)}:{line}: {seconds} s"
         for path in sorted(TESTS.rglob("*.py"))
-        for line, seconds in waits(path.read_text())
-        if seconds < LEAST_S
+        for line, seconds in short_waits(path.read_text())
     ]
     assert short == []
 
@@ -44,6 +46,9 @@ def test_a_wait_for_a_condition_has_patience() -> None:
 def test_a_short_wait_is_found() -> None:
     """But where the test is about a wait in vain."""
     source = (
-        "wait_for(ready, what='it', within_s=5)\nwith pytest.raises(NotInTime):\n    load.wait_done(within_s=0.1)\n"
+        "wait_for(ready, what='it', within_s=5)\n"
+        "with pytest.raises(NotInTime):\n    load.wait_done(within_s=0.1)\n"
+        "subprocess.run(command, timeout=60)\n"
+        "wait_for(ready, what='it', within_s=30)\n"
     )
-    assert list(waits(source)) == [(1, 5)]
+    assert list(short_waits(source)) == [(1, 5), (4, 60)]

@@ -104,7 +104,7 @@ class Ended:
 def run(folder: Path, body: str, *arguments: str, **more: str) -> Ended:
     asked, environment = command(folder, body, *arguments)
     done = subprocess.run(
-        asked, cwd=folder, env={**environment, **more}, capture_output=True, text=True, timeout=110, check=False
+        asked, cwd=folder, env={**environment, **more}, capture_output=True, text=True, timeout=300, check=False
     )
     return Ended(folder, done.returncode, done.stdout)
 
@@ -123,18 +123,29 @@ def unproven(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     return run(tmp_path_factory.mktemp("unproven"), UNPROVEN)
 
 
+def starved(ended: Ended) -> bool:
+    """Whether the machine gave its only drill too little time, by the drill's own findings."""
+    (verdict,) = ended.json("verdicts.json")
+    doubts = {finding["checker"] for finding in verdict["findings"] if finding["answer"] == "inconclusive"}
+    return not doubts.isdisjoint({"LoadKeptSchedule", "StackNotStarved"})
+
+
 def test_a_proven_drill_passes_and_leaves_everything_that_it_takes_to_judge_it_again(
     proven: Ended, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Seed, the command that runs it again, its verdict; and its history comes to the same verdict later."""
-    assert proven.status == 0, proven.text
+    """Seed, the command that runs it again, its verdict; and its history comes to the same verdict later.
+
+    A machine that was too busy to run it leaves a doubt, which is said, and nothing worse.
+    """
+    answer, status = ("inconclusive", 6) if starved(proven) else ("pass", 0)
+    assert proven.status == status, proven.text
     about = proven.json("run.json")
     assert about["seed"] == 7
     assert about["replay"]["mini"].endswith("test_it.py::test_mini --seed 7 --stack small.toml")
     (verdict,) = proven.json("verdicts.json")
-    assert (verdict["answer"], verdict["hypothesis"]) == ("pass", "A little latency hurts nobody.")
-    assert main(["judge", str(proven.folder / "runs" / "latest")]) == 0
-    assert "PASS" in capsys.readouterr().out
+    assert (verdict["answer"], verdict["hypothesis"]) == (answer, "A little latency hurts nobody.")
+    assert main(["judge", str(proven.folder / "runs" / "latest")]) == status
+    assert answer.upper() in capsys.readouterr().out
 
 
 def test_a_proxy_of_the_environment_is_not_asked_for_what_is_on_this_machine(proven: Ended) -> None:

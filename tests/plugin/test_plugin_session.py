@@ -82,7 +82,7 @@ def run_whole(folder: Path, *arguments: str) -> Whole:
     plugins = [*PLUGIN, "-p", "tests.worlds.paper", "-p", "tests.worlds.named"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *plugins, *arguments], cwd=folder, env={**os.environ, **ALONE},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     return Whole(folder, done.returncode, done.stdout.splitlines())
 

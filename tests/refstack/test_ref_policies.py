@@ -189,7 +189,7 @@ def test_a_stack_that_cannot_be_read_ends_the_program_with_4(tmp_path: Path, tex
     if text is not None:
         path.write_text(text)
     command = [sys.executable, "-m", "servedrill.refstack", "--config", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 4, done
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith(f"refstack: {path}: ")

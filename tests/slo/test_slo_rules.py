@@ -26,7 +26,7 @@ from tests.worlds.slos import AVAILABILITY, rules_file
 
 def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     assert PROMTOOL is not None
-    return subprocess.run([PROMTOOL, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([PROMTOOL, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False)
 
 
 # ---- what is written

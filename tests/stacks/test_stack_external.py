@@ -173,7 +173,7 @@ def test_drills_that_need_only_traffic_run_against_a_bare_url(tmp_path: Path, th
         [sys.executable, "-m", "pytest", *drills, *options],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={**os.environ, "NO_COLOR": "1"},
         check=False,
     )

@@ -21,7 +21,7 @@ COMMAND = [sys.executable, "-m", "servedrill.toxiproxy"]
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_it_loads_proxies_and_toxics_from_a_file_and_stops_when_told(tmp_path: Path, echo: str) -> None:
