@@ -102,7 +102,7 @@ def test_the_deadline_covers_all_tries() -> None:
 
     async def refuse_then_stall(peer: Peer, request: Request, number: int) -> None:
         if number == 0:
-            await peer.send(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+            await peer.send(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         else:
             await peer.gone()
 
