@@ -34,7 +34,7 @@ print(*resource.getrlimit(resource.RLIMIT_NOFILE))
 def limited(hard: int, how: str = "") -> subprocess.CompletedProcess[str]:
     """A process that may open 256 files, and as many as ``hard`` if it asks."""
     command = [sys.executable, "-c", _LIMITED, str(hard), how]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 def test_this_machine_will_do() -> None:
