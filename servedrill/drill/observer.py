@@ -20,7 +20,6 @@ from msgspec import structs
 
 from servedrill.checkers.validity import StackNotStarved
 from servedrill.control.direct import direct
-from servedrill.dialect.openai import HEALTH
 from servedrill.dialect.scrape import Page, names_on, read_page
 from servedrill.dialect.vendor import Vendor
 from servedrill.dialect.vendors import vendor_of
@@ -122,10 +121,10 @@ class Observer:
         values: dict[str, float] = {}
         ok = False
         with contextlib.suppress(httpx.HTTPError):
-            health = (await http.get(f"{replica.url}{HEALTH}")).status_code
+            health = (await http.get(replica.health_url, headers=replica.headers)).status_code
         if health is not None:
             with contextlib.suppress(httpx.HTTPError, ValueError):
-                page = await http.get(replica.metrics_url)
+                page = await http.get(replica.metrics_url, headers=replica.headers)
                 values, ok = await self._read(http, replica, page.text), page.status_code == 200
         sample = Sample(t_ns=now_ns(), source=replica.name, role=replica.role, ok=ok, values=values, health=health)
         self.latest[replica.name] = sample

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import httpx
 
 from servedrill.control.direct import direct
-from servedrill.dialect.openai import HEALTH
 from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
 from servedrill.host.clock import wait_for
@@ -49,8 +48,8 @@ class _ProcessFault:
         return victim
 
     def _serving_again(self) -> Evidence:
-        """Wait until another process answers /health."""
-        url, victim = _replica(self._stack, self.target).url, self._victim
+        """Wait until another process says that it is well."""
+        replica, victim = _replica(self._stack, self.target), self._victim
 
         def back() -> bool:
             now = self._stack.process(self.target, "server")
@@ -58,7 +57,7 @@ class _ProcessFault:
             if now is None or now == victim or not core_is_new:
                 return False
             try:
-                return httpx.get(f"{url}{HEALTH}", timeout=1, **direct()).status_code == 200
+                return httpx.get(replica.health_url, headers=replica.headers, timeout=1, **direct()).status_code == 200
             except httpx.HTTPError:
                 return False
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from servedrill.control.direct import direct
-from servedrill.dialect.openai import HEALTH, METRICS
+from servedrill.dialect.openai import METRICS
 from servedrill.dialect.scrape import read_page
 from servedrill.dialect.vendors import vendor_of
 from servedrill.dialect.vllm import IS_SLEEPING, LOAD_ADAPTER, SLEEP, WAKE_UP
@@ -32,7 +32,8 @@ class EngineSleep:
     def __init__(self, stack: SignallableStack, replica: str, *, level: int = 2) -> None:
         self.target, self.attributes = replica, {"level": level}
         self._stack, self._level = stack, level
-        self._url = next(r.url for r in stack.replicas() if r.name == replica)
+        self._replica = next(r for r in stack.replicas() if r.name == replica)
+        self._url = self._replica.url
         self.held_bytes = 0
         """What the engine said that weights and KV cache hold, before."""
         self.freed_bytes = 0
@@ -72,7 +73,7 @@ class EngineSleep:
 
         def awake() -> bool:
             try:
-                return httpx.get(f"{self._url}{HEALTH}", timeout=1, **direct()).status_code == 200
+                return httpx.get(self._replica.health_url, timeout=1, **direct()).status_code == 200
             except httpx.HTTPError:
                 return False
 

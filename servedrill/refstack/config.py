@@ -89,6 +89,8 @@ class Engine(Replica, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Gateway(Replica, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One gateway. Those of a stack share a port on different loopback addresses, as replicas behind a name do."""
 
+    health_path: str = "/health"
+    """What the DNS name asks it for."""
     published_at: str = ""
     """The address that the DNS name answers (a proxy's, in a drill); empty: its own. The port is the name's."""
 

@@ -64,6 +64,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     restart: Restart = Restart()
     core: str = ""
     """A pattern of the command line of the child that computes: what ``part="core"`` of a fault means."""
+    health: str = "/health"
+    """Where it answers 200 while it is well, once it has started: looked at all the time, so it should cost nothing."""
     metrics: str = ""
     """URL of its metrics page, where that is not at /metrics of its own port; ``none`` where it has none."""
     published: str = ""

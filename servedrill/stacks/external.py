@@ -6,6 +6,7 @@ Nothing destructive can be done to it but by hooks that its file gives, and no h
 
 from __future__ import annotations
 
+import dataclasses
 import signal as signals
 import time
 from functools import partial
@@ -35,6 +36,7 @@ from servedrill.stacks.proxies import Hop, Proxies
 from servedrill.stacks.roles import ENGINE, served_by
 
 _IDENTITY_EVERY_S = 1.0
+_REDIRECTS_MAX = 3
 
 
 class ExternalStack(ThroughProxies):
@@ -72,6 +74,8 @@ class ExternalStack(ThroughProxies):
                 url=base(r.url),
                 hop=r.name if r.listen else "",
                 metrics=r.metrics,
+                health=r.health,
+                api_key_env=r.api_key_env,
             )
             for r in self._file.replica
         ]
@@ -85,26 +89,37 @@ class ExternalStack(ThroughProxies):
         self.spoken = first_look(
             self._file, self._http, self.entry().base_url, hint=lambda: "is it up, and is this its address?"
         )
-        for replica in (one for one in self._replicas if one.scraped):
-            self._require_metrics(replica)
+        self._replicas = [self._with_metrics(one) if one.scraped else one for one in self._replicas]
 
     def down(self) -> None:
         """Remove our proxies; the stack itself is left as it is. Nothing to do a second time."""
         self._http.close()
         self._proxies.close()
 
-    def _require_metrics(self, replica: Replica) -> None:
-        try:
-            status: Any = self._http.get(replica.metrics_url).status_code
-        except httpx.HTTPError as error:
-            status = type(error).__name__
-        if status != 200:
-            raise StackError(
-                f"no metrics of {replica.name}: {replica.metrics_url} gave {status}",
-                where=self._file.path,
-                expected="a metrics page for each replica that is named",
-                hint="say where it is (metrics = ...), or leave this replica out",
-            )
+    def _with_metrics(self, replica: Replica) -> Replica:
+        """The replica, its metrics where the server itself says that they are: LiteLLM sends /metrics to /metrics/."""
+        page, status = httpx.URL(replica.metrics_url), "no answer"
+        for _ in range(_REDIRECTS_MAX):
+            try:
+                response = self._http.get(page, headers=replica.headers)
+            except httpx.HTTPError as error:
+                status = type(error).__name__
+                break
+            status = str(response.status_code)
+            if response.status_code == 200:
+                return dataclasses.replace(replica, metrics=str(page))
+            there = page.join(response.headers.get("location", ""))
+            if not response.is_redirect or (there.host, there.port) != (page.host, page.port):
+                break
+            page = there
+        raise StackError(
+            f"no metrics of {replica.name}: {page} gave {status}",
+            where=self._file.path,
+            expected="a metrics page for each replica that is named",
+            hint=f"{replica.name} asks for a key: api_key_env"
+            if status in ("401", "403")
+            else 'say where it is (metrics = "..."), or that it has none: metrics = "none"',
+        )
 
     # ---- what it is
 

@@ -67,6 +67,10 @@ class ExternalReplica(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """What it does for an answer, where that is not what its role usually does."""
     metrics: str = ""
     """Its metrics page, where that is not ``url`` + /metrics; ``none`` where it has none."""
+    health: str = ""
+    """The path that answers 200 while it is well, where that is not /health."""
+    api_key_env: str | None = None
+    """Environment variable with the key that its metrics and its health ask for."""
     listen: str = ""
     """``host:port`` where a fault proxy is to stand in front of it: whoever sends to it has been told to send there."""
     hooks: Hooks = Hooks()

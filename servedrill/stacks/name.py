@@ -89,7 +89,13 @@ class DnsName:
         return {
             "engines": [],
             "gateways": [
-                {"name": c.name, "host": "127.0.0.1", "port": self._port(c.name), "published_at": c.published}
+                {
+                    "name": c.name,
+                    "host": "127.0.0.1",
+                    "port": self._port(c.name),
+                    "published_at": c.published,
+                    "health_path": c.health,
+                }
                 for c in self._gateways
             ],
             "models": [{"version": "v1"}],  # the server of names asks for one, and does nothing with it

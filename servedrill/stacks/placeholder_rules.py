@@ -11,9 +11,11 @@ from servedrill.files.places import Key
 from servedrill.stacks.commands import PLACEHOLDER, Command, ConfigFile, Container, names_of
 from servedrill.stacks.roles import OTHER
 
-PLACEHOLDERS = frozenset({"cache", "env", "folder", "here", "hop", "host", "name", "port", "python", "version"})
+HOPS = frozenset({"hop", "hop_host", "hop_port"})
+"""Of a replica's fault proxy: both parts of its address, or one of them."""
+PLACEHOLDERS = HOPS | {"cache", "env", "folder", "here", "host", "name", "port", "python", "version"}
 """What `servedrill.stacks.wiring` fills in."""
-NAMING = frozenset({"env", "hop", "port"})
+NAMING = HOPS | {"env", "port"}
 """Those that may have a name after a colon."""
 NUMBER = "n"
 """Filled in where a count makes several of a command."""
@@ -42,7 +44,7 @@ def check_hop_names(
     texts += [(("file", number, "text"), file.text) for number, file in enumerate(files)]
     for key, text in texts:
         for match in PLACEHOLDER.finditer(text):
-            if match[1] == "hop" and match[2] not in known:
+            if match[1] in HOPS and match[2] not in known:
                 what, expected = f"no engine or gateway {match[2] or ''!r}", f"one of {', '.join(known)}"
                 mistakes.wrong(document, key, what, expected=expected, hint=meant(match[2] or "", known))
 

@@ -109,6 +109,7 @@ class ProcessStack(OnThisMachine, ThroughProxies):
                 url=f"http://127.0.0.1:{self._wiring.port(c.name)}",
                 hop=c.name if c.name in self._covered else "",
                 metrics=self._wiring.filled(c.metrics, c),
+                health=c.health,
             )
             for c in self._commands
             if c.role != OTHER

@@ -11,10 +11,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from servedrill.dialect.openai import METRICS
+from servedrill.dialect.openai import HEALTH, METRICS, bearer
 from servedrill.history.dialect import Spoken
 from servedrill.history.promises import Promises
 from servedrill.host import gpu
@@ -37,6 +38,10 @@ class Replica:
     metrics: str = ""
     """Its metrics page, where that is not ``url`` + /metrics; ``none``: it has none, nor a /health of its own, and is
     not looked at."""
+    health: str = ""
+    """The path, below ``url``, that answers 200 while it is well, where that is not /health."""
+    api_key_env: str | None = None
+    """The environment variable with the key that its metrics and its health ask for."""
     serves: frozenset[Service] = frozenset()
     """What it does for an answer; where nothing is said, what its role usually does."""
 
@@ -47,6 +52,16 @@ class Replica:
     def scraped(self) -> bool:
         """Whether it is looked at."""
         return self.metrics != "none"
+
+    @property
+    def health_url(self) -> str:
+        """Where it says how it is: one place for proofs of faults, the name in front of it, and whoever looks."""
+        return f"{self.url}{self.health or HEALTH}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What its metrics and its health are asked with."""
+        return bearer(os.environ.get(self.api_key_env or "", ""))
 
     @property
     def metrics_url(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from servedrill.errors import StackError
+from servedrill.host.addresses import split_host_port
 from servedrill.host.ports import free_ports, require_free
 from servedrill.stacks.commands import Command, Container, cache_folder, environment_variable, fill
 from servedrill.stacks.file import StackFile
@@ -91,6 +92,8 @@ class Wiring:
             "port": lambda name: str(self.port(name or command.name)),
             "host": self.host,
             "hop": hop,
+            "hop_host": lambda name: split_host_port(hop(name))[0],
+            "hop_port": lambda name: str(split_host_port(hop(name))[1]),
             "version": version or self._file.promises.version,
             "name": command.name,
             "folder": str(self._folder),

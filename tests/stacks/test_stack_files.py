@@ -16,7 +16,7 @@ from servedrill.judging.catalogue import ALWAYS, require_declarable
 from servedrill.refstack.config import Stack
 from servedrill.stacks.embedded import promised_by
 from servedrill.stacks.file import StackFile
-from servedrill.stacks.placeholder_rules import PLACEHOLDERS
+from servedrill.stacks.placeholder_rules import HOPS, PLACEHOLDERS
 from servedrill.stacks.reading import check_stack_files, read_stack_file
 from servedrill.stacks.wiring import Wiring
 from tests.worlds.stack_files import CONTAINERS, EXTERNAL, PROCESSES
@@ -86,7 +86,7 @@ def test_every_placeholder_is_filled_in_and_no_other(tmp_path: Path, monkeypatch
     wiring.take()
     monkeypatch.setenv("SOME", "thing")
     for word in PLACEHOLDERS:
-        name = {"env": ":SOME", "hop": ":engine"}.get(word, "")
+        name = ":SOME" if word == "env" else ":engine" if word in HOPS else ""
         assert "{" not in wiring.filled(f"{{{word}{name}}}", file.process[0])
     with pytest.raises(UsageError) as error:
         wiring.filled("{zzz}", file.process[0])

@@ -106,24 +106,24 @@ def test_it_steps_back_behind_others_only_where_its_file_says_so(stack: ProcessS
 
 
 def test_a_name_leads_to_every_gateway_and_away_from_a_dead_one(tmp_path: Path) -> None:
-    """On addresses of their own and one port, each through its proxy."""
+    """On addresses of their own and one port, by their proxies. Their health is where their file says."""
     doors = """
             [[process]]
             name = "door"
             count = 2
             role = "gateway"
             published = "127.0.0.2{n}"
-            command = ["{python}", "{here}/server.py", "{port}", "door-{n}"]
+            command = ["{python}", "{here}/server.py", "{port}", "door-{n}", "elsewhere"]
+            ready.path = "/well"
+            health = "/well"
             restart = { policy = "never" }
     """
     with up(written(tmp_path, engine=doors, top="[dns]"), tmp_path / "run") as stack:
         assert stack.addresses() == {"door-0": "127.0.0.20", "door-1": "127.0.0.21"}
         assert stack.entry().resolver == stack.records_api()
-        port = stack.entry().base_url.rpartition(":")[2]
-        said = [
-            httpx.post(f"http://{address}:{port}/v1/completions", json={"model": "toy"}).json()["system_fingerprint"]
-            for address in stack.addresses().values()
-        ]
+        port, toy = stack.entry().base_url.rpartition(":")[2], {"model": "toy"}
+        urls = [f"http://{address}:{port}/v1/completions" for address in stack.addresses().values()]
+        said = [httpx.post(url, json=toy).json()["system_fingerprint"] for url in urls]
         assert said == ["door-0", "door-1"]
         stack.signal("door-0", signal.SIGKILL)
 

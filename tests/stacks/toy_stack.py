@@ -33,7 +33,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
     def do_GET(self):
-        if self.path == "/health":
+        if self.path == ("/well" if quirk == "elsewhere" else "/health"):
             self.answer(503 if quirk == "sick" or core.poll() is not None else 200, {})
         elif self.path == "/v1/models":
             self.answer(200, {"data": [{"id": "toy"}]})

@@ -75,7 +75,7 @@ class Resolver(asyncio.DatagramProtocol):
         return await self.get_records(http)
 
 
-async def _check(stack: Stack, resolver: Resolver, session: aiohttp.ClientSession, address: str) -> None:
+async def _check(stack: Stack, resolver: Resolver, session: aiohttp.ClientSession, address: str, path: str) -> None:
     """Probe one gateway for ever."""
     loop = asyncio.get_running_loop()
     port = stack.name_port or stack.gateways[0].port
@@ -84,7 +84,7 @@ async def _check(stack: Stack, resolver: Resolver, session: aiohttp.ClientSessio
         try:
             async with (
                 asyncio.timeout(stack.dns_check_timeout_s),
-                session.get(f"http://{address}:{port}/health") as response,
+                session.get(f"http://{address}:{port}{path}") as response,
             ):
                 ok = response.status == 200
         except (aiohttp.ClientError, OSError, TimeoutError):
@@ -112,6 +112,6 @@ async def _serve(stack: Stack) -> int:
     await web.TCPSite(runner, "127.0.0.1", stack.dns_port, reuse_address=True).start()
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as tasks:
-        for address in resolver.own:
-            tasks.create_task(_check(stack, resolver, session, address))
+        for address, gateway in zip(resolver.own, stack.gateways, strict=True):
+            tasks.create_task(_check(stack, resolver, session, address, gateway.health_path))
     return 0
