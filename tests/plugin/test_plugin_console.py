@@ -30,6 +30,12 @@ FAILED = Finding(
 UNKNOWN = Finding(checker="Enough", answer=Answer.INCONCLUSIVE, claim="There was enough.", observed="no samples")
 
 
+@pytest.fixture(autouse=True)
+def nobody_told_the_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest-xdist tells it to its workers."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def verdict(answer: Answer, *findings: Finding, control: bool = False, **times: float) -> Verdict:
     return Verdict(
         drill="made_up",
@@ -106,9 +112,8 @@ def test_brackets_in_a_hypothesis_and_in_figures_are_text() -> None:
     assert "[a, b]" in text
 
 
-def test_nothing_breaks_lines_where_nobody_told_the_width(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_breaks_lines_where_nobody_told_the_width() -> None:
     """A log file has no columns; colours stay out of it."""
-    monkeypatch.delenv("COLUMNS", raising=False)
     text = shown(verdict(Answer.PASS, PASSED))
     assert max(map(len, text.splitlines())) > 80
     assert "\x1b" not in text
