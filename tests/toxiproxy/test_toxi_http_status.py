@@ -27,6 +27,19 @@ def test_it_answers_as_an_openai_style_server(proxy: Proxy, engine: Engine, stat
     assert proxy.evidence(name)["answers_made"] == 3
 
 
+def test_its_answer_has_the_id_of_its_request_and_a_mark(proxy: Proxy) -> None:
+    """As an engine's error has: who passes errors on keeps the id. The mark says that no engine said so."""
+    proxy.add("http_status", {"status": 503})
+    with proxy.http() as client:
+        answer = client.fetch(post("/json", b"{}", "x-request-id: req-7"))
+        assert (answer.headers["x-request-id"], answer.headers["x-servedrill-fault"]) == ("req-7", "http_status")
+        error = json.loads(answer.body)["error"]
+        assert (error["request_id"], error["param"]) == ("req-7", None)
+        nameless = client.fetch(post("/json", b"{}"))
+        assert "x-request-id" not in nameless.headers
+        assert "request_id" not in json.loads(nameless.body)["error"]
+
+
 def test_it_fails_so_many_times_and_then_succeeds(proxy: Proxy) -> None:
     """Counted over all connections."""
     proxy.add("http_status", {"status": 503, "fail_times": 3})

@@ -1,7 +1,8 @@
 """HTTP status: requests are answered by the proxy itself with an error; the upstream never sees them.
 
-It can fail N times and then let requests succeed. It answers as an OpenAI-style server does, with `Retry-After` where
-asked for. On a keep-alive connection the next request passes as usual; pipelined answers keep their order.
+It can fail N times and then let requests succeed. It answers as an OpenAI-style server does, with the request's id, and
+`Retry-After` where asked for. On a keep-alive connection the next request passes as usual; pipelined answers keep their
+order.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ from servedrill.toxiproxy.tap import Answer
 from servedrill.toxiproxy.toxic import HttpStub, Toxic, toxic
 from servedrill.toxiproxy.view import Kind, View
 
-_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+_ID = "x-request-id"
+_MARK = "x-servedrill-fault: http_status"
+"""What tells an answer of ours from the engine's own; the tap says ``toxic`` of it, too."""
 
 
 class _Requests(View):
@@ -92,12 +101,14 @@ class HttpStatus(HttpToxic):
         return self.probability >= 1 or stub.random.random() < self.probability
 
     def _answer(self, stub: HttpStub, head: Head, *, closes: bool) -> None:
-        body = self._body()
+        request_id = head.fields.get(_ID)
+        body = self._body(request_id)
         try:
             reason = HTTPStatus(self.status).phrase
         except ValueError:
             reason = "Unknown"
         lines = [f"HTTP/1.1 {self.status} {reason}", "content-type: application/json", f"content-length: {len(body)}"]
+        lines += [_MARK, *([f"{_ID}: {request_id}"] if request_id else [])]
         if self.retry_after > 0:
             lines.append(f"retry-after: {self.retry_after:g}")
         if closes:
@@ -105,10 +116,12 @@ class HttpStatus(HttpToxic):
         raw = "\r\n".join([*lines, "", ""]).encode() + (b"" if head.first[0] == "HEAD" else body)
         stub.answer(stub.state.ordinal, Answer(raw, closes), self.status, self.retry_after or None)
 
-    def _body(self) -> bytes:
+    def _body(self, request_id: str | None) -> bytes:
+        """OpenAI's error object as engines have it, with the request's id where the client gave one."""
         kind = _TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
         message = self.body_message or f"injected fault: status {self.status}"
-        return json.dumps({"error": {"message": message, "type": kind, "code": self.status}}).encode()
+        error = {"message": message, "type": kind, "param": None, "code": self.status}
+        return json.dumps({"error": error | ({"request_id": request_id} if request_id else {})}).encode()
 
 
 @dataclass(frozen=True, slots=True)
