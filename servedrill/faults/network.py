@@ -15,7 +15,7 @@ from typing import Any, TypedDict, Unpack
 from servedrill.errors import FaultError
 from servedrill.faults.fault import Evidence
 from servedrill.faults.streams import http_status
-from servedrill.faults.toxic import Direction, Toxic, at_least, client_of, require_hop
+from servedrill.faults.toxic import Direction, Toxic, at_least, client_of, require_hop, server_at
 from servedrill.host.addresses import split_host_port
 from servedrill.leases.undo import HttpCall, Undo
 from servedrill.stacks.protocols import Proxied
@@ -55,7 +55,11 @@ def slow_close(stack: Proxied, hop: str, *, ms: int, **reach: Unpack[Reach]) -> 
 
 
 def black_hole(stack: Proxied, hop: str, **reach: Unpack[Reach]) -> Toxic:
-    """Connections open and nothing ever comes through: a dead peer behind a living socket. Proven by bytes dropped."""
+    """Connections open and nothing ever comes through, not even their end: a peer that was stopped behind a living
+    socket. The original server lets ends pass (its ``timeout`` of 0). Proven by bytes dropped."""
+    require_hop(stack, hop, fault="black_hole")
+    if server_at(stack.proxy_api()).keeps_evidence:
+        return Toxic(stack, hop, "silence", **reach)
     return Toxic(stack, hop, "timeout", effects=("bytes_dropped",), timeout=0, **reach)
 
 

@@ -53,6 +53,7 @@ EFFECTS: dict[str, tuple[str, ...]] = {
     "limit_data": ("connections_closed",),
     "repeat_event": ("events_repeated",),
     "reset_peer": ("connections_reset",),
+    "silence": ("bytes_dropped",),
     "slicer": ("chunks_cut",),
     "slow_close": ("closes_delayed",),
     "stall_stream": ("streams_stalled",),

@@ -9,7 +9,9 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 _SOCK_DIAG_BY_FAMILY = 20
 _REQUEST, _DUMP = 0x1, 0x300
@@ -18,11 +20,15 @@ _INFO = 2
 """INET_DIAG_INFO: the attribute that carries struct tcp_info."""
 _STATES = (1 << 1) | (1 << 4) | (1 << 5) | (1 << 8)
 """ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT."""
+_LISTEN = 1 << 10
 _HEADER = struct.Struct("=IHHII")
 _MESSAGE_BYTES = 72
 _ACKED_AND_RECEIVED = struct.Struct("=QQ")
 _ACKED_AT = 120
 """Of tcpi_bytes_acked in struct tcp_info; tcpi_bytes_received follows. Since Linux 4.1."""
+
+
+_Ip: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +44,9 @@ def carried_at(host: str, port: int) -> dict[int, Carried]:
     wanted = ipaddress.ip_address(host)
     found: dict[int, Carried] = {}
     for family in (socket.AF_INET, socket.AF_INET6):
-        for message in _dump(family):
+        for message in _dump(family, _STATES):
             local_port = int.from_bytes(message[4:6], "big")
-            address = ipaddress.ip_address(message[8:12] if family == socket.AF_INET else message[8:24])
-            if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-                address = address.ipv4_mapped
+            address = _local(family, message)
             if local_port != port or not (address == wanted or wanted.is_unspecified):
                 continue
             info = _attributes(message[_MESSAGE_BYTES:]).get(_INFO, b"")
@@ -52,9 +56,31 @@ def carried_at(host: str, port: int) -> dict[int, Carried]:
     return found
 
 
-def _dump(family: int) -> list[bytes]:
-    """One struct inet_diag_msg with its attributes for each TCP connection."""
-    body = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 1 << (_INFO - 1), _STATES) + bytes(48)
+def listening() -> Callable[[str, int], bool]:
+    """What says of an address of this machine whether somebody listens there now; raises `OSError`."""
+    found: dict[int, list[_Ip]] = {}
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for message in _dump(family, _LISTEN):
+            found.setdefault(int.from_bytes(message[4:6], "big"), []).append(_local(family, message))
+
+    def listens(host: str, port: int) -> bool:
+        wanted = ipaddress.ip_address(host)
+        return any(address == wanted or address.is_unspecified for address in found.get(port, ()))
+
+    return listens
+
+
+def _local(family: int, message: bytes) -> _Ip:
+    """The address of our end."""
+    address = ipaddress.ip_address(message[8:12] if family == socket.AF_INET else message[8:24])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _dump(family: int, states: int) -> list[bytes]:
+    """One struct inet_diag_msg with its attributes for each TCP socket in one of these states."""
+    body = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 1 << (_INFO - 1), states) + bytes(48)
     head = _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _REQUEST | _DUMP, 1, 0)
     messages: list[bytes] = []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as netlink:  # 4: NETLINK_SOCK_DIAG

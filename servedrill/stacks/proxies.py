@@ -152,6 +152,7 @@ class Proxies:
                 self._on_undo.keep("proxy", gone)
             self._listens[hop.name] = hop.listen
             body = {"name": hop.name, "listen": hop.listen, "upstream": hop.upstream, "enabled": True}
+            body |= {"mirror": True}  # nothing to an original server, which ignores what it does not know
             try:
                 status, answer = _call(self._address, "POST", "/proxies", {**body, "tap": True} if hop.tap else body)
             except (OSError, http.client.HTTPException) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Iterable
 
@@ -10,6 +11,7 @@ from servedrill.toxiproxy.addresses import ListenError, split_host_port
 from servedrill.toxiproxy.decode import ProxyInput
 from servedrill.toxiproxy.errors import ApiError
 from servedrill.toxiproxy.evidence import Archive
+from servedrill.toxiproxy.mirror import LOOK_EVERY_S
 from servedrill.toxiproxy.proxy import Proxy
 
 
@@ -67,11 +69,27 @@ class Collection:
         """Change what is given; raises `ApiError`."""
         async with self._lock:
             try:
-                await proxy.update(listen=given.listen, upstream=given.upstream, enabled=given.enabled, tap=given.tap)
+                await proxy.update(
+                    listen=given.listen,
+                    upstream=given.upstream,
+                    enabled=given.enabled,
+                    tap=given.tap,
+                    mirror=given.mirror,
+                )
             except ListenError as problem:
                 raise ApiError(str(problem), 500) from None
         if given.ttl_s is not None:
             proxy.live_for(given.ttl_s, lambda: self._expire(proxy))
+
+    async def follow_upstreams(self) -> None:
+        """For ever: proxies that mirror their upstreams listen while these do."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if any(proxy.mirror for proxy in self.proxies.values()):
+                async with self._lock:
+                    for proxy in list(self.proxies.values()):
+                        with contextlib.suppress(ListenError):  # tried again with the next look
+                            await proxy.follow()
 
     async def reset(self) -> None:
         """All proxies up, all toxics gone; raises `ApiError` where one cannot listen."""
@@ -135,6 +153,7 @@ class Collection:
             listen=given.listen or "",
             upstream=given.upstream or "",
             tap=bool(given.tap),
+            mirror=bool(given.mirror),
             seed=self.seed,
             archive=self.archive,
         )

@@ -36,6 +36,9 @@ class Owner(Protocol):
     def forget(self, connection: Connection) -> None:
         """The connection is over."""
 
+    def look(self) -> None:
+        """The upstream may be gone."""
+
 
 class Connection:
     """A client, its upstream, and what flows between them."""
@@ -92,6 +95,7 @@ class Connection:
         where a server listens.
         """
         self.proxy.refused += 1
+        self.proxy.look()
         self.refusing = True
         self.early()
         if not self.closing:
@@ -148,11 +152,15 @@ class Connection:
 
     def side_ended(self, side: Side) -> None:
         """One side will send no more: the tap notes it."""
+        if not side.is_client:
+            self.proxy.look()
         if self.tap is not None:
             self.tap.ended(by_client=side.is_client, reset=False)
 
     def side_lost(self, side: Side) -> None:
         """A socket is gone: end the other one in the same way, behind what is on its way there."""
+        if not side.is_client:
+            self.proxy.look()  # before its client hears of it and comes again
         if self.ready and not self.closing:
             if self.tap is not None:
                 self.tap.ended(by_client=side.is_client, reset=side.was_reset, gone=True)

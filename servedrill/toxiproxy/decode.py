@@ -117,6 +117,7 @@ class ProxyInput:
     upstream: str | None
     enabled: bool | None
     tap: bool | None
+    mirror: bool | None
     ttl_s: float | None
     toxics: tuple[ToxicInput, ...] | None
 
@@ -145,6 +146,7 @@ def proxy_input(value: Any) -> ProxyInput:
         upstream=_optional(source, "upstream", str),
         enabled=_optional(source, "enabled", bool),
         tap=_optional(source, "tap", bool),
+        mirror=_optional(source, "mirror", bool),
         ttl_s=_ttl(source),
         toxics=None if toxics is None else tuple(toxic_input(item) for item in as_list(toxics, "toxics")),
     )

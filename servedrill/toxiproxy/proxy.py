@@ -1,7 +1,8 @@
 """One proxy: a listener, the connections behind it, and its chain of toxics.
 
 While a proxy is down its port stays bound without listening. Connections are refused, as they must be, and no other
-program can be given the port in the meantime, so that coming back up cannot fail.
+program can be given the port in the meantime, so that coming back up cannot fail. A proxy that mirrors its upstream
+does the same while nobody listens there, and keeps the connections that it has.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from servedrill.toxiproxy.chain import Chain, call_after
 from servedrill.toxiproxy.connection import Connection
 from servedrill.toxiproxy.evidence import Archive
 from servedrill.toxiproxy.exchanges import ExchangeLog
+from servedrill.toxiproxy.mirror import upstream_listens
 
 BACKLOG = 4096
 
@@ -23,11 +25,14 @@ BACKLOG = 4096
 class Proxy:
     """A listener with its connections and toxics. `ttl_s` is in seconds, None for a proxy that stays."""
 
-    def __init__(self, *, name: str, listen: str, upstream: str, tap: bool, seed: int, archive: Archive) -> None:
+    def __init__(
+        self, *, name: str, listen: str, upstream: str, tap: bool, seed: int, archive: Archive, mirror: bool = False
+    ) -> None:
         self.name = name
         self.listen = listen
         self.upstream = upstream
         self.enabled = False
+        self.mirror = mirror
         self.ttl_s: float | None = None
         self.expiry: asyncio.TimerHandle | None = None
         self.accepted = 0
@@ -50,15 +55,41 @@ class Proxy:
         if sock is None:
             sock = addresses.bind(await addresses.resolve(self.listen))
         host, port = sock.getsockname()[:2]
-        address = Address(host, port)
+        if self.mirror and upstream_listens(self.upstream) is False:
+            self._reserved = sock
+        else:
+            await self._listen_on(sock)
+        self.listen = str(Address(host, port))
+        self.enabled = True
+
+    async def _listen_on(self, sock: socket.socket) -> None:
+        host, port = sock.getsockname()[:2]
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(lambda: Connection(self, loop).client, sock=sock, backlog=BACKLOG)
         except OSError as problem:
             sock.close()
-            raise addresses.listen_error(address, problem) from None
-        self.listen = str(address)
-        self.enabled = True
+            raise addresses.listen_error(Address(host, port), problem) from None
+
+    async def follow(self) -> None:
+        """Listen while the upstream does, where it is to be mirrored. Raises `ListenError`."""
+        if not (self.mirror and self.enabled):
+            return
+        if self._server is not None:
+            self.look()
+        elif upstream_listens(self.upstream) is not False:
+            if self._reserved is None:
+                self._reserve()
+            if self._reserved is not None:
+                sock, self._reserved = self._reserved, None
+                await self._listen_on(sock)
+
+    def look(self) -> None:
+        """Refuse connections from now on where the upstream is to be mirrored and nobody listens there."""
+        if self.mirror and self._server is not None and upstream_listens(self.upstream) is False:
+            self._server.close()
+            self._server = None
+            self._reserve()
 
     def stop(self, *, keep_port: bool) -> None:
         """Refuse connections and end the live ones with a FIN."""
@@ -82,13 +113,26 @@ class Proxy:
         except ListenError:
             self._reserved = None  # Somebody was faster; coming back up will say so.
 
-    async def update(self, *, listen: str | None, upstream: str | None, enabled: bool | None, tap: bool | None) -> None:
+    async def update(
+        self,
+        *,
+        listen: str | None,
+        upstream: str | None,
+        enabled: bool | None,
+        tap: bool | None,
+        mirror: bool | None = None,
+    ) -> None:
         """Change what is given; a changed address restarts the proxy. Raises `ListenError`."""
         was_enabled = self.enabled
         listen = self.listen if listen is None else listen
         upstream = self.upstream if upstream is None else upstream
         if tap is not None and tap != (self.exchanges is not None):
             self.exchanges = ExchangeLog() if tap else None
+        if mirror is not None and mirror != self.mirror:
+            self.mirror = mirror
+            if was_enabled and self._server is None and self._reserved is not None:
+                sock, self._reserved = self._reserved, None
+                await self._listen_on(sock)
         if await self.differs(listen, upstream):
             self.stop(keep_port=self.listen == listen)
             self.listen, self.upstream = listen, upstream
@@ -150,6 +194,8 @@ class Proxy:
         }
         if self.exchanges is not None:
             body["tap"] = True
+        if self.mirror:
+            body["mirror"] = True
         if self.ttl_s is not None:
             body["ttl"] = self.ttl_s
         return body

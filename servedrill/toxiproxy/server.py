@@ -53,9 +53,11 @@ async def serve(settings: Settings) -> None:
     host, port = sock.getsockname()[:2]
     address = addresses.Address(host, port)
     _announce(address, settings)
+    following = loop.create_task(collection.follow_upstreams())
     try:
         await stop.wait()
     finally:
+        following.cancel()
         listener.close()
         collection.close()
         await server.shutdown(timeout=1.0)
