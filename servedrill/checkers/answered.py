@@ -50,7 +50,7 @@ class NoFailureBeforeFirstToken(Checker, frozen=True, kw_only=True):
     requests_min: int = 10
 
     def __call__(self, history: History) -> Finding:
-        requests = history.requests(self.window, classes=self.classes)
+        requests = history.undisturbed(self.window, classes=self.classes)
         failed = requests.keep(
             (failure and first_ns == NEVER) or tries > 1  # a try that the client had to make again counts as much
             for failure, first_ns, tries in requests.columns("failure", "t_first_ns", "tries")

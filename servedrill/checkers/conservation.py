@@ -212,7 +212,6 @@ class LittleWasted(Checker, frozen=True, kw_only=True):
         return by_what_came(lambda trusted: self._judged(history, trusted=trusted), history)
 
     def _judged(self, history: History, *, trusted: bool) -> Finding:
-        """``trusted``: with the server's counts of tokens taken at its word."""
         requests = history.requests(self.window, cancelled=True)
         requests = requests.trusted if trusted else requests
         cancelled = requests.cancelled
@@ -227,6 +226,8 @@ class LittleWasted(Checker, frozen=True, kw_only=True):
             generated += after.values.get("generated_tokens", 0.0) - before.values.get("generated_tokens", 0.0)
         if not cancelled or not history.sources("engine"):
             return self.cannot_say(f"{len(cancelled)} cancels, {len(history.sources('engine'))} engines scraped")
+        if not generated and any(requests.begun.column("pieces")):
+            return self.cannot_say("engines counted no token, though clients received some")
         start_ns = history.windows[self.window].start_ns
         received = sum(map(tokens_received, history.requests(cancelled=True).between("t_end_ns", start_ns, LAST_NS)))
         unstreamed = cancelled.unstreamed
@@ -279,10 +280,11 @@ class SocketsReturn(Checker, frozen=True, kw_only=True):
         names = {event.name for event in history.of(ProcessSeen) if event.role in ("engine", "gateway")}
         for name in sorted(names):
             seen = history.processes(name)
-            first = [p.sockets for p in seen if p.t_ns in history.windows[self.before]]
-            last = [p.sockets for p in seen if p.t_ns in history.windows[self.window]]
+            # One that serves has a socket that it listens on: none at all is no count.
+            first = [p.sockets for p in seen if p.sockets and p.t_ns in history.windows[self.before]]
+            last = [p.sockets for p in seen if p.sockets and p.t_ns in history.windows[self.window]]
             if not first or not last:
-                return self.cannot_say(f"{name} was not seen in {self.before!r} and {self.window!r}")
+                return self.cannot_say(f"sockets of {name} were not seen in {self.before!r} and {self.window!r}")
             grown[name] = last[-1] - min(first)
         worst = max(grown, key=lambda name: grown[name])
         return self.says(
@@ -343,6 +345,9 @@ class CapacityKept(Checker, frozen=True, kw_only=True):
         for cls in (self.before, self.after):
             asked = history.requests(classes=[cls])
             requests, failed = asked.whole, asked.failed
+            if failed and cls == self.before:
+                what = f"{len(failed)} of {len(failed) + len(requests)} probes of {cls!r} failed before any fault"
+                return self.cannot_say(f"{what}: the stack does not serve as many `slots` at once as it promises")
             if failed:
                 return self.says(
                     False, f"{len(failed)} of {len(failed) + len(requests)} probes of {cls!r} failed", evidence=failed
@@ -350,6 +355,8 @@ class CapacityKept(Checker, frozen=True, kw_only=True):
             if len(requests) < 10:
                 return self.cannot_say(f"{len(requests)} probes of {cls!r}")
             rates.append(_steady_rate(requests))
+            if math.isinf(rates[-1]):
+                return self.cannot_say(f"what came of {cls!r} came at one instant, so that it has no rate")
         ratio = rates[1] / rates[0]
         return self.says(
             ratio >= ratio_min,
@@ -380,7 +387,7 @@ def _steady_rate(requests: Requests) -> float:
     low, high = int(len(arrivals) * 0.15), int(len(arrivals) * 0.75)
     width = (high - low) // 2
     shortest_ns = min(arrivals[at + width] - arrivals[at] for at in range(low, high - width + 1))
-    return width / max(1e-9, shortest_ns / 1e9)
+    return width / (shortest_ns / 1e9) if shortest_ns else math.inf
 
 
 def _around(samples: Selection[Sample], start_ns: int, end_ns: int) -> tuple[Sample | None, Sample | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -191,6 +192,8 @@ class BystandersUnaffected(Checker, frozen=True, kw_only=True):
                 f"{len(before)} requests before and {len(during)} at other engines, at least 10 needed"
             )
         was, now = percentile(before, 95), percentile(during, 95)
+        if math.isinf(was):
+            return self.cannot_say(f"more than 5% of {len(before)} requests in {self.baseline!r} got no token")
         limit = was * self.factor + self.slack_s
         return self.says(
             now <= limit,
@@ -277,8 +280,22 @@ class Settled(Checker, frozen=True, kw_only=True):
         seen = [event for event in history.of(Observed) if event.name.startswith("settled/")]
         if len(seen) < self.settles_min:
             return self.cannot_say(f"{len(seen)} times waited for, at least {self.settles_min} needed")
+        for event in seen:
+            if silent := _untold(history, event):
+                return self.cannot_say(f"{event.name}: {silent}")
         never = [event.name for event in seen if not event.detail.get("met")]
         slowest = max(event.value or 0.0 for event in seen)
         return self.says(
             not never, f"{len(never)} of {len(seen)} times not; the slowest took {slowest:.1f} s", evidence=never
         )
+
+
+def _untold(history: History, event: Observed) -> str:
+    """Which gateway did not tell whom it sends to while that was waited for, or a little before."""
+    from_ns = event.t_ns - int(((event.value or 0.0) + 1.0) * 1e9)
+    gateways = history.sources("gateway")
+    for source in gateways:
+        near = history.samples(source).between("t_ns", from_ns, event.t_ns)
+        if not any(s.ok and any(key.startswith(("breaker/", "healthy/")) for key in s.values) for s in near):
+            return history.absent(source, "breaker")
+    return "" if gateways else "no gateway was scraped"

@@ -21,7 +21,8 @@ class ProcessesUnchanged(Checker, frozen=True, kw_only=True):
     def __call__(self, history: History) -> Finding:
         within = history.windows[self.window]
         changed: list[str] = []
-        names = sorted({event.name for event in history.of(ProcessSeen) if event.t_ns in within})
+        # One that has no process in all that time is not seen to have kept it.
+        names = sorted({p.name for p in history.of(ProcessSeen) if p.t_ns in within and p.pid is not None})
         for name in names:
             lives = {(p.pid, p.start_ticks, tuple(p.child_pids)) for p in history.processes(name) if p.t_ns in within}
             if len(lives) > 1:
@@ -52,7 +53,8 @@ class MemorySteady(Checker, frozen=True, kw_only=True):
         replaced: list[str] = []
         for name in history.sources("engine"):
             was, now = (
-                [p for p in history.processes(name) if p.t_ns in history.windows[w]] for w in (self.before, self.after)
+                [p for p in history.processes(name) if p.rss_bytes and p.t_ns in history.windows[w]]
+                for w in (self.before, self.after)
             )
             if was and now and was[-1].pid != now[-1].pid:
                 replaced.append(name)
@@ -118,7 +120,10 @@ class HealthTellsTheTruth(Checker, frozen=True, kw_only=True):
         if not [s for s in history.samples(self.replica) if s.t_ns > span.start_ns]:
             return self.cannot_say(f"{self.replica} was not sampled after the fault")
         lies = [s for s in history.samples(self.replica) if from_ns <= s.t_ns < end_ns and s.health == 200]
-        truth = next((s for s in history.samples(self.replica) if s.t_ns > span.start_ns and s.health != 200), None)
+        told = history.samples(self.replica).between("t_ns", span.start_ns + 1, end_ns)
+        truth = next((s for s in told if s.health != 200), None)
+        if truth is None and not lies and from_ns < end_ns:
+            return self.cannot_say(f"{self.replica} was not sampled between {within_s:g} s after the fault and its end")
         noticed = f"not healthy after {(truth.t_ns - span.start_ns) / 1e9:.2f} s" if truth else "healthy throughout"
         return self.says(
             not lies,
@@ -224,6 +229,8 @@ class MemoryBackBeforeRestart(Checker, frozen=True, kw_only=True):
         leftover = {pid for p in seen if p.pid in lives for pid in p.leftover_pids}
         largest_before = percentile([p.rss_bytes for p in before[-10:]], 50)
         settled = [p.rss_bytes for p in seen if p.pid == lives[-1]][-1]
+        if not largest_before or not settled:
+            return self.cannot_say(f"the memory of {self.replica} could not be read")
         return self.says(
             len(lives) <= self.starts_max and not leftover and settled <= largest_before * 1.25 + (16 << 20),
             f"{len(lives)} starts, {len(leftover)} processes left over, "
@@ -305,9 +312,8 @@ class BreakersClosed(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         samples = history.samples(role="gateway", window=self.window)
-        if not samples or not any(key.startswith("breaker/") for s in samples for key in s.values):
-            why = "; ".join(history.absent(source, "breaker") for source in history.sources("gateway"))
-            return self.cannot_say(f"no gateway told its breakers in {self.window!r}{f': {why}' if why else ''}")
+        telling = {s.source for s in samples if any(key.startswith("breaker/") for key in s.values)}
+        untold = [source for source in history.sources("gateway") if source not in telling]
         opened = sorted(
             {
                 f"{s.source} {key.partition('/')[2]}"
@@ -324,6 +330,9 @@ class BreakersClosed(Checker, frozen=True, kw_only=True):
                 if key.startswith("healthy/") and value == 0
             }
         )
+        if not (opened or out) and (untold or not telling):
+            why = "; ".join(history.absent(source, "breaker") for source in untold) or "none was scraped"
+            return self.cannot_say(f"not every gateway told its breakers in {self.window!r}: {why}")
         return self.says(
             not opened and not out,
             f"{len(opened)} opened, {len(out)} ejected" + (f": {', '.join([*opened, *out])}" if opened or out else ""),

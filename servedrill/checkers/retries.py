@@ -67,19 +67,21 @@ class RetriesWithinBudget(Checker, frozen=True, kw_only=True):
     burst: float | None = None
     """None: as promised."""
     gateways: int | None = None
-    """None: all that were scraped."""
+    """None: all that were scraped or, where none is, that clients reached."""
 
     def __call__(self, history: History) -> Finding:
         ratio = limit(self.ratio, history, lambda p: p.retry_budget_ratio)
         min_per_s = limit(self.min_per_s, history, lambda p: p.retry_budget_min_per_s)
         burst = limit(self.burst, history, lambda p: p.retry_budget_burst)
-        gateways = self.gateways or len(history.sources("gateway"))
+        gateways = self.gateways or len(history.sources("gateway") or _reached(history))
         calls = tries_of_each_call(history, self.window)
         if not calls:
             return self.cannot_say(f"no tries in {self.window!r}")
         made = sum(len(retries(tries)) for tries in calls)
         within = history.windows[self.window]
         asked = sum(history.requests(self.window, cancelled=True).column("tries"))
+        if not gateways:
+            return self.cannot_say("nobody knows how many gateways there are")
         allowed = gateways * (burst + min_per_s * (within.seconds + 1)) + ratio * asked
         return self.says(
             made <= allowed,
@@ -89,6 +91,12 @@ class RetriesWithinBudget(Checker, frozen=True, kw_only=True):
             retries=made,
             allowed=allowed,
         )
+
+
+def _reached(history: History) -> set[str]:
+    """Gateways that clients were answered by: by their names or, of those that give none, their addresses."""
+    tries = [attempt for request in history.requests(cancelled=True) for attempt in request.attempts]
+    return {attempt.via for attempt in tries if attempt.via} or {attempt.address for attempt in tries}
 
 
 class RetriesSpread(Checker, frozen=True, kw_only=True):

@@ -248,8 +248,10 @@ class Drill:
         latest = self.observer.latest
         gateways = [latest[name] for name in self.gateways if name in latest]
         fresh_ns = now_ns() - NS
-        return bool(gateways) and all(
-            sample.t_ns > fresh_ns
+        return 0 < len(gateways) == len(self.gateways) and all(
+            sample.ok
+            and sample.t_ns > fresh_ns
+            and any(key.startswith(("breaker/", "healthy/")) for key in sample.values)
             and not any(
                 (key.startswith("breaker/") and value) or (key.startswith("healthy/") and not value)
                 for key, value in sample.values.items()

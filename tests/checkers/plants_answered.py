@@ -59,7 +59,10 @@ PLANTS = [
     ),
     Plant(
         checker=c.NoFailureBeforeFirstToken(window="baseline"),
-        clean={"cut-after-it": history(*PHASES, *GOOD, cut(1))},
+        clean={
+            "cut-after-it": history(*PHASES, *GOOD, cut(1)),
+            "fell-into-the-next-fault": history(*PHASES, *GOOD, silent(3.5, after_s=4), *fault(start=4.5)),
+        },
         bugs={
             "refused": history(*PHASES, *GOOD, refused(1)),
             "nothing-came": history(*PHASES, *GOOD, silent(1)),

@@ -211,7 +211,11 @@ PLANTS = [
         checker=c.SocketsReturn(before="idle", window="quiet", slack=24),
         clean={"none-more": sockets(0), "idle-ones-are-kept": sockets(20)},
         bugs={"leaked": sockets(40)},
-        too_little={"not-seen-afterwards": history(*QUIET, *seen("engine-0", 0, 4)), "never-seen": history(*QUIET)},
+        too_little={
+            "not-seen-afterwards": history(*QUIET, *seen("engine-0", 0, 4)),
+            "never-seen": history(*QUIET),
+            "counted-by-nobody": history(*QUIET, *seen("engine-0", sockets=0)),
+        },
     ),
     Plant(
         checker=c.CancelsCovered(window="storm", cancels_min=80),
@@ -235,6 +239,8 @@ PLANTS = [
         },
         too_little={
             "few-before": history(*probes("before", 1, count=5), *probes("after", 9)),
+            "failed-before": history(*probes("before", 1), cut(1, cls="before"), *probes("after", 9)),
+            "all-in-one-piece": history(*probes("before", 1, gap_s=0), *probes("after", 9, gap_s=0)),
             "none-after": history(*probes("before", 1)),
         },
     ),

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from made_up import ENGINES, PHASES, Events, Plant, at_rest, cut, history, many, observed, refused, sampled, tried
+from made_up import (
+    ENGINES,
+    PHASES,
+    Events,
+    Plant,
+    at_rest,
+    changed,
+    cut,
+    history,
+    many,
+    observed,
+    refused,
+    sampled,
+    tried,
+)
 
 from servedrill.checkers import recovery as c
 from servedrill.history.history import History
@@ -16,7 +30,7 @@ def to(hop: str, count: int, start: float, end: float) -> Events:
 OTHERS = [*to("engine-1", 40, 4, 8), *to("engine-2", 40, 4, 8)]
 
 
-def at_engine(hop: str, count: int, start: float, end: float, **fields: float) -> Events:
+def at_engine(hop: str, count: int, start: float, end: float, **fields: float | None) -> Events:
     """Requests that one engine answered at the first try."""
     requests = many(count, start, end, **fields)
     return [*requests, *(tried(str(r.attempts[0].request_id), hop, start) for r in requests if hasattr(r, "attempts"))]
@@ -26,6 +40,9 @@ def coded(gap_s: float, *, says: int | None) -> History:
     """Answers in 6 pieces from a model whose tokens nobody can count but its server."""
     requests = many(20, 0, 4, cls="code", gap_s=gap_s, completion_tokens=says)
     return history(*PHASES, *requests, promises={"oracle": "frames"})
+
+
+SETTLED = [observed("settled/1", 0.5, t=5, met=True), observed("settled/2", 1.5, t=9, met=True)]
 
 
 PLANTS = [
@@ -102,6 +119,11 @@ PLANTS = [
         },
         too_little={
             "no-tap": history(*PHASES, *many(20, 0, 4), *many(20, 4, 8)),
+            "no-token-before": history(
+                *PHASES,
+                *at_engine("engine-1", 20, 0, 4, t_first_ns=None),
+                *at_engine("engine-2", 20, 4, 8, t_first_ns=None),
+            ),
             "only-at-the-broken-one": history(
                 *PHASES, *at_engine("engine-1", 20, 0, 4), *at_engine("engine-0", 20, 4, 8)
             ),
@@ -134,12 +156,15 @@ PLANTS = [
     ),
     Plant(
         checker=c.Settled(settles_min=2),
-        clean={
-            "each-time": history(observed("settled/1", 0.5, t=5, met=True), observed("settled/2", 1.5, t=9, met=True))
+        clean={"each-time": history(*at_rest(), *SETTLED)},
+        bugs={"once-not": history(*at_rest(), SETTLED[0], observed("settled/2", 4.0, t=9, met=False))},
+        too_little={
+            "once": history(*at_rest(), SETTLED[0]),
+            "never-waited-for": history(*at_rest()),
+            "no-gateway-scraped": history(*SETTLED),
+            "none-answered": history(*sampled("gateway-0", 0, 3), *sampled("gateway-0", 3, health=None), *SETTLED),
+            "one-of-two-answered": history(*sampled("gateway-0"), *sampled("gateway-1", health=None), *SETTLED),
+            "in-flight-alone": history(*(changed(s, values={"in_flight": 0}) for s in sampled("gateway-0")), *SETTLED),
         },
-        bugs={
-            "once-not": history(observed("settled/1", 0.5, t=5, met=True), observed("settled/2", 4.0, t=9, met=False))
-        },
-        too_little={"once": history(observed("settled/1", 0.5, t=5, met=True)), "never-waited-for": history()},
     ),
 ]

@@ -48,7 +48,11 @@ PLANTS = [
             "its-child-was": history(*PHASES, *seen("engine-0", 0, 6), *seen("engine-0", 6, 12, children=(102,))),
             "gone": history(*PHASES, *seen("engine-0", 0, 6), *seen("engine-0", 6, 12, pid=None, children=())),
         },
-        too_little={"never-seen": history(*PHASES), "not-seen-then": history(*PHASES, *seen("engine-0", 0, 4))},
+        too_little={
+            "never-seen": history(*PHASES),
+            "not-seen-then": history(*PHASES, *seen("engine-0", 0, 4)),
+            "no-process": history(*PHASES, *seen("engine-0", pid=None, children=())),
+        },
     ),
     Plant(
         checker=c.MemorySteady(before="baseline", after="recover"),
@@ -110,6 +114,9 @@ PLANTS = [
         too_little={
             "no-fault": history(*PHASES, *sampled("engine-0")),
             "not-sampled": history(*PHASES, *KILL, *sampled("engine-0", 0, 4)),
+            "sampled-when-it-was-over": history(
+                *PHASES, *KILL, *sampled("engine-0", 0, 4), *sampled("engine-0", 11, 12)
+            ),
         },
     ),
     Plant(
@@ -158,6 +165,7 @@ PLANTS = [
         too_little={
             "not-restarted": history(*PHASES, *seen("engine-0")),
             "not-seen-before": history(*PHASES, *reborn()),
+            "memory-of-nobody": history(*PHASES, *seen("engine-0", 0, 4, rss_bytes=0), *reborn(rss_mib=0)),
             "not-seen-then": history(*PHASES, *seen("engine-0", 0, 4)),
         },
     ),
@@ -197,6 +205,7 @@ PLANTS = [
         },
         too_little={
             "no-gateway": history(*PHASES, *sampled("engine-0")),
+            "one-of-two": history(*PHASES, *sampled("gateway-0"), *sampled("gateway-1", health=None)),
             "not-told": history(*PHASES, *sampled("gateway-0", health=None)),
         },
     ),

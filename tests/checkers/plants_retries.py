@@ -56,6 +56,12 @@ PLANTS = [
         too_little={"no-tries": history(*PHASES, *many(20, 4, 8))},
     ),
     Plant(
+        checker=c.RetriesWithinBudget(window="inject", ratio=0.2, min_per_s=1, burst=2),
+        clean={"gateways-that-nobody-scrapes": history(*PHASES, *many(20, 4, 8), *calls(10, 503, 200))},
+        bugs={"multiplied": history(*PHASES, *many(20, 4, 8), *calls(20, 503, 503, 200))},
+        too_little={"no-gateway": history(*PHASES, *calls(10, 503, 200))},
+    ),
+    Plant(
         checker=c.RetriesSpread(window="inject"),
         clean={"spread": history(*PHASES, *calls(10, 503, 200))},
         bugs={
