@@ -28,7 +28,7 @@ OWN_SHARE_MIN = 0.7
 
 _GO_FIRST = (
     "; it may not run before others ({because}): `sudo prlimit --pid $$ --rtprio=1:1` before pytest, "
-    "or --cap-add SYS_NICE for a container, allows it"
+    "for a container --ulimit rtprio=1 (as root --cap-add SYS_NICE), allows it"
 )
 
 

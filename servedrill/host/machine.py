@@ -18,7 +18,7 @@ FILES_MIN = 4096
 either side."""
 KERNEL_MIN = (5, 3)
 """The first with pidfd_open(2) and all else that is asked of it."""
-_CONTAINER = "docker run --init --cap-add SYS_NICE IMAGE, see Dockerfile"
+_CONTAINER = "docker build -t servedrill . && docker run --init --rm --ulimit rtprio=1 servedrill"
 _HINTS = {
     errno.ENOSPC: "`df -h` says where there is room; --runs DIR and TMPDIR put files elsewhere",
     errno.EAGAIN: "`ulimit -u` says how many processes a user may have; the embedded stack needs about 40",
