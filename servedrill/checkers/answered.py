@@ -18,6 +18,8 @@ from servedrill.stats.percentiles import percentile
 from servedrill.stats.requests import duration_s
 
 RETRYABLE = (429, 502, 503, 504)
+OWN_MARK = "injected fault: "
+"""How messages begin of errors that the toxics make where a drill gives them none of its own."""
 
 
 class NoFailures(Checker, frozen=True, kw_only=True):
@@ -120,7 +122,10 @@ class EveryRequestResolved(Checker, frozen=True, kw_only=True):
 
 class ErrorsReadable(Checker, frozen=True, kw_only=True):
     """Every error has a status, OpenAI's error object, the request's id and, where trying again helps, a
-    Retry-After."""
+    Retry-After.
+
+    Answers that a fault proxy made itself, and that came through as they were, are the drill's own and left out.
+    """
 
     of_a_fault = True
     window: str
@@ -128,6 +133,7 @@ class ErrorsReadable(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         failed = history.requests(self.window).failed.without_content
+        failed = failed.keep(OWN_MARK not in (r.error_message or "") for r in failed)
         bad = failed.keep(_unreadable(r) for r in failed)
         if len(failed) < self.errors_min and not bad:
             return self.cannot_say(f"{len(failed)} errors in {self.window!r}, at least {self.errors_min} needed")
@@ -345,22 +351,22 @@ def _longest_try_s(request: RequestRecord) -> float:
     return max(tries_s, default=duration_s(request))
 
 
-def _unreadable(request: RequestRecord) -> str:
+def _unreadable(request: RequestRecord) -> list[str]:
+    """Everything that is missing."""
     attempt = request.attempts[-1] if request.attempts else None
     if request.status is None or attempt is None:
-        return request.failure or "no status"
-    if not request.error_schema_ok:
-        return "no error object"
-    if not request.error_request_id:
-        return "no request_id"
-    if request.status in RETRYABLE and attempt.retry_after_s is None:
-        return "no Retry-After"
-    return ""
+        return [request.failure or "no status"]
+    missing = {
+        "no error object": not request.error_schema_ok,
+        "no request_id": not request.error_request_id,
+        "no Retry-After": request.status in RETRYABLE and attempt.retry_after_s is None,
+    }
+    return [what for what, lacks in missing.items() if lacks]
 
 
 def _why(requests: Requests) -> str:
-    reasons = Counter(_unreadable(r) for r in requests)
-    return f" ({', '.join(f'{count} x {why}' for why, count in reasons.most_common(3))})" if reasons else ""
+    reasons = Counter(why for r in requests for why in _unreadable(r))
+    return f" ({', '.join(f'{count} x {why}' for why, count in reasons.most_common(5))})" if reasons else ""
 
 
 def _kinds(requests: Requests) -> str:

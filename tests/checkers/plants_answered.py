@@ -96,6 +96,9 @@ PLANTS = [
         checker=c.ErrorsReadable(window="inject"),
         clean={
             "readable": history(*PHASES, *ERRORS),
+            "our-own-are-left-out": history(
+                *PHASES, *ERRORS, changed(refused(5, readable=False), error_message="injected fault: status 503")
+            ),
             "400-needs-no-retry-after": history(*PHASES, *many(6, 4, 8, refused, status=400, retry_after_s=None)),
         },
         bugs={
