@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from servedrill.runs.layout import RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from servedrill.drill.context import Drill
     from servedrill.plugin.drills import DrillPlugin
@@ -28,7 +30,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("servedrill", "failure drills")
     group.addoption("--stack", metavar="FILE", help="stack file (TOML) to drill; default: the embedded stack")
     group.addoption(
-        "--seed", type=int, metavar="N", help="seed of every schedule and choice; default: a new one, which is printed"
+        "--seed",
+        type=_seed,
+        metavar="N",
+        help="seed of every schedule and choice; default: a new one, which is printed",
     )
     group.addoption("--control", action="store_true", help="everything but the faults: has to be green")
     group.addoption(
@@ -78,6 +83,23 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple
     if getattr(report, "inconclusive", False):
         return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
     return None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """pytest-xdist's: a worker is about to start."""
+    from servedrill.plugin.workers import Listener, tell_worker
+
+    tell_worker(node)
+    config: pytest.Config = node.config
+    if not config.pluginmanager.has_plugin(Listener.NAME):
+        config.pluginmanager.register(Listener(partial(drills_of, config)), Listener.NAME)
+
+
+def _seed(text: str) -> int:
+    from servedrill.files.arguments import seed
+
+    return seed(text)
 
 
 @contextlib.contextmanager

@@ -9,13 +9,14 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from servedrill.checkers.finding import Answer
 from servedrill.drill.context import Drill
-from servedrill.errors import ExitCode, ServedrillError, UsageError
+from servedrill.errors import UsageError
 from servedrill.judging.verdict import Verdict
+from servedrill.plugin.outcomes import OURS, DrillFailed, DrillInconclusive, Outcomes, without_repeat
+from servedrill.plugin.workers import is_worker, shared_run
 from servedrill.reporting.console import ConsoleProgress, print_summary
 from servedrill.reporting.junit import properties
 from servedrill.reporting.leavings import leave
@@ -23,23 +24,11 @@ from servedrill.reporting.listing import print_comparison
 from servedrill.reporting.tables import console_for
 from servedrill.runs.about import Options
 from servedrill.runs.baseline import compare_runs
-from servedrill.runs.folder import Run
 from servedrill.runs.stored import read_run
-from servedrill.runs.verdicts import judge_folder
+from servedrill.runs.verdicts import judge_folder, read_verdicts
 from servedrill.session.session import Session, StackLacks
 from servedrill.session.stack import BringUp
 from servedrill.stacks.lifecycle import stack_up
-
-_OURS = (ServedrillError, httpx.HTTPError, OSError)
-"""What this tool could not do: its own errors, control calls that nobody answered, what the machine refused."""
-
-
-class DrillFailed(AssertionError):
-    """At least one claim of the drill was refuted."""
-
-
-class DrillInconclusive(Exception):
-    """No claim was refuted, but not every one could be judged."""
 
 
 class DrillPlugin:
@@ -52,8 +41,7 @@ class DrillPlugin:
         """These two are what a session is made with; a pytest_configure hook may set others, as tests do."""
         self._session: Session | None = None
         self._open: Drill | None = None
-        self._usage_errors: list[str] = []
-        self._has_doubts = False
+        self._outcomes = Outcomes(config)
         self._drills: set[str] = set()
         """Node ids of the tests that asked for one."""
         self._left: list[str] = []
@@ -70,7 +58,9 @@ class DrillPlugin:
         """The one of this pytest session. Raises `UsageError` for an option that cannot be used."""
         if self._session is None:
             option = self.config.getoption
-            seed = option("seed")
+            seed, shared = option("seed"), shared_run(self.config)
+            if shared is not None:
+                seed = shared.seed
             options = Options(
                 seed=secrets.randbelow(10**9) if seed is None else seed,
                 stack_file=option("stack"),
@@ -84,15 +74,27 @@ class DrillPlugin:
                 options,
                 production=option("production"),
                 baseline=option("baseline"),
+                shared=shared.folder if shared is not None else "",
                 bring_up=self.bring_up,
                 judge=self.judge_folder,
             )
         return self._session
 
-    @property
-    def run(self) -> Run | None:
-        """None before the first drill."""
-        return self._session.run if self._session is not None else None
+    def _folder(self) -> Path | None:
+        """The run's; None before the first drill."""
+        shared = shared_run(self.config)
+        if shared is not None:
+            folder = Path(self.config.getoption("runs")).absolute() / shared.folder
+            return folder if folder.is_dir() else None
+        run = self._session.run if self._session is not None else None
+        return run.folder if run is not None else None
+
+    def _verdicts(self) -> list[Verdict]:
+        """Of all drills, whichever process ran them."""
+        folder = self._folder()
+        if folder is None or shared_run(self.config) is None:
+            return self._session.verdicts if self._session is not None else []
+        return read_verdicts(folder)
 
     # ---- a drill's life
 
@@ -100,15 +102,17 @@ class DrillPlugin:
     def open(self, item: pytest.Item) -> Iterator[Drill]:
         """A drill for a test, named and described by it. Skips the test where the stack lacks what it needs."""
         self._drills.add(item.nodeid)
-        name = item.name.removeprefix("test_")
+        name = without_repeat(item, item.name).removeprefix("test_")
         with contextlib.ExitStack() as stack:
             with self._uncaptured():
                 session = self.session()
-                progress = stack.enter_context(ConsoleProgress(console_for(self._terminal()), name))
+                progress = None
+                if not is_worker(self.config):
+                    progress = stack.enter_context(ConsoleProgress(console_for(self._terminal()), name))
                 opened = session.open(
                     name,
                     hypothesis=_first_paragraph(getattr(item, "function", None)) or name,
-                    nodeid=item.nodeid,
+                    nodeid=without_repeat(item, item.nodeid),
                     needs=_capabilities(item, "needs"),
                     uses=_capabilities(item, "uses"),
                     progress=progress,
@@ -141,7 +145,7 @@ class DrillPlugin:
                 result = yield
             except BaseException as error:
                 verdict = self._judge(drill, pyfuncitem, interrupted=f"{type(error).__name__}: {error}")
-                if isinstance(error, _OURS) and not isinstance(error, UsageError):
+                if isinstance(error, OURS) and not isinstance(error, UsageError):
                     _raise_for(verdict)  # what this tool could not do is a doubt, and nothing that the stack did
                 raise
             verdict = self._judge(drill, pyfuncitem)
@@ -157,65 +161,65 @@ class DrillPlugin:
         What one drill lacks costs that drill; the session ends when a second one comes to the same error.
         """
         report = yield
-        error = call.excinfo.value if call.excinfo is not None else None
-        ours = isinstance(error, _OURS) and item.nodeid in self._drills
-        if ours and isinstance(error, UsageError):
-            if str(error) in self._usage_errors:
-                item.session.shouldstop = "the same wrong usage again"
-            self._usage_errors.append(str(error))
-            report.longrepr = f"usage: {error}"
-        elif ours or isinstance(error, DrillInconclusive):
-            self._has_doubts = True
-            report.outcome = "skipped"
-            report.inconclusive = True
-            report.longrepr = (str(item.path), (item.location[1] or 0) + 1, f"INCONCLUSIVE: {error}")
-        elif isinstance(error, DrillFailed):
-            report.longrepr = f"FAIL: {error}"
+        if item.nodeid in self._drills:
+            report.drill = True
+            self._outcomes.tell(item, call, report)
         return report
+
+    def heard(self, report: pytest.TestReport) -> None:
+        """The first report of a worker; noted twice it says no more than once."""
+        self._outcomes.note(report)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Of this process or, in a controller, of a worker; after the plugin that remembers what failed last."""
+        self._outcomes.note(report)
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Somebody's Ctrl-C, or the way in which pytest-xdist stops for ``-x``."""
+        self._outcomes.interrupted = excinfo.type is KeyboardInterrupt
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write what the run leaves, and give the session its exit status."""
-        if self._session is not None and self.run is not None:
+        if self._session is not None:
             self._session.close()
-            self._left = leave(self.run.folder, page=not self.config.getoption("no_report"))
-        if self._usage_errors:
-            session.exitstatus = ExitCode.USAGE
-        elif (
-            session.exitstatus == ExitCode.PASSED
-            and self._session is not None
-            and (self._has_doubts or any(v.answer is Answer.INCONCLUSIVE for v in self._session.verdicts))
-        ):
-            session.exitstatus = ExitCode.INCONCLUSIVE
+        if is_worker(self.config):
+            return
+        folder = self._folder()
+        if folder is not None:
+            self._left = leave(folder, page=not self.config.getoption("no_report"))
+        session.exitstatus = self._outcomes.status(session.exitstatus, [v.answer for v in self._verdicts()])
 
     # ---- the terminal
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """The table of the verdicts, where everything is, and the command that runs all of it again."""
-        for error in dict.fromkeys(self._usage_errors):
-            terminalreporter.write_line(f"ERROR: {error}", red=True)
-        if self._session is None or self.run is None:
+        for line in self._outcomes.lines():
+            terminalreporter.write_line(line, red=True)
+        folder = self._folder()
+        if folder is None:
             return
-        print_summary(console_for(self._terminal()), self._session.verdicts, str(self.run.folder))
+        print_summary(console_for(self._terminal()), self._verdicts(), str(folder))
         if self.config.getoption("baseline"):
-            self._compare(self.run)
+            self._compare(folder)
         for line in self._left:
             terminalreporter.write_line(line)
-        options = self._session.options
+        options = self.session().options
         terminalreporter.write_line(
             f"seed {options.seed}; run again with: pytest drills {' '.join(options.arguments())}"
         )
 
-    def _compare(self, run: Run) -> None:
+    def _compare(self, folder: Path) -> None:
         """Hold the run against its baseline; what cannot be compared is said and changes no outcome."""
         console = console_for(self._terminal())
         baseline = Path(self.config.getoption("baseline")).resolve()
         try:
-            comparisons = compare_runs(read_run(baseline), read_run(run.folder))
+            comparisons = compare_runs(read_run(baseline), read_run(folder))
         except Exception as error:
             console.print(f"not compared: {type(error).__name__}: {error}", markup=False)
             return
-        print_comparison(console, comparisons, before=baseline.name, after=run.folder.name)
+        print_comparison(console, comparisons, before=baseline.name, after=folder.name)
 
     def _uncaptured(self) -> contextlib.AbstractContextManager[None]:
         """Progress is shown while a drill runs; its output is for people, not for a report."""

@@ -7,8 +7,10 @@ broken and put back, and ``report.html``, the page that `servedrill.reporting` d
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import re
 import shlex
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,22 +19,30 @@ import msgspec
 from servedrill.errors import UsageError
 from servedrill.judging.verdict import Verdict
 from servedrill.leases.guard import Guard
-from servedrill.runs.about import Options, about_now
-from servedrill.runs.layout import LATEST, RUN, VERDICTS
+from servedrill.runs.about import About, Options, about_now
+from servedrill.runs.layout import LATEST, RUN, VERDICT, VERDICTS
 
 
 class Run:
     """Made when the first drill starts."""
 
-    def __init__(self, options: Options) -> None:
-        """Make the folder and start the watchdog. Raises `UsageError` where no folder can be made."""
+    def __init__(self, options: Options, *, shared: str = "") -> None:
+        """Make the folder and start the watchdog. Raises `UsageError` where no folder can be made.
+
+        ``shared`` is the name of a folder that several processes write to, each a part of one run: whoever comes first
+        makes it.
+        """
         self.options = options
         self.verdicts: dict[str, Verdict] = {}
         began = datetime.now(UTC)
         root = Path(options.runs).absolute()
         try:
             root.mkdir(parents=True, exist_ok=True)
-            self.folder = _new_folder(root, f"{began:%Y%m%dT%H%M%S}-{options.seed}")
+            if shared:
+                self.folder = root / shared
+                self.folder.mkdir(exist_ok=True)
+            else:
+                self.folder = _new_folder(root, f"{began:%Y%m%dT%H%M%S}-{options.seed}")
         except OSError as error:
             raise UsageError(
                 f"runs cannot be written there: {error.strerror}",
@@ -40,6 +50,7 @@ class Run:
                 expected="a folder that can be made and written",
                 hint="--runs DIR names another, as in a checkout that is read-only",
             ) from error
+        self._shared = bool(shared)
         self._about = about_now(options, began=began)
         self._write()
         self._point_latest(root)
@@ -68,7 +79,43 @@ class Run:
         self._write()
         self.guard.close()
 
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """One drill at a time, whichever process of a shared run has it: drills that run side by side take each
+        other's cores, and on a stack of somebody's own each would judge what the other broke."""
+        with self._alone("turn") if self._shared else contextlib.nullcontext():
+            yield
+
+    @contextlib.contextmanager
+    def _alone(self, what: str) -> Iterator[None]:
+        """The kernel lets go of the lock of a process that was killed."""
+        with (self.folder / f".{what}").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     def _write(self) -> None:
+        if not self._shared:
+            self._write_files()
+            return
+        with self._alone("write"):
+            self._learn()
+            self._write_files()
+
+    def _learn(self) -> None:
+        """What other processes of a shared run have written, which is theirs to say."""
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            theirs = msgspec.json.decode((self.folder / RUN).read_bytes(), type=About)
+            replay = theirs.replay | self._about.replay
+            self._about = msgspec.structs.replace(self._about, began=theirs.began, replay=replay)
+        found = {name: verdict for name in self._about.replay if (verdict := self._verdict_of(name)) is not None}
+        self.verdicts = found | self.verdicts
+
+    def _verdict_of(self, folder: str) -> Verdict | None:
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            return msgspec.json.decode((self.folder / folder / VERDICT).read_bytes(), type=Verdict)
+        return None
+
+    def _write_files(self) -> None:
         for name, content in ((RUN, self._about), (VERDICTS, list(self.verdicts.values()))):
             (self.folder / name).write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
 

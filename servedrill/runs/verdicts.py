@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ from servedrill.errors import UsageError
 from servedrill.history.events import ObjectivesGiven
 from servedrill.history.history import History
 from servedrill.judging.verdict import Verdict, judge
-from servedrill.runs.layout import HISTORY, VERDICT
+from servedrill.runs.layout import HISTORY, VERDICT, VERDICTS
 
 
 def judge_folder(folder: Path, *objectives: ObjectivesGiven) -> Verdict:
@@ -44,6 +45,13 @@ def read_verdict(folder: Path, *, judging: bool = True) -> Verdict:
         return judge(History.read(folder / HISTORY))
     except UsageError as error:
         return _unjudged(folder, str(error))
+
+
+def read_verdicts(folder: Path) -> list[Verdict]:
+    """What a run's folder has of its drills so far; none where it has none yet."""
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode((folder / VERDICTS).read_bytes(), type=list[Verdict])
+    return []
 
 
 def _unjudged(folder: Path, why: str) -> Verdict:

@@ -43,10 +43,12 @@ class Session:
         *,
         production: bool = False,
         baseline: str | None = None,
+        shared: str = "",
         bring_up: BringUp = stack_up,
         judge: Callable[[Path], Verdict] = judge_folder,
     ) -> None:
-        """``bring_up`` gives each drill its stack, ``judge`` the verdict of a drill's folder.
+        """``bring_up`` gives each drill its stack, ``judge`` the verdict of a drill's folder; ``shared`` names the
+        folder of a run that other processes have a part in.
 
         Raises `UsageError` for options that cannot be used, as `check_options`, and where this machine cannot run any
         drill, as `require_machine`.
@@ -57,6 +59,7 @@ class Session:
         self.run: Run | None = None
         """None before the first drill."""
         self._bring_up, self._judge_folder = bring_up, judge
+        self._shared = shared
         self._closed = False
 
     @property
@@ -85,6 +88,20 @@ class Session:
         """
         run = self._begun()
         check_capabilities([*needs, *uses], where=nodeid)
+        with run.turn(), self._opened(run, name, hypothesis, nodeid, needs, uses, progress or Silent()) as drill:
+            yield drill
+
+    @contextlib.contextmanager
+    def _opened(
+        self,
+        run: Run,
+        name: str,
+        hypothesis: str,
+        nodeid: str,
+        needs: Sequence[str],
+        uses: Sequence[str],
+        progress: Progress,
+    ) -> Iterator[Drill]:
         objectives = objectives_for(
             self.options.slo_file,
             environment=self.file.environment,
@@ -93,7 +110,6 @@ class Session:
         )
         folder = run.drill_folder(name, nodeid)
         seed = seed_of(self.options.seed, name)
-        progress = progress or Silent()
         progress.phase("starting the stack", "")
         with guarded_stack(
             self.file,
@@ -154,7 +170,7 @@ class Session:
     def _begun(self) -> Run:
         if self.run is None:
             with told_in_one_line("a run could not be started"):
-                self.run = Run(self.options)
+                self.run = Run(self.options, shared=self._shared)
         return self.run
 
     def _weaknesses(self, drill: str) -> list[DeclaredWeakness]:

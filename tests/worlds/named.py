@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from servedrill.checkers.finding import Answer, Finding
@@ -11,7 +12,7 @@ from servedrill.history.events import DrillStarted
 from servedrill.history.journal import read_events
 from servedrill.judging.verdict import Verdict
 from servedrill.plugin import drills_of
-from servedrill.runs.layout import HISTORY
+from servedrill.runs.layout import HISTORY, VERDICT
 
 ANSWERS = {"holds": Answer.PASS, "fails": Answer.FAIL}
 
@@ -26,7 +27,7 @@ def judge_by_name(folder: Path) -> Verdict:
     )
     started = read_events(folder / HISTORY)[0]
     assert isinstance(started, DrillStarted)
-    return Verdict(
+    verdict = Verdict(
         drill=started.drill,
         answer=answer,
         hypothesis=started.hypothesis,
@@ -35,6 +36,8 @@ def judge_by_name(folder: Path) -> Verdict:
         defects=started.defects,
         findings=[finding],
     )
+    (folder / VERDICT).write_bytes(msgspec.json.encode(verdict))
+    return verdict
 
 
 @pytest.hookimpl(tryfirst=True)

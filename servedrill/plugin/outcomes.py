@@ -1,0 +1,99 @@
+"""What became of the drills of a pytest session, and the exit status that this comes to.
+
+Reports say it, so that it is the same whether this process ran the drills or its workers did.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+import pytest
+
+from servedrill.checkers.finding import Answer
+from servedrill.errors import ExitCode, ServedrillError, UsageError
+
+OURS = (ServedrillError, httpx.HTTPError, OSError)
+"""What this tool could not do: its own errors, control calls that nobody answered, what the machine refused."""
+
+
+class DrillFailed(AssertionError):
+    """At least one claim of the drill was refuted."""
+
+
+class DrillInconclusive(Exception):
+    """No claim was refuted, but not every one could be judged."""
+
+
+class Outcomes:
+    """Tells of drills in their reports, and reads it from there."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._usage_errors: list[str] = []
+        self._told: list[str] = []
+        """The same of this process alone, which is what ends it."""
+        self._doubts: set[str] = set()
+        self._refuted: set[str] = set()
+        self.interrupted = False
+
+    def tell(self, item: pytest.Item, call: pytest.CallInfo[None], report: Any) -> None:
+        """A refuted claim fails in one line, a doubt is neither passed nor failed, wrong usage is told in one line.
+
+        What one drill lacks costs that drill; the session ends when a second one comes to the same error.
+        """
+        error = call.excinfo.value if call.excinfo is not None else None
+        if isinstance(error, UsageError):
+            if str(error) in self._told:
+                item.session.shouldstop = "the same wrong usage again"
+            self._told.append(str(error))
+            report.longrepr = f"usage: {error}"
+            report.drill_usage = str(error)
+        elif isinstance(error, (*OURS, DrillInconclusive)):
+            report.outcome = "skipped"
+            report.inconclusive = True
+            report.longrepr = (str(item.path), (item.location[1] or 0) + 1, f"INCONCLUSIVE: {error}")
+        elif isinstance(error, DrillFailed):
+            report.drill_refuted = True
+            report.longrepr = f"FAIL: {error}"
+
+    def note(self, report: Any) -> None:
+        """One report, of whichever process. What is in doubt counts as failed last (``--lf``): it is not done with."""
+        if (usage := getattr(report, "drill_usage", None)) is not None:
+            self._usage_errors.append(usage)
+        if getattr(report, "inconclusive", False):
+            self._doubts.add(report.nodeid)
+        if getattr(report, "drill_refuted", False):
+            self._refuted.add(report.nodeid)
+        if report.nodeid in self._doubts | self._refuted:
+            last = getattr(self._config.pluginmanager.get_plugin("lfplugin"), "lastfailed", None)
+            if last is not None:
+                last[report.nodeid] = True
+
+    def lines(self) -> list[str]:
+        """What a person has to be told beside the table."""
+        return [f"ERROR: {error}" for error in dict.fromkeys(self._usage_errors)]
+
+    def status(self, status: int, answers: Iterable[Answer]) -> int:
+        """The session's, from the one that pytest came to and from the verdicts.
+
+        A verdict stays: where a plugin runs a refuted drill again and it passes, the claim was refuted all the same.
+        """
+        answers = set(answers)
+        refuted = bool(self._refuted) or Answer.FAIL in answers
+        if self._usage_errors:
+            return ExitCode.USAGE
+        if refuted and (status == ExitCode.PASSED or (status == ExitCode.INTERRUPTED and not self.interrupted)):
+            return ExitCode.FAILED
+        if status == ExitCode.PASSED and (self._doubts or Answer.INCONCLUSIVE in answers):
+            return ExitCode.INCONCLUSIVE
+        return status
+
+
+def without_repeat(item: pytest.Item, text: str) -> str:
+    """A name or node id as it is where nobody repeats the test: pytest-repeat adds which time it is."""
+    if "__pytest_repeat_step_number" not in getattr(getattr(item, "callspec", None), "params", {}):
+        return text
+    return re.sub(r"[-\[]\d+-\d+\]$", lambda found: "]" if found[0].startswith("-") else "", text)

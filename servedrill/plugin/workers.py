@@ -1,0 +1,74 @@
+"""Drills in the workers of pytest-xdist: one run for all of them.
+
+The controller chooses seed and folder and tells its workers; a worker writes its drills there, one at a time among all
+workers, and says in its reports which tests were drills and what became of them; the controller alone draws the table
+and gives the exit status.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+_KEY = pytest.StashKey["SharedRun"]()
+_INPUT = "servedrill"
+
+
+class SharedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What controller and workers agree on."""
+
+    seed: int
+    folder: str
+    """Its name below the folder of runs."""
+
+
+def shared_run(config: pytest.Config) -> SharedRun | None:
+    """Of a worker, or of a controller that has told its workers; None where one process does everything."""
+    told = getattr(config, "workerinput", {}).get(_INPUT)
+    return msgspec.convert(told, SharedRun) if told else config.stash.get(_KEY, None)
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether another process draws the table and gives the exit status."""
+    return hasattr(config, "workerinput")
+
+
+def tell_worker(node: Any) -> None:
+    """Give a worker that is about to start the same run as the others."""
+    config = node.config
+    if _KEY not in config.stash:
+        given = config.getoption("seed")
+        seed = secrets.randbelow(10**9) if given is None else given
+        config.stash[_KEY] = SharedRun(seed=seed, folder=_free_name(Path(config.getoption("runs")).absolute(), seed))
+    node.workerinput[_INPUT] = msgspec.to_builtins(config.stash[_KEY])
+
+
+class Listener:
+    """In a controller, which runs no drill: loads what the controller does about drills when one is reported."""
+
+    NAME = "servedrill-listener"
+
+    def __init__(self, drills: Callable[[], Any]) -> None:
+        self._drills = drills
+        self._heard = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A plugin that is registered now is not told of this very report."""
+        if getattr(report, "drill", False) and not self._heard:
+            self._heard = True
+            self._drills().heard(report)
+
+
+def _free_name(root: Path, seed: int) -> str:
+    name = wanted = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{seed}"
+    number = 1
+    while (root / name).exists():
+        number += 1
+        name = f"{wanted}-{number}"
+    return name
