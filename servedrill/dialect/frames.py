@@ -66,8 +66,12 @@ def begins(choice: Choice, *, says: bool, begun: set[int]) -> bool:
     return first or not (says or choice.finish_reason is not None)
 
 
+UNREADABLE: Final = (msgspec.MsgspecError, ValueError, LookupError, TypeError, OverflowError, RecursionError)
+"""What reading an answer raises where it is not what it should be: 10 kB of ``[[[[`` are too deep for any decoder. That
+is the request's failure, and never the client's."""
+
 decode_chunk: Final = msgspec.json.Decoder(Chunk).decode
-"""Raises `msgspec.DecodeError` or `msgspec.ValidationError`."""
+"""Raises some of `UNREADABLE`."""
 
 
 class ErrorSeen(msgspec.Struct, frozen=True):
@@ -85,7 +89,7 @@ def read_error(body: bytes) -> ErrorSeen:
     """The error in a body, as far as it can be read; never raises."""
     try:
         top = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return ErrorSeen()
     if not isinstance(top, dict):
         return ErrorSeen()

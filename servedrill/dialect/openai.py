@@ -64,6 +64,6 @@ def retry_after_s(value: bytes | None) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(text).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, TypeError, LookupError, OverflowError, OSError):
             return None
     return max(0.0, seconds) if seconds < 1e9 else None

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-import msgspec
-
-from servedrill.dialect.frames import Chunk, ErrorSeen, begins, decode_chunk, read_error
+from servedrill.dialect.frames import UNREADABLE, Chunk, ErrorSeen, begins, decode_chunk, read_error
 from servedrill.dialect.openai import DONE
 from servedrill.dialect.sse import EventSplitter, EventTooLongError
 
@@ -165,7 +163,7 @@ class Answer:
                     self.preambles += begins(choice, says=bool(said), begun=self._begun)
                 if choice.finish_reason is not None:
                     self.finish_reasons[choice.index] = choice.finish_reason
-        except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):
+        except UNREADABLE:
             self._fail("bad_frame")
             return
         if chunk.model != self._model or chunk.system_fingerprint != self._fingerprint:
@@ -195,7 +193,7 @@ class Answer:
                 if content:
                     self._texts[choice.index].append(content)
                 self.finish_reasons[choice.index] = choice.finish_reason
-        except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):
+        except UNREADABLE:
             self._fail("bad_frame")
             return
         # The whole content arrives in one piece, at one instant.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from itertools import pairwise
 
+from servedrill.dialect.frames import ErrorSeen
 from servedrill.history.events import Attempt, CancelPlan, RequestRecord
 from servedrill.load.answer import Answer
+from servedrill.load.heard import Heard
 from servedrill.load.plan import RequestClass
 from servedrill.load.schedule import PlannedRequest
 
@@ -19,6 +21,7 @@ def request_record(
     answer: Answer,
     attempts: list[Attempt],
     *,
+    heard: Heard,
     t_int_ns: int,
     t_send_ns: int | None,
     t_end_ns: int,
@@ -30,7 +33,7 @@ def request_record(
 
     ``t_send_ns`` is None when it was never written, ``cancelled_ns`` unless the client hung up on purpose.
     """
-    error, stamps_ns = answer.error, answer.stamps_ns
+    error, stamps_ns = answer.error or ErrorSeen(), answer.stamps_ns
     return RequestRecord(
         t_ns=t_end_ns,
         id=planned.id,
@@ -52,20 +55,20 @@ def request_record(
         gaps_ns=[later - earlier for earlier, later in pairwise(stamps_ns)],
         attempts=attempts,
         status=answer.status,
-        texts=answer.texts,
-        finish_reasons=answer.finish_reasons,
+        texts=[heard.content(said) for said in answer.texts],
+        finish_reasons=[None if why is None else heard.name(why) for why in answer.finish_reasons],
         preambles=answer.preambles,
         done_frames=answer.done_frames,
-        models=answer.models,
-        fingerprints=answer.fingerprints,
+        models=heard.names(answer.models),
+        fingerprints=heard.names(answer.fingerprints),
         completion_tokens=answer.completion_tokens,
         cached_tokens=answer.cached_tokens,
         usage_prompt_tokens=answer.prompt_tokens,
-        error_status=None if error is None else error.code if answer.status == 200 else answer.status,
-        error_type=error.type if error else None,
-        error_message=error.message if error else None,
-        error_request_id=error.request_id if error else None,
-        error_schema_ok=error.schema_ok if error else None,
+        error_status=None if answer.error is None else error.code if answer.status == 200 else answer.status,
+        error_type=None if error.type is None else heard.name(error.type),
+        error_message=None if error.message is None else heard.text(error.message),
+        error_request_id=None if error.request_id is None else heard.name(error.request_id),
+        error_schema_ok=None if answer.error is None else error.schema_ok,
         failure=failure,
         cancel=cancel,
         cancelled_ns=cancelled_ns,
@@ -79,6 +82,6 @@ def short_prompt(prompt: str) -> str:
     return "sha:" + hashlib.sha256(prompt.encode()).hexdigest()
 
 
-def text(value: bytes | None) -> str | None:
-    """A header's value, if it is there."""
-    return None if value is None else value.decode("latin-1")
+def header(value: bytes | None, heard: Heard) -> str | None:
+    """A header's value, if it is there, as it is written down."""
+    return None if value is None else heard.name(value.decode("latin-1"))

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from load_servers import DONE, event, usage_event
 
+from servedrill.dialect.openai import retry_after_s
 from servedrill.dialect.sse import EventSplitter
 from servedrill.load.answer import Answer
 
@@ -205,3 +206,39 @@ def test_an_end_without_a_terminal_frame(*, done: bool, failure: str | None) -> 
     half.status = 200
     half.feed(event("a"), 100)
     assert half.finish("complete", 200) == "cut"
+
+
+DEEP = b"[" * 10_000
+HOSTILE = {
+    "an error too deep": b'{"error":' + DEEP,
+    "tool calls too deep": b'{"choices":[{"delta":{"tool_calls":' + DEEP,
+    "a field that nobody reads": b'{"x":' + DEEP,
+    "objects too deep": b'{"a":' * 10_000,
+    "a choice of its own": b'{"choices":[{"index":9,"delta":{"content":"a"}}]}',
+    "a choice beyond all": b'{"choices":[{"index":99999999999999999999,"delta":{"content":"a"}}]}',
+    "half a character": b'{"model":"\xff"}',
+    "half a pair": b'{"model":"\\ud800"}',
+    "too large a number": b'{"usage":{"prompt_tokens":1e999}}',
+    "no JSON": b"\x00\x01",
+    "null": b"null",
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("status", [200, 503])
+def test_whatever_a_stack_says_is_its_requests_failure(what: str, stream: bool, status: int) -> None:
+    """Nothing that stands in an answer ends the client: the try is over, and has failed."""
+    answer = Answer(stream=stream, n=1)
+    answer.status = status
+    body = b"data: " + HOSTILE[what] + b"\n\n" if stream and status == 200 else HOSTILE[what]
+    answer.feed(body, 1)
+    assert answer.finish("complete", 2) in ("bad_frame", "error_event", "cut", "http_503")
+
+
+@pytest.mark.parametrize(
+    "given", ["nan", "inf", "-inf", "1e400", "Mon, 01 Jan 0000 00:00:00 GMT", "a" * 9000, "", "\xff"]
+)
+def test_a_retry_after_that_makes_no_sense_is_none(given: str) -> None:
+    """Neither of its forms, or long ago."""
+    assert retry_after_s(given.encode("latin-1")) in (None, 0.0)
