@@ -6,6 +6,7 @@ for an option that has to be checked before.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import sys
 from functools import partial
@@ -28,7 +29,9 @@ _NAME = "servedrill-drills"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options, in a group of their own."""
     group = parser.getgroup("servedrill", "failure drills")
-    group.addoption("--stack", metavar="FILE", help="stack file (TOML) to drill; default: the embedded stack")
+    group.addoption(
+        "--stack", type=_given, metavar="FILE", help="stack file (TOML) to drill; default: the embedded stack"
+    )
     group.addoption(
         "--seed",
         type=_seed,
@@ -43,15 +46,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="MODULE:CLASS",
         help="start the embedded stack with this policy (module:Class or path.py:Class); repeatable",
     )
-    group.addoption("--slo", metavar="FILE", help="SLO file (OpenSLO) to judge by instead of the built-in objectives")
+    group.addoption(
+        "--slo", type=_given, metavar="FILE", help="SLO file (OpenSLO) to judge by instead of the built-in objectives"
+    )
     group.addoption(
         "--arrivals",
+        type=_given,
         metavar="FILE",
         help="recorded trace (CSV of TIMESTAMP,ContextTokens,GeneratedTokens) by which steady traffic comes",
     )
     group.addoption("--runs", default=RUNS, metavar="DIR", help="where runs are written (default: %(default)s)")
     group.addoption(
         "--baseline",
+        type=_given,
         metavar="RUN",
         help="say in the end what got worse since this run, with the noise taken into account",
     )
@@ -94,6 +101,13 @@ def pytest_configure_node(node: Any) -> None:
     config: pytest.Config = node.config
     if not config.pluginmanager.has_plugin(Listener.NAME):
         config.pluginmanager.register(Listener(partial(drills_of, config)), Listener.NAME)
+
+
+def _given(text: str) -> str:
+    """Raise `argparse.ArgumentTypeError` for nothing: a variable of CI that is not set must not drill something else."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; expected a name, or no such option (is a variable not set?)")
+    return text
 
 
 def _seed(text: str) -> int:

@@ -163,3 +163,12 @@ def test_reports_of_tests_that_are_no_drills_are_left_alone(tmp_path: Path) -> N
     ended = drills(tmp_path, "def test_plain(): pass\n", *SIDES["two"])
     assert ended.status == 0
     assert not ended.runs and "run again" not in ended.text
+
+
+@pytest.mark.parametrize("option", ["--stack", "--slo", "--arrivals", "--baseline"])
+def test_an_option_that_is_empty_is_no_option_left_out(tmp_path: Path, option: str) -> None:
+    """``--stack "$STACK"`` with a variable that is not set would drill the embedded stack, and be green."""
+    ended = drills(tmp_path, GREEN, option, "")
+    assert ended.status == 4
+    assert f"argument {option}: is empty" in ended.text
+    assert not ended.runs
