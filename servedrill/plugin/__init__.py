@@ -104,7 +104,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def _given(text: str) -> str:
-    """Raise `argparse.ArgumentTypeError` for nothing: a variable of CI that is not set must not drill something else."""
+    """Raise `argparse.ArgumentTypeError` for nothing: a variable that is not set must not drill something else."""
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty; expected a name, or no such option (is a variable not set?)")
     return text
