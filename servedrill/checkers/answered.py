@@ -124,7 +124,8 @@ class ErrorsReadable(Checker, frozen=True, kw_only=True):
     """Every error has a status, OpenAI's error object, the request's id and, where trying again helps, a
     Retry-After.
 
-    Answers that a fault proxy made itself, and that came through as they were, are the drill's own and left out.
+    Answers that a fault proxy made itself, and that came through as they were, are the drill's own and left out. What
+    no error of the stack has, also while nothing is broken, is a habit of it (`servedrill.dialect.conformance`).
     """
 
     of_a_fault = True
@@ -134,12 +135,13 @@ class ErrorsReadable(Checker, frozen=True, kw_only=True):
     def __call__(self, history: History) -> Finding:
         failed = history.requests(self.window).failed.without_content
         failed = failed.keep(OWN_MARK not in (r.error_message or "") for r in failed)
-        bad = failed.keep(_unreadable(r) for r in failed)
+        dialect = history.spoken.dialect
+        bad = failed.keep(_unreadable(r, dialect) for r in failed)
         if len(failed) < self.errors_min and not bad:
             return self.cannot_say(f"{len(failed)} errors in {self.window!r}, at least {self.errors_min} needed")
         return self.says(
             not bad,
-            f"{len(bad)} of {len(failed)} unreadable{_why(bad)}{_kinds(failed)}",
+            f"{len(bad)} of {len(failed)} unreadable{_why(bad, dialect)}{_kinds(failed)}",
             threshold="0",
             evidence=bad,
             errors=len(failed),
@@ -351,21 +353,21 @@ def _longest_try_s(request: RequestRecord) -> float:
     return max(tries_s, default=duration_s(request))
 
 
-def _unreadable(request: RequestRecord) -> list[str]:
+def _unreadable(request: RequestRecord, dialect: Dialect) -> list[str]:
     """Everything that is missing."""
     attempt = request.attempts[-1] if request.attempts else None
     if request.status is None or attempt is None:
         return [request.failure or "no status"]
     missing = {
-        "no error object": not request.error_schema_ok,
-        "no request_id": not request.error_request_id,
+        "no error object": dialect.error_object and not request.error_schema_ok,
+        "no request id": dialect.error_id != "none" and not request.error_request_id,
         "no Retry-After": request.status in RETRYABLE and attempt.retry_after_s is None,
     }
     return [what for what, lacks in missing.items() if lacks]
 
 
-def _why(requests: Requests) -> str:
-    reasons = Counter(why for r in requests for why in _unreadable(r))
+def _why(requests: Requests, dialect: Dialect) -> str:
+    reasons = Counter(why for r in requests for why in _unreadable(r, dialect))
     return f" ({', '.join(f'{count} x {why}' for why, count in reasons.most_common(5))})" if reasons else ""
 
 

@@ -196,7 +196,7 @@ class RequestRecord(Event, frozen=True, kw_only=True, tag="request"):
     error_type: str | None = None
     error_message: str | None = None
     error_request_id: str | None = None
-    """``request_id`` inside the error body or the error event."""
+    """The request's id as an error told it: in its body or event, or in the header ``x-request-id``."""
     error_schema_ok: bool | None = None
     """Whether an error body or event had OpenAI's ``error`` object with message, type and code."""
     failure: str | None = None

@@ -47,6 +47,7 @@ class Answer:
         "n",
         "preambles",
         "prompt_tokens",
+        "request_id",
         "stamps_ns",
         "status",
         "stream",
@@ -68,6 +69,8 @@ class Answer:
         self._leave_at = leave_at if leave_at is not None and leave is not None else _NEVER
         self._leave = leave or _stay
         self.status: int | None = None
+        self.request_id: bytes | None = None
+        """The header ``x-request-id``."""
         self.stamps_ns: list[int] = []
         """When each content delta came, of all choices."""
         self.finish_reasons: list[str | None] = [None] * n

@@ -129,6 +129,7 @@ class Call:
     def head(self, status: int, headers: dict[bytes, bytes]) -> Sink:
         """The head is in: note it, and say who takes the body."""
         self.answer.status = status
+        self.answer.request_id = headers.get(_REQUEST_ID)
         self._response = headers
         if self.cls.idle_timeout_s is not None:
             self._arm()

@@ -67,12 +67,18 @@ def request_record(
         error_status=None if answer.error is None else error.code if answer.status == 200 else answer.status,
         error_type=None if error.type is None else heard.name(error.type),
         error_message=None if error.message is None else heard.text(error.message),
-        error_request_id=None if error.request_id is None else heard.name(error.request_id),
+        error_request_id=_id_of_error(answer, heard),
         error_schema_ok=None if answer.error is None else error.schema_ok,
         failure=failure,
         cancel=cancel,
         cancelled_ns=cancelled_ns,
     )
+
+
+def _id_of_error(answer: Answer, heard: Heard) -> str | None:
+    if answer.error is None:
+        return None
+    return header(answer.request_id, heard) if answer.error.request_id is None else heard.name(answer.error.request_id)
 
 
 def short_prompt(prompt: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from made_up import answered, at, changed, fault, history
+from made_up import PHASES, answered, at, changed, fault, history, refused
 
-from servedrill.checkers.answered import RefusedWith
+from servedrill.checkers.answered import ErrorsReadable, RefusedWith
 from servedrill.checkers.finding import Answer
 from servedrill.checkers.integrity import TokenExact
 from servedrill.history.dialect import Dialect, as_told
@@ -62,6 +62,24 @@ def test_who_answers_wrong_requests_cannot_be_held_to_refusing_them() -> None:
     assert claim.moot(Dialect(invalid=200)) and claim.moot(Dialect(invalid=500))
     assert not claim.moot(Dialect(invalid=422))
     assert not RefusedWith(window="inject", classes=["bad"], statuses=[429]).moot(Dialect(invalid=200))
+
+
+@pytest.mark.parametrize(
+    ("dialect", "answer"),
+    [
+        ({}, Answer.FAIL),
+        ({"error_object": False}, Answer.FAIL),
+        ({"error_object": False, "error_id": "none"}, Answer.PASS),
+    ],
+)
+def test_what_no_error_of_a_stack_has_is_a_habit_of_it(dialect: dict[str, Any], answer: Answer) -> None:
+    """It is told, and not held against errors under a fault; a Retry-After is asked for of everybody."""
+    seen = DialectSeen(t_ns=at(0), dialect=dialect, pinned=False)
+    claim = ErrorsReadable(window="inject")
+    bare = [refused(4 + number / 10, readable=False) for number in range(8)]
+    assert claim(history(seen, *PHASES, *bare)).answer is answer
+    silent = [refused(4 + number / 10, readable=False, retry_after_s=None) for number in range(8)]
+    assert claim(history(seen, *PHASES, *silent)).answer is Answer.FAIL
 
 
 def test_a_dialect_of_a_newer_version_is_known_as_far_as_it_is() -> None:

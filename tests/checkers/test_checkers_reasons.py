@@ -13,7 +13,7 @@ def test_all_that_an_error_lacks_is_told() -> None:
     """Its object, its id and its Retry-After, each with how many lack it."""
     told = history(*PHASES, *many(4, 4, 8, refused, readable=False, retry_after_s=None), refused(5, retry_after_s=None))
     observed = ErrorsReadable(window="inject")(told).observed
-    assert "4 x no error object, 4 x no request_id" in observed
+    assert "4 x no error object, 4 x no request id" in observed
     assert "5 x no Retry-After" in observed
 
 

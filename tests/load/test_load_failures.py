@@ -217,6 +217,13 @@ def test_an_error_event_counts_even_when_the_stream_ends_well() -> None:
     assert (record.error_status, record.error_type, record.error_request_id) == (500, "internal", "req-9")
 
 
+def test_the_id_of_an_error_may_be_in_its_head() -> None:
+    """As vLLM and its router have it: a user can name the request."""
+    head = b"HTTP/1.1 503 No\r\nx-request-id: req-7\r\ncontent-length: 0\r\n\r\n"
+    with ScriptedServer(head) as server:
+        assert ask(server).error_request_id == "req-7"
+
+
 def test_a_stream_that_lost_only_its_connection_is_whole() -> None:
     """Nothing that the user waits for comes after [DONE]: how the connection ends is the attempt's matter."""
     with ScriptedServer(SSE_HEAD, chunk(event("a", finish="stop")), chunk(DONE)) as server:
