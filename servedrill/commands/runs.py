@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from servedrill.errors import ExitCode
+from servedrill.files.arguments import seed
 from servedrill.runs.layout import RUNS
 
 
@@ -29,7 +30,7 @@ def register(commands: Any) -> None:
         help="runs that came to this; with --drill, where that drill did",
     )
     runs.add_argument("--stack", metavar="NAME", help="runs on this stack")
-    runs.add_argument("--seed", type=int, metavar="N", help="runs from this seed")
+    runs.add_argument("--seed", type=seed, metavar="N", help="runs from this seed")
     runs.add_argument("--since", type=_instant, metavar="DATE", help="that began on or after it, UTC: 2026-11-01")
     runs.add_argument("--until", type=_instant, metavar="DATE", help="that began before it")
     runs.add_argument("--limit", type=_positive, default=50, metavar="N", help="at most so many (default: %(default)s)")
@@ -74,6 +75,6 @@ def _instant(text: str) -> str:
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r}; expected a number above 0")
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r}; expected a number from 1 to 999999999")
     return int(text)

@@ -36,7 +36,7 @@ def print_runs(console: Console, rows: Sequence[RunRow]) -> None:
             row.name,
             row.began[:16].replace("T", " "),
             duration(row.seconds),
-            str(row.seed),
+            "?" if row.trouble else str(row.seed),
             Text(", ".join(stacks) + (f" ({', '.join(notes)})" if notes else "")),
             Text(row.answer.value.upper(), style=STYLES[row.answer]),
             mean(drill.detect_s for drill in row.drills),

@@ -21,6 +21,7 @@ from servedrill.judging.verdict import Verdict
 from servedrill.leases.guard import Guard
 from servedrill.runs.about import About, Options, about_now
 from servedrill.runs.layout import LATEST, RUN, VERDICT, VERDICTS
+from servedrill.runs.written import read_written
 
 
 class Run:
@@ -103,16 +104,16 @@ class Run:
 
     def _learn(self) -> None:
         """What other processes of a shared run have written, which is theirs to say."""
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
-            theirs = msgspec.json.decode((self.folder / RUN).read_bytes(), type=About)
+        with contextlib.suppress(OSError, UsageError):
+            theirs = read_written(self.folder / RUN, About, expected="a run", hint="")
             replay = theirs.replay | self._about.replay
             self._about = msgspec.structs.replace(self._about, began=theirs.began, replay=replay)
         found = {name: verdict for name in self._about.replay if (verdict := self._verdict_of(name)) is not None}
         self.verdicts = found | self.verdicts
 
     def _verdict_of(self, folder: str) -> Verdict | None:
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
-            return msgspec.json.decode((self.folder / folder / VERDICT).read_bytes(), type=Verdict)
+        with contextlib.suppress(OSError, UsageError):
+            return read_written(self.folder / folder / VERDICT, Verdict, expected="a verdict", hint="")
         return None
 
     def _write_files(self) -> None:

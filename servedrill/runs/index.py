@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from servedrill.errors import UsageError
 from servedrill.history.events import DrillStarted
 from servedrill.history.journal import iter_events
 from servedrill.judging.words import worst_of
-from servedrill.runs.layout import INDEX, RUN, VERDICTS
+from servedrill.runs.layout import INDEX, RUN, VERDICT, VERDICTS
 from servedrill.runs.measured import Measured, measure
 from servedrill.runs.stored import StoredRun, read_run
 from servedrill.slo.spending import Spending
@@ -73,7 +74,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     defects: list[str]
     answer: Answer
     trouble: str
-    """Why it could not be read; empty when it could."""
+    """Why it could not be read; empty when it could. Else nothing is known of it but its name."""
     drills: list[DrillRow]
 
 
@@ -122,10 +123,19 @@ class Index:
 
     def _read(self, name: str, stamp: str) -> None:
         try:
-            run = read_run(self._runs / name, judging=False)
+            self._add(name, stamp, read_run(self._runs / name, judging=False))
         except UsageError as error:
-            self._insert(name, stamp, "", None, 0, False, "[]", Answer.INCONCLUSIVE, str(error))
-            return
+            self._add_unreadable(name, stamp, error)
+        except OverflowError:  # SQLite holds no whole number from 2^63 on
+            self._forget(name)
+            where, hint = str(self._runs / name), "move the folder away"
+            what = f"{RUN} or a {VERDICT} has a number that is too large"
+            self._add_unreadable(name, stamp, UsageError(what, where=where, hint=hint))
+
+    def _add_unreadable(self, name: str, stamp: str, why: UsageError) -> None:
+        self._insert(name, stamp, _began_by(name), None, 0, False, "[]", Answer.INCONCLUSIVE, str(why))
+
+    def _add(self, name: str, stamp: str, run: StoredRun) -> None:
         about = run.about
         defects = msgspec.json.encode(sorted(about.options.defects)).decode()
         self._insert(
@@ -153,7 +163,7 @@ class Index:
         of_drill = wanted.drill is not None or wanted.stack is not None
         rows = self._db.execute(
             """SELECT name, began, seconds, seed, control, defects, answer, trouble FROM runs r
-            WHERE (:of_run IS NULL OR r.answer = :of_run) AND (:seed IS NULL OR r.seed = :seed)
+            WHERE (:of_run IS NULL OR r.answer = :of_run) AND (:seed IS NULL OR r.seed = :seed AND r.trouble = '')
             AND (:since IS NULL OR r.began >= :since) AND (:until IS NULL OR r.began < :until)
             AND (NOT :by_drill OR EXISTS (
                 SELECT 1 FROM drills d WHERE d.run = r.name AND (:drill IS NULL OR d.drill = :drill)
@@ -301,6 +311,14 @@ def _stamp(folder: Path) -> str:
             status = (folder / name).stat()
             parts.append(f"{status.st_mtime_ns}/{status.st_size}")
     return " ".join(parts)
+
+
+def _began_by(name: str) -> str:
+    """When a run that cannot be read began, by the name of its folder; empty where somebody named it otherwise."""
+    try:
+        return datetime.strptime(name[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC).isoformat()
+    except ValueError:
+        return ""
 
 
 def _stack_of(history: Path) -> str:

@@ -15,6 +15,7 @@ from servedrill.judging.verdict import Verdict
 from servedrill.runs.about import About
 from servedrill.runs.layout import HISTORY, RUN, STACK
 from servedrill.runs.verdicts import read_verdict
+from servedrill.runs.written import read_written
 
 
 class StoredDrill(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,10 +34,9 @@ class StoredDrill(msgspec.Struct, frozen=True, kw_only=True):
     def stack(self) -> dict[str, Any]:
         """The stack as it described itself; empty where it did not."""
         try:
-            found = msgspec.json.decode((self.folder / STACK).read_bytes())
-        except (OSError, msgspec.DecodeError):
+            return read_written(self.folder / STACK, dict[str, Any], expected="a mapping", hint="")
+        except (OSError, UsageError):
             return {}
-        return found if isinstance(found, dict) else {}
 
 
 class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +86,12 @@ def read_about(folder: Path) -> About:
     """run.json. Raises `UsageError`."""
     path = folder / RUN
     try:
-        return msgspec.json.decode(path.read_bytes(), type=About)
+        return read_written(
+            path,
+            About,
+            expected=f"a {RUN} of servedrill",
+            hint=f"`servedrill judge {folder}` does without it; or move the folder away",
+        )
     except OSError as error:
         raise UsageError(
             f"no run in it: {error.strerror}",
@@ -94,5 +99,3 @@ def read_about(folder: Path) -> About:
             expected="a run's folder, as `pytest drills` writes it",
             hint="`servedrill runs` lists them",
         ) from error
-    except msgspec.DecodeError as error:
-        raise UsageError(f"cannot be read: {error}", where=str(path), expected="a run.json of servedrill") from error

@@ -13,6 +13,7 @@ from servedrill.history.events import ObjectivesGiven
 from servedrill.history.history import History
 from servedrill.judging.verdict import Verdict, judge
 from servedrill.runs.layout import HISTORY, VERDICT, VERDICTS
+from servedrill.runs.written import read_written
 
 
 def judge_folder(folder: Path, *objectives: ObjectivesGiven) -> Verdict:
@@ -34,11 +35,10 @@ def read_verdict(folder: Path, *, judging: bool = True) -> Verdict:
     path = folder / VERDICT
     if path.is_file():
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Verdict)
-        except msgspec.DecodeError as error:
-            raise UsageError(
-                f"cannot be read: {error}", where=str(path), hint=f"`servedrill judge {folder}` writes it again"
-            ) from error
+            hint = f"`servedrill judge {folder}` writes it again"
+            return read_written(path, Verdict, expected="a verdict of servedrill", hint=hint)
+        except OSError as error:
+            raise UsageError(f"cannot be read: {error.strerror}", where=str(path)) from error
     if not judging:
         return _unjudged(folder, "it was not judged")
     try:
@@ -49,8 +49,8 @@ def read_verdict(folder: Path, *, judging: bool = True) -> Verdict:
 
 def read_verdicts(folder: Path) -> list[Verdict]:
     """What a run's folder has of its drills so far; none where it has none yet."""
-    with contextlib.suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode((folder / VERDICTS).read_bytes(), type=list[Verdict])
+    with contextlib.suppress(OSError, UsageError):
+        return read_written(folder / VERDICTS, list[Verdict], expected="verdicts", hint="")
     return []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -119,6 +120,61 @@ def test_a_run_that_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> 
     assert rows[going.name].answer is Answer.INCONCLUSIVE
 
 
+DAMAGES = {
+    "a byte that is no UTF-8": ("run.json", b'{"began": "2026\xff"}'),
+    "cut": ("run.json", b'{"began": "2026'),
+    "empty": ("run.json", b""),
+    "of another shape": ("run.json", b"[]"),
+    "nested beyond all bounds": ("run.json", b'{"x":' + b"[" * 100_000),
+    "a number that is too large": ("run.json", b'{"seed": 9223372036854775808}'),
+    "a pipe": ("run.json", None),
+    "a verdict that is no UTF-8": ("paper/verdict.json", b'{"drill": "\xff"}'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_run_hides_no_other(damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where it is in its time, with the file and what to do; the others are listed, compared and drawn."""
+    first, broken, last = night(tmp_path, 1), night(tmp_path, 2), night(tmp_path, 3)
+    file, content = DAMAGES[damage]
+    (broken / file).unlink()
+    if content is None:
+        os.mkfifo(broken / file)
+    else:
+        (broken / file).write_bytes(content)
+    runs = ["runs", "--runs", str(tmp_path)]
+    assert cli.main([*runs, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == [last.name, broken.name, first.name]
+    trouble = rows[1]["trouble"]
+    assert (str(broken) in trouble, Path(file).name in trouble, "hint" in trouble) == (True, True, True)
+    assert (rows[0]["trouble"], rows[2]["trouble"]) == ("", "")
+    assert cli.main(runs) == 0
+    assert cli.main([*runs, "--seed", "0"]) == 0
+    assert "no such run" in capsys.readouterr().out
+    assert cli.main(["compare", str(first), str(last)]) == 0
+    assert cli.main(["report", str(last)]) == 0
+    assert cli.main(["report", str(last), "--markdown"]) == 0
+
+
+@pytest.mark.parametrize("damage", [name for name in DAMAGES if name != "a number that is too large"])
+@pytest.mark.parametrize("command", ["report", "compare"])
+def test_asked_for_a_damaged_run_itself_a_command_says_so(
+    command: str, damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line with the file, and the exit code of usage."""
+    broken = night(tmp_path, 2)
+    file, content = DAMAGES[damage]
+    (broken / file).unlink()
+    if content is None:
+        os.mkfifo(broken / file)
+    else:
+        (broken / file).write_bytes(content)
+    assert cli.main([command, *[str(broken)] * (1 + (command == "compare"))]) == 4
+    said = capsys.readouterr().err
+    assert (said.count("\n"), str(broken / file) in said) == (1, True)
+
+
 def test_the_command_lists_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As a table and as JSON; an empty list says so; wrong arguments cost one line."""
     night(tmp_path, 1)
@@ -133,7 +189,10 @@ def test_the_command_lists_runs(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert cli.main(["runs", "--runs", str(tmp_path), "--seed", "99"]) == 0
     assert "no such run" in capsys.readouterr().out
     assert cli.main(["runs", "--runs", str(tmp_path / "none")]) == 4
-    for wrong in (["--since", "yesterday"], ["--limit", "0"], ["--verdict", "green"]):
+    for wrong in (
+        ["--since", "yesterday"], ["--limit", "0"], ["--limit", "\u00b2"], ["--limit", "9" * 20],
+        ["--verdict", "green"], ["--seed", str(1 << 63)], ["--seed", "-1"],
+    ):  # fmt: skip
         with pytest.raises(SystemExit) as ended:
             cli.main(["runs", *wrong])
         assert ended.value.code == 4
