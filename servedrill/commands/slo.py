@@ -25,6 +25,7 @@ def register(commands: Any) -> None:
 
 
 def _check(given: argparse.Namespace) -> int:
+    from servedrill.slo.alerting import unwatched
     from servedrill.slo.openslo import check
 
     file, mistakes = check(given.files)
@@ -36,6 +37,9 @@ def _check(given: argparse.Namespace) -> int:
     slos = sum(slo.agreement == "slo" for slo in file.slos)
     files = f"{len(given.files)} file{'s' if len(given.files) > 1 else ''}"
     print(f"{files}: {slos} SLO, {len(file.slos) - slos} SLA, no mistake")
+    for slo in file.slos:
+        if without := unwatched(slo):
+            print(f"{slo.name}: {without}")
     return ExitCode.PASSED
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from servedrill.dialect import vllm as names
+from servedrill.slo.alerting import windows_of
 from servedrill.slo.promql import Query, query_of
 from servedrill.slo.rules import LEFT, recorded
 from servedrill.slo.slo import Slo
-from servedrill.slo.windows import burn_alerts
 
 SCHEMA_VERSION = 39
 """Grafana 11; newer ones read it and move it on."""
@@ -28,8 +28,8 @@ def dashboard_of(slos: list[Slo], *, title: str = "LLM service objectives") -> d
         )
     panels.append(_row("Burn rates: 1 spends the budget exactly in its period"))
     for slo in told:
-        alerts = [alert for alert in burn_alerts(slo.period_s, slo.alert_windows) if alert.threshold(slo.target) < 1]
-        if slo.agreement == "sla" or slo.conditions or not alerts:
+        alerts = [alert for alert in windows_of(slo) if alert.threshold(slo.target) < 1]
+        if not alerts:
             continue
         burns = [
             (f"{recorded(slo, window_s)} / {slo.budget_ratio:.10g}", legend)

@@ -24,7 +24,7 @@ from servedrill.slo.objects import AGREEMENT, ALERT_WINDOWS, FILES, WHEN_SPENT, 
 from servedrill.slo.policy import ACTIONS
 from servedrill.slo.slo import Sli, Slo
 from servedrill.slo.targets import Period, period_of, read_objective
-from servedrill.slo.windows import DIALECTS, period_s_min
+from servedrill.slo.windows import DAY_S, DIALECTS, period_s_min
 
 
 class SloFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +94,7 @@ def _slo(objects: Objects, document: Document, slo: schema.SloObject) -> list[Sl
         calendar_unit=period.calendar_unit,
         method=spec.budgeting_method,
         when_spent=_when_spent(objects, document, slo.metadata),
-        alert_windows=_alert_windows(objects, document, slo.metadata, period),
+        alert_windows=_alert_windows(objects, document, slo, period),
         conditions=conditions_of(objects, document, spec),
     )
     found = []
@@ -146,19 +146,19 @@ def _when_spent(objects: Objects, document: Document, metadata: schema.Metadata)
     return words
 
 
-def _alert_windows(objects: Objects, document: Document, metadata: schema.Metadata, period: Period) -> str:
+def _alert_windows(objects: Objects, document: Document, slo: schema.SloObject, period: Period) -> str:
+    metadata, spec = slo.metadata, slo.spec
     windows = metadata.annotations.get(ALERT_WINDOWS, "sloth")
     if windows not in DIALECTS:
         key, expected = ("metadata", "annotations", ALERT_WINDOWS), " or ".join(DIALECTS)
         objects.wrong(document, key, f"{windows!r}", expected=expected, hint=meant(windows, DIALECTS))
-    elif period.seconds < period_s_min(windows):
-        scales = windows == "sloth" and period.seconds >= period_s_min("pyrra")
+    elif ALERT_WINDOWS in metadata.annotations and period.seconds < period_s_min(windows) and not spec.alert_policies:
+        # Asked for by name they cannot be left out; where nobody asked, there are none, and that is said.
         objects.wrong(
             document,
             ("spec", "timeWindow"),
             f"{durations.short(period.seconds)} is too short for the alert windows of {windows}",
-            expected=f"at least {durations.short(period_s_min(windows))}",
-            hint=f"'{ALERT_WINDOWS}: pyrra' scales them" if scales else "",
+            expected=f"at least {period_s_min(windows) / DAY_S:g} days, or alertPolicies of its own",
         )
     return windows
 

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 import yaml
 
+from servedrill.slo.alerting import unwatched, windows_of
 from servedrill.slo.durations import short
 from servedrill.slo.llm_rules import TTFT_S, llm_alerts
 from servedrill.slo.promql import Query, query_of
 from servedrill.slo.slo import SIGNS, Slo
-from servedrill.slo.windows import absent_for_s, burn_alerts
+from servedrill.slo.windows import absent_for_s
 
 INTERVAL = "30s"
 BAD = "servedrill:sli_bad:ratio_"
@@ -91,7 +92,7 @@ def recorded(slo: Slo, window_s: float) -> str:
 
 def _rules_of(slo: Slo, query: Query) -> tuple[list[dict[str, Any]], list[str]]:
     labels = {"slo": slo.name, "service": slo.service, "agreement": slo.agreement}
-    alerts = burn_alerts(slo.period_s, slo.alert_windows) if slo.agreement == "slo" and not slo.conditions else []
+    alerts = windows_of(slo)
     windows = {window_s for alert in alerts for window_s in (alert.long_s, alert.short_s)} | {
         condition.window_s for condition in slo.conditions if slo.agreement == "slo"
     }
@@ -102,7 +103,8 @@ def _rules_of(slo: Slo, query: Query) -> tuple[list[dict[str, Any]], list[str]]:
     budget = f"{slo.budget_ratio:.10g}"
     rules.append({"record": TARGET, "expr": f"vector({slo.target:.10g})", "labels": labels})
     rules.append({"record": LEFT, "expr": f"1 - ({query.over(slo.period_s)}) / {budget}", "labels": labels})
-    notes = []
+    without = unwatched(slo)
+    notes = [f"{slo.name}: {without}"] if without else []
     for alert in alerts:
         between = f"{short(alert.long_s)} and {short(alert.short_s)}"
         if alert.threshold(slo.target) >= 1:

@@ -6,13 +6,13 @@ import msgspec
 
 from servedrill.history.events import Observed
 from servedrill.history.history import History
+from servedrill.slo.alerting import alerts_of
 from servedrill.slo.budget import burn
 from servedrill.slo.evaluate import Chosen, Events, attained_of, events, series, traffic_span
 from servedrill.slo.measures import OBSERVED
 from servedrill.slo.objectives import good_requests
 from servedrill.slo.replay import Fired, replay
 from servedrill.slo.slo import Agreement, Slo, defaults, slos_in
-from servedrill.slo.windows import BurnAlert, burn_alerts
 
 
 class Spending(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,26 +81,6 @@ def _replayed(slo: Slo, found: Events, start_ns: int, end_ns: int) -> list[Fired
         target=slo.target,
         alerts=alerts_of(slo),
     )
-
-
-def alerts_of(slo: Slo) -> list[BurnAlert]:
-    """Those that the file asks for, else the multi-window ones; an SLA raises none."""
-    if slo.agreement == "sla":
-        return []
-    if not slo.conditions:
-        return burn_alerts(slo.period_s, slo.alert_windows)
-    return [
-        BurnAlert(
-            name=one.name,
-            severity=one.severity,
-            factor=one.factor,
-            long_s=one.window_s,
-            short_s=one.window_s,
-            for_s=one.for_s,
-        )
-        for one in slo.conditions
-        if one.op in ("gt", "gte")
-    ]
 
 
 def _span(slo: Slo, history: History) -> tuple[int, int]:

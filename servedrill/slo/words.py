@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from servedrill.slo.alerting import unwatched, windows_of
 from servedrill.slo.durations import short
 from servedrill.slo.measures import COUNTS, OBSERVED, RATES, VALUES
 from servedrill.slo.objectives import Objective
 from servedrill.slo.policy import ACTIONS, follows
 from servedrill.slo.slo import SIGNS, Slo
-from servedrill.slo.windows import BurnAlert, burn_alerts
+from servedrill.slo.windows import BurnAlert
 
 
 def explained(slo: Slo) -> list[str]:
@@ -108,7 +109,9 @@ def _alerts(slo: Slo) -> list[str]:
             f"for {short(one.for_s) if one.for_s else 'no time'}."
             for one in slo.conditions
         ]
-    alerts = burn_alerts(slo.period_s, slo.alert_windows)
+    if without := unwatched(slo):
+        return [f"{without[0].upper()}{without[1:]}."]
+    alerts = windows_of(slo)
     return [
         f"{severity.capitalize()} when the burn rate is above "
         + ", or ".join(

@@ -97,7 +97,15 @@ WRONG: dict[str, tuple[dict[str, Any] | list[Any] | str, str]] = {
     ),
     "action": (changed("metadata.annotations", {"servedrill/when-spent": "rollback"}), "did you mean 'roll-back'"),
     "agreement": (changed("metadata.labels", {"agreement": "olа"}), "expected slo or sla"),
-    "too-short": (changed("spec.timeWindow.0.duration", "1d"), "1d is too short for the alert windows of sloth"),
+    "too-short": (
+        [
+            {
+                **changed("spec.timeWindow.0.duration", "1d"),
+                "metadata": {"name": "x", "annotations": {"servedrill/alert-windows": "pyrra"}},
+            }
+        ],
+        "1d is too short for the alert windows of pyrra; expected at least 5.6 days, or alertPolicies of its own",
+    ),
     "policy": (changed("spec.alertPolicies", [{"alertPolicyRef": "nobody"}]), "no AlertPolicy 'nobody'"),
     "twice": ([PLAIN, PLAIN], "SLO 'chat-ttft' twice, first at"),
     "no-number": (changed("spec.objectives.0.value", float("nan")), "expected a number, finite"),
