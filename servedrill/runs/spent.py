@@ -14,7 +14,6 @@ from servedrill.history.history import History
 from servedrill.history.journal import read_events
 from servedrill.runs.layout import HISTORY
 from servedrill.slo.budget import Budget
-from servedrill.slo.durations import period_start
 from servedrill.slo.slo import Slo
 from servedrill.slo.spending import Spending, spending
 
@@ -49,7 +48,7 @@ def budget_left(
     slos: list[Slo], runs: Path, *, now: datetime, stack: str = ""
 ) -> dict[str, tuple[Budget, list[Spent]]]:
     """SLO -> its budget by the stored drills of its period, and what each of them spent."""
-    begin = {slo.name: _period_begin(slo, now) for slo in slos}
+    begin = {slo.name: slo.period_begin(now) for slo in slos}
     spent: dict[str, list[Spent]] = {slo.name: [] for slo in slos}
     if slos:
         for folder, began, history in histories(runs, since=min(begin.values()), stack=stack):
@@ -72,12 +71,6 @@ def budget_left(
         )
         for slo in slos
     }
-
-
-def _period_begin(slo: Slo, now: datetime) -> datetime:
-    if slo.calendar_start:
-        return period_start(datetime.fromisoformat(slo.calendar_start), slo.calendar_unit, now)
-    return datetime.fromtimestamp(now.timestamp() - slo.period_s, UTC)
 
 
 def _wall_time(started: DrillStarted, path: Path) -> datetime:

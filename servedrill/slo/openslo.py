@@ -91,6 +91,7 @@ def _slo(objects: Objects, document: Document, slo: schema.SloObject) -> list[Sl
         target=0.0,
         period_s=period.seconds,
         calendar_start=period.calendar_start,
+        calendar_zone=period.calendar_zone,
         calendar_unit=period.calendar_unit,
         method=spec.budgeting_method,
         when_spent=_when_spent(objects, document, slo.metadata),

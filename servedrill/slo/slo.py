@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
 from servedrill.history.events import ObjectivesGiven
 from servedrill.history.history import History
+from servedrill.slo import durations
 from servedrill.slo.objectives import DEFAULT, Objective, family, objective_of
 from servedrill.slo.schema import Method, Op
 
@@ -80,7 +82,9 @@ class Slo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     target: float
     period_s: float = PERIOD_S
     calendar_start: str = ""
-    """ISO 8601 with offset, of a calendar-aligned period; empty for a rolling one."""
+    """ISO 8601 with the offset that held then, of a calendar-aligned period; empty for a rolling one."""
+    calendar_zone: str = ""
+    """The period's zone by its name in the IANA data base, whose offset changes with the seasons."""
     calendar_unit: str = ""
     """The period's duration as OpenSLO writes it, ``1M``."""
     method: Method = "Occurrences"
@@ -94,6 +98,15 @@ class Slo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def budget_ratio(self) -> float:
         """Share of bad events that the target leaves."""
         return 1 - self.target
+
+    def period_begin(self, now: datetime) -> datetime:
+        """When the period began that ``now`` is in."""
+        if not self.calendar_start:
+            return datetime.fromtimestamp(now.timestamp() - self.period_s, UTC)
+        start = datetime.fromisoformat(self.calendar_start)
+        if self.calendar_zone:
+            start = start.astimezone(durations.zone(self.calendar_zone))
+        return durations.period_start(start, self.calendar_unit, now)
 
     def covers(self, cls: str) -> bool:
         """Whether requests of a class are its own."""

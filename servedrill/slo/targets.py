@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import datetime
+from zoneinfo import ZoneInfoNotFoundError
 
 from servedrill.files.documents import Document
 from servedrill.files.places import Key
@@ -22,6 +22,7 @@ class Period:
 
     seconds: float = PERIOD_S
     calendar_start: str = ""
+    calendar_zone: str = ""
     calendar_unit: str = ""
 
 
@@ -141,8 +142,7 @@ def period_of(objects: Objects, document: Document, spec: schema.SloSpec) -> Per
     if window.is_rolling:
         objects.wrong(document, (*key, "isRolling"), "is rolling and has a calendar", expected="one of them")
     try:
-        # Everybody has UTC, also a system without the IANA data base.
-        zone = UTC if window.calendar.time_zone == "UTC" else ZoneInfo(window.calendar.time_zone)
+        zone = durations.zone(window.calendar.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         objects.wrong(
             document,
@@ -152,7 +152,7 @@ def period_of(objects: Objects, document: Document, spec: schema.SloSpec) -> Per
         )
         return Period(seconds)
     try:
-        start = datetime.fromisoformat(window.calendar.start_time).replace(tzinfo=zone)
+        start = datetime.fromisoformat(window.calendar.start_time)
     except ValueError:
         objects.wrong(
             document,
@@ -161,4 +161,6 @@ def period_of(objects: Objects, document: Document, spec: schema.SloSpec) -> Per
             expected="2026-01-31 12:30:00",
         )
         return Period(seconds)
-    return Period(seconds, start.isoformat(), window.duration)
+    # A time with an offset of its own is an instant; one without is what the clocks of the zone show.
+    start = start.astimezone(zone) if start.tzinfo else start.replace(tzinfo=zone)
+    return Period(seconds, start.isoformat(), window.calendar.time_zone, window.duration)

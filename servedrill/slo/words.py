@@ -81,7 +81,8 @@ def _limits(limits: Objective) -> str:
 def _period(slo: Slo) -> str:
     if slo.calendar_start:
         start = datetime.fromisoformat(slo.calendar_start)
-        return f"each {slo.calendar_unit} of the calendar since {start:%Y-%m-%d %H:%M %Z}"
+        zone = slo.calendar_zone or start.tzname()
+        return f"each {slo.calendar_unit} of the calendar since {start:%Y-%m-%d %H:%M} {zone}"
     return f"the last {short(slo.period_s)}"
 
 
