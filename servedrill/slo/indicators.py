@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,6 +14,7 @@ from servedrill.slo import schema
 from servedrill.slo.measures import COUNTS, MEASURES, OBSERVED, RATES, VALUES
 from servedrill.slo.objectives import Objective
 from servedrill.slo.objects import Objects
+from servedrill.slo.ranges import grown, proposed, with_window
 from servedrill.slo.slo import WINDOW, Sli
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -99,29 +101,47 @@ def _spec(objects: Objects, document: Document, key: Key, metric: schema.Metric,
     return objects.mistakes.read(document, type_, below)[0]
 
 
-def _query(objects: Objects, document: Document, key: Key, metric: schema.Metric) -> str:
+def _prometheus(objects: Objects, document: Document, key: Key, metric: schema.Metric) -> tuple[str, Key]:
+    """The query and where it stands; empty where there is none, which is noted."""
     found = _spec(objects, document, key, metric, schema.PrometheusQuery)
+    below: Key = (*key, "metricSource", "spec")
     if found is None:
-        return ""
-    _has_window(objects, document, (*key, "metricSource", "spec", "query"), found.query)
-    return found.query
+        return "", below
+    if bool(found.query) == bool(found.promql):
+        what = "has both query and promql" if found.query else "'query' is missing"
+        objects.wrong(document, below, what, expected="one of them" if found.query else "")
+        return "", below
+    return found.query or found.promql, (*below, "query" if found.query else "promql")
 
 
-def _has_window(objects: Objects, document: Document, key: Key, query: str) -> None:
-    if WINDOW not in query:
-        objects.wrong(
-            document,
-            key,
-            f"has no {WINDOW}",
-            expected=f"a query over the range {WINDOW}, such as sum(increase(errors_total[{WINDOW}]))",
-        )
+def _over_window(
+    objects: Objects, document: Document, queries: Sequence[tuple[str, Key]], *, counter: bool | None
+) -> list[str]:
+    """The queries of a ratio over ``$window``; one without a range is a mistake, unless all are of plain counters.
+
+    ``counter`` is what the file says of them, None where they are no counts. All or none: beside a ``rate`` the
+    increase of the other would be off by the length of the range.
+    """
+    found = [with_window(query) for query, _ in queries]
+    increases = [grown(query) for query in found]
+    if counter and all(increases):
+        return increases
+    for query, increase, (_, key) in zip(found, increases, queries, strict=True):
+        if query and WINDOW not in query:
+            likely = proposed(query, counter=counter is True)
+            hint = f"did you mean {likely!r}?" if likely else ""
+            if increase and counter is not None:
+                hint = f"did you mean {increase!r}?" if counter else f"'counter: true' takes it for {increase!r}"
+            expected = f"a query over the range {WINDOW}, such as sum(increase(errors_total[{WINDOW}]))"
+            objects.wrong(document, key, f"has no {WINDOW}", expected=expected, hint=hint)
+    return found
 
 
 def _threshold(objects: Objects, document: Document, key: Key, metric: schema.Metric) -> Sli | None:
     type_ = _type(objects, document, key, metric)
     if type_ == "prometheus":
-        found = _spec(objects, document, key, metric, schema.PrometheusQuery)
-        return Sli(value_query=found.query) if found else None
+        query, _ = _prometheus(objects, document, key, metric)
+        return Sli(value_query=with_window(query)) if query else None
     value = _spec(objects, document, key, metric, schema.ServedrillValue) if type_ else None
     if value is None:
         return None
@@ -175,17 +195,18 @@ def _ratio(objects: Objects, document: Document, key: Key, metric: schema.RatioM
     if numerator != "good" or metric.total is None:
         objects.wrong(document, (*key, numerator), "servedrill counts good ones of all", expected="good and total")
         return None
-    return _counts(objects, document, key, upper, metric.total)
+    return _counts(objects, document, key, upper, metric.total, counter=metric.counter is True)
 
 
 def _prometheus_ratio(
     objects: Objects, document: Document, key: Key, metric: schema.RatioMetric, numerator: str, upper: schema.Metric
 ) -> Sli:
-    query = _query(objects, document, (*key, numerator), upper)
-    if numerator == "raw":
+    told = [_prometheus(objects, document, (*key, numerator), upper)]
+    if metric.total is None:
+        (query,) = _over_window(objects, document, told, counter=None)
         return Sli(ratio_query=query if metric.raw_type != "failure" else f"1 - ({query})")
-    assert metric.total is not None
-    total = _query(objects, document, (*key, "total"), metric.total)
+    told.append(_prometheus(objects, document, (*key, "total"), metric.total))
+    query, total = _over_window(objects, document, told, counter=metric.counter is True)
     return Sli(
         good_query=query if numerator == "good" else "",
         bad_query=query if numerator == "bad" else "",
@@ -194,7 +215,13 @@ def _prometheus_ratio(
 
 
 def _counts(
-    objects: Objects, document: Document, key: Key, good_metric: schema.Metric, total_metric: schema.Metric
+    objects: Objects,
+    document: Document,
+    key: Key,
+    good_metric: schema.Metric,
+    total_metric: schema.Metric,
+    *,
+    counter: bool,
 ) -> Sli | None:
     good = _spec(objects, document, (*key, "good"), good_metric, schema.ServedrillCount)
     total = _spec(objects, document, (*key, "total"), total_metric, schema.ServedrillCount)
@@ -225,9 +252,8 @@ def _counts(
     for name in ("ttft_s", "tpot_s", "max_stall_s"):
         if getattr(total, name) is not None:
             objects.wrong(document, (*where_total, name), f"{name} has no use in total", expected="it in good")
-    for where, one in ((where_good, good), (where_total, total)):
-        if one.promql:
-            _has_window(objects, document, (*where, "promql"), one.promql)
+    queries = [(good.promql, (*where_good, "promql")), (total.promql, (*where_total, "promql"))]
+    good_query, total_query = _over_window(objects, document, queries, counter=counter)
     if bool(good.promql) != bool(total.promql):
         objects.wrong(document, key, "promql in one of good and total", expected="it in both")
     return Sli(
@@ -235,8 +261,8 @@ def _counts(
         cls=good.cls,
         limits=limits,
         selector=good.selector or total.selector,
-        good_query=good.promql,
-        total_query=total.promql,
+        good_query=good_query,
+        total_query=total_query,
     )
 
 

@@ -285,4 +285,6 @@ class ServedrillCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class PrometheusQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``spec`` of a source of type Prometheus; ``$window`` stands for the range."""
 
-    query: str
+    query: str = ""
+    promql: str = ""
+    """What Nobl9 calls the same."""
