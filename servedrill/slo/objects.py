@@ -14,6 +14,7 @@ from servedrill.files.meant import meant
 from servedrill.files.mistakes import Mistakes
 from servedrill.files.places import Key
 from servedrill.slo import durations, schema
+from servedrill.slo.foreign import foreign
 
 FILES = Kind(file="a file of SLOs", object="apiVersion, kind, metadata, spec", several=True)
 AGREEMENT = "agreement"
@@ -56,8 +57,11 @@ class Objects:
         if not isinstance(document.value, dict):
             self.wrong(document, (), "is no object", expected=FILES.object)
             return
+        if other := foreign(document.value):
+            self.wrong(document, other.key, other.what, expected="OpenSLO v1 (docs/slo.md)", hint=other.hint)
+            return
         kind = document.value.get("kind")
-        if kind not in schema.KINDS:
+        if not isinstance(kind, str | None) or kind not in schema.KINDS:
             if kind is None:
                 hint = next((meant(str(key), ["kind"]) for key in document.value if meant(str(key), ["kind"])), "")
                 self.wrong(document, (), "'kind' is missing", expected=" or ".join(schema.KINDS), hint=hint)
