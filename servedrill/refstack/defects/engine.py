@@ -375,3 +375,21 @@ class NoTerminalFrame(Frames):
 
     def done(self) -> bytes:
         return b""
+
+
+class AnswersAllAtOnce(Frames):
+    """A hop collects a stream's events: all are right and in order, and come with the last one (litellm#26102)."""
+
+    caught_by = "timeout_spike"
+
+    def __init__(self, *, request_id: str, route: str, model: str, version: str) -> None:
+        super().__init__(request_id=request_id, route=route, model=model, version=version)
+        self._collected: dict[int, bytes] = {}
+
+    def preamble(self, choice: int) -> bytes:
+        self._collected[choice] = super().preamble(choice)
+        return b""
+
+    def delta(self, choice: int, text: str, finish: str | None) -> bytes:
+        self._collected[choice] += super().delta(choice, text, finish)
+        return self._collected.pop(choice) if finish else b""
