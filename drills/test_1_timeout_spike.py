@@ -9,6 +9,7 @@ from servedrill.checkers.claims import refused_without_a_storm, served, unnotice
 from servedrill.checkers.recovery import BystandersUnaffected, GoodputRecovers, NewTrafficStops, Settled
 from servedrill.checkers.replicas import BreakersClosed
 from servedrill.checkers.retries import RetriesSpread, RetriesWithinBudget, RetryAfterHonoured, TriesBounded
+from servedrill.checkers.streaming import StreamsStream
 from servedrill.drill.context import Drill
 from servedrill.drill.traffic import bad_requests, cancels, chat, code
 from servedrill.faults.network import black_hole, http_status, latency
@@ -42,6 +43,7 @@ def test_timeout_spike(drill: Drill) -> None:
 
     drill.expect(
         served("baseline", "chat", "code", requests_min=3),
+        StreamsStream(window="baseline"),
         unnoticed("one engine", "chat", "code"),
         BystandersUnaffected(window="one silent", replica=first),
         NewTrafficStops(window="one silent", replica=first),

@@ -10,6 +10,7 @@ from servedrill.checkers.answered import AdmissionBounded, NoFailures, OverloadR
 from servedrill.checkers.claims import came_back, good_again, served, unnoticed
 from servedrill.checkers.integrity import OutputBounded
 from servedrill.checkers.replicas import BreakersClosed, HealthTellsTheTruth, KvPoolFilled, ProcessesUnchanged
+from servedrill.checkers.streaming import StreamsStream
 from servedrill.drill.context import Drill
 from servedrill.drill.traffic import SAMPLED, burst, chat, code
 from servedrill.faults.memory import MemoryBallast
@@ -40,6 +41,7 @@ def test_out_of_memory(drill: Drill) -> None:
 
     drill.expect(
         served("baseline", "chat", "code", requests_min=3),
+        StreamsStream(window="baseline"),
         RefusedWith(window="caps", classes=TOO_MUCH, statuses=[400]),
         OutputBounded(window="caps", classes=ENDLESS),
         NoFailures(window="caps", classes=JUST_RIGHT),

@@ -12,6 +12,7 @@ from servedrill.checkers.claims import came_back, good_again, served, unnoticed
 from servedrill.checkers.recovery import NewTrafficStops, SloMet
 from servedrill.checkers.replicas import AlertFired, DrainLosesNothing, HealthTellsTheTruth, ReadyMeansFast
 from servedrill.checkers.retries import EveryTryAnswered
+from servedrill.checkers.streaming import StreamsStream
 from servedrill.drill.context import Drill
 from servedrill.drill.traffic import chat, code, summary
 from servedrill.faults.process import ProcessKill, ProcessRestart
@@ -46,6 +47,7 @@ def test_node_restart(drill: Drill) -> None:
 
     drill.expect(
         served("baseline", "chat", requests_min=5),
+        StreamsStream(window="baseline"),
         unnoticed("churn", ttft_s_max=drill.promises.failover_ttft_s),
         SloMet(window="churn", classes=["summary"]),
         EveryTryAnswered(window="churn"),

@@ -11,6 +11,7 @@ from servedrill.checkers.answered import EveryRequestResolved, NoFailures
 from servedrill.checkers.claims import front_door_lost, served
 from servedrill.checkers.failover import AddressShareRestored, NoStaleConnections, TrafficShifts
 from servedrill.checkers.recovery import GoodputRecovers
+from servedrill.checkers.streaming import StreamsStream
 from servedrill.drill.context import Drill
 from servedrill.drill.traffic import chat, idle_sweep
 from servedrill.faults.dns import DnsChange
@@ -45,6 +46,7 @@ def test_gateway_failover(drill: Drill) -> None:
 
     drill.expect(
         served("baseline", "chat"),
+        StreamsStream(window="baseline"),
         NoStaleConnections(window="sweep", classes=["sweep-fill", "sweep-reuse"]),
         NoFailures(window="moved"),
         TrafficShifts(fault="dns_change", gateway="dns", address=first_at, window="moved", within_s=p.dns_ttl_s + 0.3),

@@ -16,6 +16,7 @@ from servedrill.checkers.conservation import (
     SocketsReturn,
 )
 from servedrill.checkers.replicas import MemorySteady, ProcessesUnchanged
+from servedrill.checkers.streaming import StreamsStream
 from servedrill.drill.context import Drill
 from servedrill.drill.traffic import burst, cancel_storm, cancels, chat
 from servedrill.load.arrivals import Poisson
@@ -50,6 +51,7 @@ def test_cancel_storm(drill: Drill) -> None:
         CancelsCovered(window="storm"),
         NoFailures(window="storm", classes=["chat"]),
         StallBounded(window="storm", classes=["chat"], stall_s_max=0.8 * drill.promises.idle_timeout_s),
+        StreamsStream(window="storm", classes=["chat"]),
         ProcessesUnchanged(window="storm"),
         LittleWasted(window="storm"),
         NothingLeft(window="idle", within_s=0.4),

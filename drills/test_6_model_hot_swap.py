@@ -10,6 +10,7 @@ from servedrill.checkers.answered import NoFailures
 from servedrill.checkers.integrity import GoldenAnswersRight
 from servedrill.checkers.recovery import SloMet
 from servedrill.checkers.replicas import MemorySteady
+from servedrill.checkers.streaming import StreamsStream
 from servedrill.checkers.swap import CanaryShareBounded, ProbeSaid, RolloutEnded, VersionsServed
 from servedrill.drill.context import Drill
 from servedrill.drill.quality import quality_observed
@@ -51,6 +52,7 @@ def test_model_hot_swap(drill: Drill) -> None:
     drill.expect(
         NoFailures(window="whole", classes=["chat", "defaults", "golden"]),
         SloMet(window="whole", classes=["chat"]),
+        StreamsStream(window="baseline"),
         GoldenAnswersRight(window="whole"),
         MemorySteady(before="baseline", after="after"),
         VersionsServed(window="after", versions=["v2"] if not drill.control else [drill.promises.version]),

@@ -6,6 +6,7 @@ import pytest
 
 from servedrill.checkers.claims import good_again, served, unnoticed
 from servedrill.checkers.recovery import NewTrafficStops, Settled
+from servedrill.checkers.streaming import StreamsStream
 from servedrill.drill.context import Drill
 from servedrill.drill.traffic import chat, code
 from servedrill.faults.container import ContainerPause, NetworkCut
@@ -30,6 +31,7 @@ def test_lost_node(drill: Drill) -> None:
 
     drill.expect(
         served("baseline", "chat", "code"),
+        StreamsStream(window="baseline"),
         unnoticed("lost"),
         NewTrafficStops(window="cut off", replica=first),
         NewTrafficStops(window="frozen", replica=second),

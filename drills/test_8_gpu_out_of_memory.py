@@ -7,6 +7,7 @@ import pytest
 from servedrill.checkers.answered import NoFailures
 from servedrill.checkers.claims import served
 from servedrill.checkers.recovery import GoodputRecovers
+from servedrill.checkers.streaming import StreamsStream
 from servedrill.checkers.swap import ProbeSaid
 from servedrill.drill.context import Drill
 from servedrill.drill.traffic import chat
@@ -32,6 +33,7 @@ def test_gpu_out_of_memory(drill: Drill) -> None:
 
     drill.expect(
         served("baseline", "chat"),
+        StreamsStream(window="baseline"),
         NoFailures(window="full"),
         ProbeSaid(name="held after", at_most=1.02, what=BACK),
         GoodputRecovers(after="killed on a full GPU"),

@@ -268,8 +268,9 @@ class History:
             found = found.of_classes(classes)
         return found if cancelled else found.attempted
 
-    def undisturbed(self, window: str, *, classes: Iterable[str] | None = None) -> Requests:
-        """`requests` that were over before the first fault that was injected after the window.
+    def undisturbed(self, window: str, *, classes: Iterable[str] | None = None, by: str = "t_end_ns") -> Requests:
+        """`requests` that were over before the first fault that was injected after the window; ``by`` another column of
+        instants: that had come as far.
 
         What became of them is the window's own doing. Raises `KeyError` for a window that never opened.
         """
@@ -277,7 +278,7 @@ class History:
             (span.start_ns for span in self.faults if span.start_ns >= self.windows[window].end_ns),
             default=self.end_ns + 1,
         )
-        return self.requests(window, classes=classes).where("t_end_ns", test=lambda end_ns: end_ns < next_ns)
+        return self.requests(window, classes=classes).where(by, test=lambda at_ns: at_ns < next_ns)
 
     @cached_property
     def exchanges(self) -> Selection[e.Exchange]:

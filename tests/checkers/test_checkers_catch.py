@@ -14,6 +14,7 @@ import plants_integrity
 import plants_recovery
 import plants_replicas
 import plants_retries
+import plants_streaming
 import plants_swap
 import plants_validity
 import pytest
@@ -34,6 +35,7 @@ MODULES = (
     plants_recovery,
     plants_replicas,
     plants_retries,
+    plants_streaming,
     plants_swap,
     plants_validity,
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from rich.console import Console
 
 from servedrill.checkers.answered import NoFailures
 from servedrill.checkers.finding import Answer
+from servedrill.checkers.streaming import StreamsStream
 from servedrill.drill.traffic import chat, code
 from servedrill.errors import StackError
 from servedrill.judging.verdict import Verdict
@@ -50,14 +51,14 @@ def session(folder: Path, url: str, more: str = "") -> Iterator[Session]:
         yield opened
 
 
-def drilled(folder: Path, url: str, more: str = "") -> Verdict:
-    """The verdict of a drill that breaks nothing."""
+def drilled(folder: Path, url: str, more: str = "", *, n: Sequence[int] = (1, 2)) -> Verdict:
+    """The verdict of a drill that breaks nothing, with answers so long that it shows whether they stream."""
     with session(folder, url, more) as opened:
         with opened.open("talk", hypothesis="It answers.", nodeid="here") as drill:
-            few = {"output_tokens": Uniform(4, 12)}
-            drill.load(chat(rate=20, n=[1, 2], **few), code(rate=20, **few))
+            few = {"output_tokens": Uniform(4, 24)}
+            drill.load(chat(rate=20, n=list(n), **few), code(rate=20, **few))
             drill.baseline(0.8)
-            drill.expect(NoFailures(window="baseline"))
+            drill.expect(NoFailures(window="baseline"), StreamsStream(window="baseline"))
         return opened.verdicts[0]
 
 
@@ -82,6 +83,15 @@ def test_what_breaks_is_found_out(broken: str, reason: str, tmp_path: Path) -> N
         verdict = drilled(tmp_path, url)
     told = [finding.observed for finding in verdict.of(Answer.FAIL)]
     assert any(reason in observed for observed in told), told
+
+
+def test_streams_in_one_piece_are_found_out(tmp_path: Path) -> None:
+    """A hop that collects them (BerriAI/litellm#26102): all else is as it should be."""
+    with speaking(Speaks(broken="in one piece", after=0, token_s=0.02)) as url:
+        verdict = drilled(tmp_path, url, n=[1])
+    told = [(finding.checker, finding.observed) for finding in verdict.of(Answer.FAIL)]
+    assert [checker for checker, _ in told] == ["StreamsStream"], told
+    assert "streams do not stream: " in told[0][1]
 
 
 @pytest.mark.parametrize("dialect", ["role in every delta (ollama/ollama#7626)", "no [DONE]", "knows no n"])

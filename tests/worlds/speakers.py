@@ -35,8 +35,11 @@ class Speaks:
     crlf: bool = False
     comments: bool = False
     reasoning: bool = False
+    token_s: float = TOKEN_S
     after: int = 10**9
-    broken: Literal["", "no end", "two names", "role again", "half", "another name", "no [DONE]", "done twice"] = ""
+    broken: Literal[
+        "", "no end", "two names", "role again", "half", "another name", "no [DONE]", "done twice", "in one piece"
+    ] = ""
 
 
 @dataclass
@@ -97,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         if asked.get("stream"):
             self._stream(answer)
         else:
-            time.sleep(TOKEN_S * answer.tokens)
+            time.sleep(self.how.token_s * answer.tokens)
             self._say(200, answer.whole())
 
     def _stream(self, answer: _Answer) -> None:
@@ -106,13 +109,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         end = "\r\n\r\n" if self.how.crlf else "\n\n"
+        collected = b""
         with contextlib.suppress(ConnectionError):
             for event in answer.events():
                 comment = ": keep-alive" + end if self.how.comments else ""
                 data = (comment + "data: " + (event if isinstance(event, str) else json.dumps(event)) + end).encode()
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-                time.sleep(TOKEN_S)
-            self.wfile.write(b"0\r\n\r\n")
+                chunk = b"%x\r\n%s\r\n" % (len(data), data)
+                if answer.broken == "in one piece":
+                    collected += chunk
+                else:
+                    self.wfile.write(chunk)
+                time.sleep(self.how.token_s)
+            self.wfile.write(collected + b"0\r\n\r\n")
 
     def _refuse(self, status: int, why: str) -> None:
         openai = {"error": {"message": why, "type": "invalid_request_error", "param": None, "code": None}}
