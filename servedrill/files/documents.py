@@ -18,11 +18,19 @@ from typing import Any
 import yaml
 
 from servedrill.files.places import START, Key, Mistake, Position, dotted
+from servedrill.files.regular import read_regular
 from servedrill.files.toml_positions import positions as toml_positions
 
 SIZE_BYTES_MAX = 1 << 20
 NODES_MAX = 50_000
 """Aliases of YAML can grow a small file beyond any memory."""
+_TAG = "tag:yaml.org,2002:"
+_TAGS: dict[type[yaml.Node], frozenset[str]] = {
+    yaml.MappingNode: frozenset({"map"}),
+    yaml.SequenceNode: frozenset({"seq"}),
+    yaml.ScalarNode: frozenset({"str", "int", "float", "bool", "null", "timestamp", "value"}),
+}
+"""What a node of YAML can be; a tag that says anything else asks for what plain data has not."""
 SUFFIXES = {".yaml": "YAML", ".yml": "YAML", ".json": "JSON", ".toml": "TOML"}
 
 
@@ -87,13 +95,12 @@ def read_documents(path: Path, kind: Kind) -> tuple[list[Document], list[Mistake
             )
         ]
     try:
-        if path.stat().st_size > SIZE_BYTES_MAX:
-            return [], [Mistake(str(path), START, "", "too large", expected=f"at most {SIZE_BYTES_MAX} bytes")]
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_regular(path, bytes_max=SIZE_BYTES_MAX).decode("utf-8-sig")
     except OSError as error:
         return [], [Mistake(str(path), START, "", f"cannot be read: {error.strerror}", expected=kind.file)]
     except UnicodeDecodeError as error:
-        return [], [Mistake(str(path), START, "", f"is no UTF-8 at byte {error.start}", expected="UTF-8")]
+        what, hint = f"is no UTF-8 at byte {error.start}", "save it as UTF-8 in the editor"
+        return [], [Mistake(str(path), START, "", what, expected="UTF-8", hint=hint)]
     reader: dict[str, Callable[[str, str], tuple[list[Document], list[Mistake]]]] = {
         "YAML": _yaml,
         "JSON": _json,
@@ -171,6 +178,10 @@ class _FromNodes:
         if id(node) in self.open:
             self._wrong(node, key, "refers to itself")
             return None
+        if node.tag.removeprefix(_TAG) not in _TAGS[type(node)]:
+            tag = f"!!{node.tag.removeprefix(_TAG)}" if node.tag.startswith(_TAG) else node.tag
+            self._wrong(node, key, f"has the tag {tag}", expected="plain data, without a tag")
+            return None
         self.open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
@@ -184,12 +195,11 @@ class _FromNodes:
     def _mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, Any]:
         seen: dict[str, yaml.Node] = {}
         for name, _ in node.value:
-            if name.value in seen and isinstance(name.value, str):
-                self._wrong(
-                    name, key, f"key {name.value!r} twice, first in line {seen[name.value].start_mark.line + 1}"
-                )
-            elif isinstance(name.value, str):
-                seen[name.value] = name
+            if not isinstance(name, yaml.ScalarNode):
+                continue
+            first = seen.setdefault(name.value, name)
+            if first is not name:
+                self._wrong(name, key, f"key {name.value!r} twice, first in line {first.start_mark.line + 1}")
         self.loader.flatten_mapping(node)  # what << brings, before what stands here
         found: dict[str, Any] = {}
         for name, value in node.value:
@@ -202,16 +212,16 @@ class _FromNodes:
         return found
 
     def _scalar(self, node: yaml.Node, key: Key) -> Any:
-        if node.tag == "tag:yaml.org,2002:timestamp":
+        if node.tag in (f"{_TAG}timestamp", f"{_TAG}value"):
             return node.value
         try:
             return self.loader.construct_object(node)
-        except (yaml.YAMLError, ValueError, OverflowError) as error:
-            self._wrong(node, key, f"cannot be read: {str(error).splitlines()[0]}")
+        except (yaml.YAMLError, ValueError, LookupError, OverflowError):
+            self._wrong(node, key, f"is no {node.tag.removeprefix(_TAG)}")
             return None
 
-    def _wrong(self, node: yaml.Node, key: Key, what: str) -> None:
-        self.mistakes.append(Mistake(self.document.file, _position(node), dotted(key), what))
+    def _wrong(self, node: yaml.Node, key: Key, what: str, expected: str = "") -> None:
+        self.mistakes.append(Mistake(self.document.file, _position(node), dotted(key), what, expected))
 
 
 def _position(node: yaml.Node) -> Position:

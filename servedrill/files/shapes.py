@@ -7,7 +7,9 @@ the same structs: what `shape_mistakes` finds nothing wrong with is converted wi
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +21,8 @@ from servedrill.files.documents import Document
 from servedrill.files.meant import meant
 from servedrill.files.places import Key, Mistake, Position, dotted
 
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+"""No argument, path or header can have it."""
 NUMBER_MAX = 1e15
 """Beyond it are infinities, what is no number at all, and slips of the hand."""
 Advice = Callable[[Key, Any], tuple[str, str] | None]
@@ -126,7 +130,7 @@ class _Repair:
             case types.BoolType():
                 return False
             case types.IntType() | types.FloatType():
-                return 0
+                return next(one for one in (0, type_.ge, 1, type_.le) if one is not None and _within(one, type_))
             case types.StrType():
                 return ""
             case types.LiteralType():
@@ -196,6 +200,8 @@ class _Walk:
 
     def _wrong(self, value: Any, type_: types.Type, key: Key) -> None:
         expected, hint = self.advice(key, value) or (_named(type_), "")
+        if isinstance(value, str) and _UNWRITABLE.search(value):
+            expected = "a text of whole characters, none of them NUL"
         self._add(self.document.value_at(key), key, f"is {_said(value)}", expected=expected, hint=hint)
 
     def _add(self, position: Position, key: Key, what: str, *, expected: str = "", hint: str = "") -> None:
@@ -212,11 +218,12 @@ def _fits(value: Any, type_: types.Type) -> bool:
         case types.BoolType():
             return isinstance(value, bool)
         case types.IntType():
-            return isinstance(value, int) and not isinstance(value, bool)
+            return isinstance(value, int) and not isinstance(value, bool) and _within(value, type_)
         case types.FloatType():
-            return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < NUMBER_MAX
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            return number and abs(value) < NUMBER_MAX and _within(value, type_)
         case types.StrType():
-            return isinstance(value, str)
+            return isinstance(value, str) and not _UNWRITABLE.search(value)
         case types.LiteralType():
             return isinstance(value, str)
         case types.ListType():
@@ -226,6 +233,21 @@ def _fits(value: Any, type_: types.Type) -> bool:
     raise TypeError(f"no rule for {type_}")
 
 
+def _within(value: float, type_: types.IntType | types.FloatType) -> bool:
+    """Whether a number keeps the bounds of its type."""
+    return not (
+        (type_.gt is not None and value <= type_.gt)
+        or (type_.ge is not None and value < type_.ge)
+        or (type_.lt is not None and value >= type_.lt)
+        or (type_.le is not None and value > type_.le)
+    )
+
+
+def _bounds(type_: types.IntType | types.FloatType) -> str:
+    sides = (("above", type_.gt), ("at least", type_.ge), ("below", type_.lt), ("at most", type_.le))
+    return " and".join(f" {word} {bound:g}" for word, bound in sides if bound is not None)
+
+
 def _named(type_: types.Type) -> str:
     match type_:
         case types.NoneType():
@@ -233,9 +255,9 @@ def _named(type_: types.Type) -> str:
         case types.BoolType():
             return "true or false"
         case types.IntType():
-            return "a whole number"
+            return f"a whole number{_bounds(type_)}"
         case types.FloatType():
-            return "a number, finite and no giant"
+            return f"a number{_bounds(type_) or ', finite and no giant'}"
         case types.StrType():
             return "a text"
         case types.LiteralType():
@@ -258,4 +280,6 @@ def _said(value: Any) -> str:
         return "a list"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=bool(_UNWRITABLE.search(value)))
     return "empty" if value is None else msgspec.json.encode(value).decode()

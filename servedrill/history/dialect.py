@@ -6,7 +6,7 @@ made to fit it, and answers are held to it.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -30,7 +30,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Whether streams end with ``[DONE]``; without it the last finish_reason is the end."""
     usage: Literal["all", "whole", "none"] = "all"
     """Which answers tell how many tokens they took: all, only those that are not streamed, or none."""
-    invalid: int = 400
+    invalid: Annotated[int, msgspec.Meta(ge=100, le=599)] = 400
     """The status of a request that is wrong in itself; 200 where such a one is answered."""
     error_object: bool = True
     """Whether an error is OpenAI's ``error`` object with message, type and code."""

@@ -7,6 +7,7 @@ ISCA 2024): ``TIMESTAMP,ContextTokens,GeneratedTokens``, one request a line.
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import statistics
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from servedrill.errors import UsageError
+from servedrill.files.regular import read_regular
 
 _COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 _EXPECTED = f"the columns {','.join(_COLUMNS)}: a time as in 2023-11-16 18:15:46.680, and two counts"
@@ -68,8 +70,8 @@ def read_recording(path: str) -> Recording:
 @lru_cache(maxsize=4)
 def _read(path: str, mtime_ns: int, size: int) -> Recording:
     try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            rows = tuple(_rows(file, path))
+        text = read_regular(Path(path)).decode("utf-8-sig")
+        rows = tuple(_rows(io.StringIO(text, newline=""), path))
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", where=path, expected="a trace as a CSV file") from error
     except UnicodeDecodeError as error:

@@ -7,8 +7,17 @@ Times are in seconds, memory in bytes, lengths in tokens.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=1, le=10**12)]
+Amount = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+Span = Annotated[float, msgspec.Meta(gt=0)]
+"""Seconds."""
+NotBelow0 = Annotated[float, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Factor = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,46 +28,46 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     each sequence that begins. docs/fidelity.md fits it to vLLM.
     """
 
-    overhead_s: float = 0.018
-    prefill_s_per_token: float = 0.00002
-    decode_s_per_sequence: float = 0.0002
-    request_s: float = 0.0
+    overhead_s: NotBelow0 = 0.018
+    prefill_s_per_token: NotBelow0 = 0.00002
+    decode_s_per_sequence: NotBelow0 = 0.0002
+    request_s: NotBelow0 = 0.0
     """For each sequence that begins in the step: parsing, tokenizing, the way between two processes."""
-    cold_factor: float = 13.0
+    cold_factor: Factor = 13.0
     """How much slower a step is before the engine has warmed up (graph capture, kernel selection)."""
-    warmup_steps: int = 3
+    warmup_steps: Amount = 3
 
 
 class ModelVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One version of the served model, as its registry entry states it."""
 
     version: str
-    load_s: float = 0.25
-    weights_bytes: int = 24 << 20
+    load_s: NotBelow0 = 0.25
+    weights_bytes: Amount = 24 << 20
     loads: bool = True
     """False: loading fails half-way, as a damaged checkpoint does."""
-    accuracy: float = 1.0
+    accuracy: Share = 1.0
     """Share of the golden questions that it answers right."""
-    slowdown: float = 1.0
-    temperature: float = 1.0
+    slowdown: Factor = 1.0
+    temperature: NotBelow0 = 1.0
     """Sampling default where a request names none (the generation config)."""
-    max_model_len: int = 2048
+    max_model_len: Count = 2048
     dtype: str = "bfloat16"
 
 
 class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an engine accepts and how much it can hold."""
 
-    max_num_seqs: int = 16
-    max_num_batched_tokens: int = 512
-    max_num_queued_reqs: int = 24
-    max_n: int = 8
-    default_max_tokens: int = 96
-    max_tokens_cap: int = 1024
-    block_tokens: int = 16
-    blocks: int = 512
-    block_bytes: int = 96 << 10
-    activation_bytes_per_token: int = 16 << 10
+    max_num_seqs: Count = 16
+    max_num_batched_tokens: Count = 512
+    max_num_queued_reqs: Amount = 24
+    max_n: Count = 8
+    default_max_tokens: Count = 96
+    max_tokens_cap: Count = 1024
+    block_tokens: Count = 16
+    blocks: Count = 512
+    block_bytes: Amount = 96 << 10
+    activation_bytes_per_token: Amount = 16 << 10
 
 
 class Replica(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,32 +107,32 @@ class Gateway(Replica, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class GatewayLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Timeouts, budgets and bounds of the gateways, in seconds unless a name says otherwise."""
 
-    connect_timeout_s: float = 0.5
-    first_token_timeout_s: float = 1.5
-    idle_timeout_s: float = 1.0
-    try_timeout_s: float = 20.0
-    request_timeout_s: float = 30.0
-    max_tries: int = 3
-    retry_budget_ratio: float = 0.2
-    retry_budget_min_per_s: float = 1.0
-    backoff_base_s: float = 0.05
-    backoff_max_s: float = 1.0
-    breaker_failures: int = 3
-    breaker_open_s: float = 1.0
-    health_interval_s: float = 0.25
-    health_timeout_s: float = 0.4
-    health_failures: int = 2
-    health_successes: int = 1
-    max_in_flight: int = 40
-    max_queue: int = 24
-    queue_timeout_s: float = 1.5
-    retry_after_s: float = 1.0
-    tokens_per_minute_per_key: int = 6_000_000
-    keep_alive_s: float = 1.0
+    connect_timeout_s: Span = 0.5
+    first_token_timeout_s: Span = 1.5
+    idle_timeout_s: Span = 1.0
+    try_timeout_s: Span = 20.0
+    request_timeout_s: Span = 30.0
+    max_tries: Count = 3
+    retry_budget_ratio: NotBelow0 = 0.2
+    retry_budget_min_per_s: NotBelow0 = 1.0
+    backoff_base_s: NotBelow0 = 0.05
+    backoff_max_s: NotBelow0 = 1.0
+    breaker_failures: Count = 3
+    breaker_open_s: NotBelow0 = 1.0
+    health_interval_s: Span = 0.25
+    health_timeout_s: Span = 0.4
+    health_failures: Count = 2
+    health_successes: Count = 1
+    max_in_flight: Count = 40
+    max_queue: Amount = 24
+    queue_timeout_s: NotBelow0 = 1.5
+    retry_after_s: NotBelow0 = 1.0
+    tokens_per_minute_per_key: Count = 6_000_000
+    keep_alive_s: NotBelow0 = 1.0
     """How long an idle connection to an engine is kept; has to be below the engine's own."""
-    server_keep_alive_s: float = 12.0
-    drain_grace_s: float = 8.0
-    max_body_bytes: int = 4 << 20
+    server_keep_alive_s: NotBelow0 = 12.0
+    drain_grace_s: NotBelow0 = 8.0
+    max_body_bytes: Count = 4 << 20
 
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,26 +148,26 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     dns_port: int
     name: str = "gateway.stack.test"
     name_port: int = 0
-    dns_ttl_s: int = 1
-    dns_check_interval_s: float = 0.2
-    dns_check_timeout_s: float = 0.3
-    dns_check_failures: int = 2
+    dns_ttl_s: Amount = 1
+    dns_check_interval_s: Span = 0.2
+    dns_check_timeout_s: Span = 0.3
+    dns_check_failures: Count = 2
     alias: str = "chat-model"
     serves: str = "v1"
     models: list[ModelVersion]
     costs: Costs = Costs()
     engine_limits: EngineLimits = EngineLimits()
     gateway_limits: GatewayLimits = GatewayLimits()
-    engine_keep_alive_s: float = 2.0
-    drain_grace_s: float = 8.0
-    health_stall_s: float = 1.0
+    engine_keep_alive_s: NotBelow0 = 2.0
+    drain_grace_s: NotBelow0 = 8.0
+    health_stall_s: Span = 1.0
     """An engine whose core has said nothing for so long, not even to a ping, reports itself unhealthy."""
-    restart_backoff_s: float = 0.2
-    restart_backoff_max_s: float = 2.0
-    canary_weight: float = 0.33
-    canary_requests: int = 10
-    canary_observe_s: float = 2.0
-    canary_slowdown_max: float = 1.5
+    restart_backoff_s: NotBelow0 = 0.2
+    restart_backoff_max_s: NotBelow0 = 2.0
+    canary_weight: Share = 0.33
+    canary_requests: Count = 10
+    canary_observe_s: Span = 2.0
+    canary_slowdown_max: Factor = 1.5
     memory_groups: dict[str, str] = {}
     """Engine name -> cgroup directory that its processes are placed in."""
     defects: list[str] = []

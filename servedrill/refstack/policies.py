@@ -68,7 +68,7 @@ class Policies:
         for spec in defects:
             cls = load_class(spec)
             slot = getattr(cls, "policy", None)
-            if slot not in HEALTHY:
+            if not isinstance(slot, str) or slot not in HEALTHY:
                 slots = ", ".join(sorted(HEALTHY))
                 raise BadDefect(f"defect {spec}: policy = {slot!r}; expected a class whose `policy` is one of {slots}")
             if slot in self._replaced:
@@ -89,8 +89,10 @@ def load_class(spec: str) -> type[Any]:
         raise BadDefect(f"defect {spec!r}: expected package.module:Class or path/file.py:Class")
     try:
         module = _load_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
-    except Exception as error:
-        raise BadDefect(f"defect {spec!r}: {where} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:  # a script ends its process, which is ours
+        ends = f"it ends the process, with {error.code!r}" if isinstance(error, SystemExit) else ""
+        why = " ".join((ends or str(error) or type(error).__name__).split())
+        raise BadDefect(f"defect {spec!r}: {where} cannot be imported: {why}") from error
     cls = getattr(module, name, None)
     if not isinstance(cls, type):
         there = ", ".join(

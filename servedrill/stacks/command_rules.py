@@ -13,6 +13,7 @@ from servedrill.files.documents import Document
 from servedrill.files.meant import meant
 from servedrill.files.mistakes import Mistakes
 from servedrill.files.places import Key
+from servedrill.stacks.address_rules import check_command_addresses
 from servedrill.stacks.commands import COUNT_MAX, Command, Container, expanded, names_of
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.placeholder_rules import check_hop_names, check_placeholders
@@ -42,6 +43,7 @@ def check_commands(mistakes: Mistakes, document: Document, commands: Mapping[Key
     """Note all that keeps the commands, each with its key such as ``("process", 0)``, from being started as written."""
     for key, command in commands.items():
         _check(mistakes, document, key, command)
+    check_command_addresses(mistakes, document, commands)
     first: dict[str, Key] = {}
     for key, command in commands.items():
         names = names_of(command) if command.count <= COUNT_MAX else []
@@ -74,6 +76,11 @@ def _check(mistakes: Mistakes, document: Document, key: Key, command: Command) -
         mistakes.wrong(document, (*key, "count"), f"is {command.count}", expected=f"1 to {COUNT_MAX}")
     if not 0 <= command.port <= 65535:
         mistakes.wrong(document, (*key, "port"), f"is {command.port}", expected="0 to 65535")
+    for name in command.env:
+        if not name or "=" in name:
+            mistakes.wrong(
+                document, (*key, "env", name), f"{name!r} is no name of a variable", expected="one without ="
+            )
     if command.ready is None and command.role != OTHER:
         mistakes.wrong(document, (*key, "ready"), "is empty", expected="how engines and gateways say that they are up")
     if isinstance(command, Container):

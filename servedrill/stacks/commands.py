@@ -22,7 +22,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -39,7 +39,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     path: str = "/health"
     """Empty: no HTTP probe."""
     log: str = ""
-    within_s: float = 60.0
+    within_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -140,10 +140,10 @@ class Name(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A DNS name in front of the gateways, with health checks, answered by servedrill's own server."""
 
     name: str = "gateway.stack.test"
-    ttl_s: int = 1
-    check_interval_s: float = 0.2
-    check_timeout_s: float = 0.3
-    check_failures: int = 2
+    ttl_s: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 1
+    check_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 0.2
+    check_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 0.3
+    check_failures: Annotated[int, msgspec.Meta(ge=1)] = 2
 
 
 def cache_folder() -> Path:

@@ -32,6 +32,7 @@ from servedrill.host.processes import ProcessId, children, family, identify
 from servedrill.leases.keeper import UndoKeeper
 from servedrill.leases.undo import ending
 from servedrill.stacks.embedded_rules import check_embedded
+from servedrill.stacks.embedded_settings import MODELS
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.keeper import SupervisorApi
 from servedrill.stacks.kinds import StackKind
@@ -127,7 +128,7 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
 
     def _config(self, engines: list[dict[str, Any]], gateways: list[dict[str, Any]]) -> dict[str, Any]:
         return {
-            "models": _models(),
+            "models": MODELS,
             **self._file.settings,
             "engines": engines,
             "gateways": gateways,
@@ -304,18 +305,6 @@ def promised_by(stack: dict[str, Any]) -> Promises:
 
 def _all_gone(identities: list[ProcessId]) -> bool:
     return not any(identity.alive for identity in identities)
-
-
-def _models() -> list[dict[str, Any]]:
-    """The registry: the model served, a good successor, and bad ones of every sort that a rollout has to refuse."""
-    return [
-        {"version": "v1"},
-        {"version": "v2"},
-        {"version": "v2-slow", "slowdown": 2.2},
-        {"version": "v2-params", "temperature": 0.2, "max_model_len": 1024},
-        {"version": "v2-worse", "accuracy": 0.6},
-        {"version": "v2-damaged", "loads": False},
-    ]
 
 
 KIND = StackKind(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from servedrill.files.documents import Document
 from servedrill.files.mistakes import Mistakes
 from servedrill.files.places import Key
+from servedrill.stacks.embedded_settings import check_settings
 from servedrill.stacks.file import StackFile
 
 _ENGINES_MAX, _GATEWAYS_MAX = 16, 8
@@ -20,6 +21,8 @@ def check_embedded(mistakes: Mistakes, document: Document, file: StackFile) -> d
     for name in beyond:
         expected = "{} to {}".format(*ranges[name])
         mistakes.wrong(document, ("embedded", name), f"is {getattr(given, name)}", expected=expected)
+    if given.settings:
+        check_settings(mistakes, document)
     keys: list[Key] = [("embedded",), *(("embedded", name) for name in sizes)]
     if beyond & set(sizes) or any(mistakes.in_doubt(document, key) for key in keys):
         return None

@@ -164,12 +164,20 @@ class ProcessStack(OnThisMachine, ThroughProxies):
                 expected="one on the PATH, or its full path",
                 hint="the stack file says at its top how to install what it runs",
             )
+        folder = self._wiring.filled(command.folder, command, version)
+        if not Path(folder).is_dir():
+            raise StackError(
+                f"no folder {folder!r} to run in",
+                where=f"{self._file.path}: process {command.name!r}",
+                expected="one that is there before the stack starts",
+                hint="without `folder` it is the drill's own",
+            )
         return Planned(
             name=command.name,
             role=command.role,
             command=argv,
             env=env,
-            folder=self._wiring.filled(command.folder, command, version),
+            folder=folder,
             log=str(self._logs / f"{command.name}.log"),
             restart=command.restart,
             memory_group=self._groups.paths().get(command.name, ""),

@@ -9,10 +9,10 @@ from servedrill.errors import UsageError
 from servedrill.files.documents import Document
 from servedrill.files.mistakes import Mistakes
 from servedrill.host.addresses import split_host_port
+from servedrill.stacks.address_rules import HOST_PORT, is_address
 from servedrill.stacks.proxies import EMBEDDED, ProxyTable, control_address, program, unknown_hop
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-HOST_PORT = "host:port"
 
 
 def check_proxy(mistakes: Mistakes, document: Document, table: ProxyTable, *, on_loopback: bool) -> None:
@@ -53,8 +53,3 @@ def check_hops(mistakes: Mistakes, document: Document, table: ProxyTable, groups
             what, expected = f"{hop.name!r} twice", f"none of {', '.join(sorted(taken))}"
             mistakes.wrong(document, ("proxy", "hop", number, "name"), what, expected=expected)
         taken.add(hop.name)
-
-
-def is_address(text: str) -> bool:
-    """Whether it is ``host:port``, with a port that there is."""
-    return bool(re.fullmatch(r".+:\d{1,5}", text)) and 0 < int(text.rpartition(":")[2]) < 65536

@@ -17,6 +17,7 @@ from servedrill.errors import FileError, UsageError
 from servedrill.files.documents import Document, Kind, read_documents
 from servedrill.files.mistakes import Mistakes
 from servedrill.files.places import Key, Mistake
+from servedrill.stacks.address_rules import check_urls
 from servedrill.stacks.commands import Command, expanded
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.kinds import PARTS, StackKind, kind_named, kinds_that_read
@@ -106,6 +107,9 @@ def _check(mistakes: Mistakes, document: Document, file: StackFile, kind: StackK
     if kind.needs_promises and file.promises is None:
         expected = "at least the model that users ask for: [promises] model"
         mistakes.wrong(document, ("promises",), "is missing", expected=expected)
+    if file.promises is not None and not file.promises.model:
+        mistakes.wrong(document, ("promises", "model"), "is empty", expected="the model that users ask for")
+    check_urls(mistakes, document, file)
     groups = kind.check(mistakes, document, file)
     if groups is not None:
         check_hops(mistakes, document, file.proxy, groups)
