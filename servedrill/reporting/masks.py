@@ -11,11 +11,17 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 _IN_TEXT = (
-    (re.compile(r"(\w+://)[^/\s:@]*:[^/\s@]+@"), rf"\1{MASK}@"),
-    (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {MASK}"),
-    (re.compile(r"\b(sk|hf|ghp|gho|glpat|xox[abp]|AKIA)[-_]?[A-Za-z0-9_-]{12,}"), MASK),
-    (re.compile(r"(--?[\w-]*(?:key|token|secret|password))([= ])\S+", re.IGNORECASE), rf"\1\2{MASK}"),
+    (re.compile(r"(?<=\w)://[^/\s:@]*+:[^/\s@]++@"), f"://{MASK}@"),
+    (re.compile(r"\b(Bearer|Basic)\s++[\w.~+/=-]{6,}+", re.IGNORECASE), rf"\1 {MASK}"),
+    (re.compile(r"\b(sk|hf|ghp|gho|glpat|xox[abp]|AKIA)[-_]?[A-Za-z0-9_-]{12,}+"), MASK),
+    (
+        re.compile(
+            r"(?<![\w-])(\w*+-[\w-]*+)(?:(?<=key)|(?<=token)|(?<=secret)|(?<=password))([= ])\S++", re.IGNORECASE
+        ),
+        rf"\1\2{MASK}",
+    ),
 )
+"""Each looks at every character a fixed number of times: a word is read from its beginning alone, and never again."""
 
 
 def masked(value: Any) -> Any:
