@@ -70,7 +70,8 @@ def drills_vllm(session: nox.Session) -> None:
     session.install("-e", ".")
     stack, slo = "fixtures/data/stacks/vllm.toml", "fixtures/data/slos/shared-cpu.toml"
     # FAIL is what a drill says of vLLM and its router (docs/findings.md), not of servedrill: no failure of the session.
-    session.run("pytest", *(session.posargs or ["drills"]), "--stack", stack, "--slo", slo, success_codes=[0, 1])
+    # INCONCLUSIVE is what it says where two cores are too few for two engines.
+    session.run("pytest", *(session.posargs or ["drills"]), "--stack", stack, "--slo", slo, success_codes=[0, 1, 6])
 
 
 @nox.session
