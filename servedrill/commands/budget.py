@@ -50,6 +50,7 @@ def register(commands: Any) -> None:
 
 def _budget(given: argparse.Namespace) -> int:
     from rich.table import Table
+    from rich.text import Text
 
     from servedrill.reporting.tables import console_for, print_table
     from servedrill.runs.gate import budgets_of
@@ -78,7 +79,7 @@ def _budget(given: argparse.Namespace) -> int:
     for column in ("SLO", "target", "over", "spent", "left", "read from"):
         table.add_column(column, overflow="fold")
     for budget in budgets:
-        table.add_row(*_row(budget, by_name[budget.slo]))
+        table.add_row(*map(Text, _row(budget, by_name[budget.slo])))
     print_table(console, table)
     for name, drills in spent.items():
         for drill in sorted(drills, key=lambda one: -one.spending.spend)[:DRILLS_MAX]:

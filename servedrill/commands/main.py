@@ -22,11 +22,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(given.run(given))
     except UsageError as error:
-        print(f"servedrill: {error}", file=sys.stderr)
+        print(f"servedrill: {_shown(error)}", file=sys.stderr)
         return ExitCode.USAGE
     except ServedrillError as error:
-        print(f"servedrill: {error}", file=sys.stderr)
+        print(f"servedrill: {_shown(error)}", file=sys.stderr)
         return ExitCode.FAILED
+
+
+def _shown(error: ServedrillError) -> str:
+    from servedrill.reporting.shown import shown
+
+    return shown(str(error))
 
 
 def _parser() -> Parser:

@@ -44,12 +44,11 @@ def _check(given: argparse.Namespace) -> int:
 
 
 def _show(given: argparse.Namespace) -> int:
-    from rich.console import Console
-
+    from servedrill.reporting.tables import console_for
     from servedrill.slo.openslo import read_slos
     from servedrill.slo.words import explained
 
-    console = Console(highlight=False)
+    console = console_for(sys.stdout)
     for index, slo in enumerate(read_slos(*given.files).slos):
         if index:
             console.print()

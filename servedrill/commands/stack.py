@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import secrets
 import signal
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -36,9 +37,8 @@ def register(commands: Any) -> None:
 
 
 def _up(given: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from servedrill.leases.guard import Guard
+    from servedrill.reporting.tables import console_for
     from servedrill.session.options import check_defects
     from servedrill.session.stack import guarded_stack
     from servedrill.stacks.reading import read_stack_file
@@ -50,7 +50,7 @@ def _up(given: argparse.Namespace) -> int:
         signal.signal(number, lambda *_: stopped.set())
     folder = given.folder or Path(tempfile.mkdtemp(prefix="servedrill-"))
     folder.mkdir(parents=True, exist_ok=True)
-    console = Console()
+    console = console_for(sys.stdout)
     seed = secrets.randbelow(1 << 31)
     with (
         contextlib.closing(Guard(folder)) as guard,

@@ -21,6 +21,7 @@ from servedrill.reporting.console import ConsoleProgress, print_summary
 from servedrill.reporting.junit import properties
 from servedrill.reporting.leavings import leave
 from servedrill.reporting.listing import print_comparison
+from servedrill.reporting.shown import shown
 from servedrill.reporting.tables import console_for
 from servedrill.runs.about import Options
 from servedrill.runs.baseline import compare_runs
@@ -204,7 +205,7 @@ class DrillPlugin:
         if self.config.getoption("baseline"):
             self._compare(folder)
         for line in self._left:
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(shown(line))
         options = self.session().options
         terminalreporter.write_line(
             f"seed {options.seed}; run again with: pytest drills {' '.join(options.arguments())}"
@@ -236,7 +237,7 @@ def _raise_for(verdict: Verdict) -> None:
         return
     findings = verdict.of(verdict.answer)
     text = "; ".join(f"{finding.checker}: {finding.claim} Seen: {finding.observed}" for finding in findings)
-    raise (DrillFailed if verdict.answer is Answer.FAIL else DrillInconclusive)(text)
+    raise (DrillFailed if verdict.answer is Answer.FAIL else DrillInconclusive)(shown(text))
 
 
 def _capabilities(item: pytest.Item, marker: str) -> list[str]:

@@ -17,6 +17,7 @@ from servedrill.checkers.finding import Answer, Finding
 from servedrill.judging.verdict import Verdict
 from servedrill.judging.words import decisive, times
 from servedrill.load.messages import Status
+from servedrill.reporting.shown import Drawn
 from servedrill.reporting.tables import print_table
 
 STYLES = {Answer.PASS: "bold green", Answer.FAIL: "bold red", Answer.INCONCLUSIVE: "bold yellow"}
@@ -81,7 +82,7 @@ class ConsoleProgress:
         for fault in self._faults:
             text.append(f"  ✗ {fault}", style="red")
         text.append(_rates(self._status), style="dim")
-        return Group(Spinner("dots", text))
+        return Drawn(Group(Spinner("dots", text)))
 
 
 def _rates(status: Status | None) -> str:

@@ -10,6 +10,7 @@ from servedrill.judging.words import duration, mttr, seconds
 from servedrill.reporting.markdown import code, finding_lines, plain
 from servedrill.reporting.page import FILE as PAGE
 from servedrill.reporting.page import DrillPage
+from servedrill.reporting.shown import shown
 from servedrill.runs.stored import StoredRun
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.reading import read_stack_file
@@ -29,7 +30,7 @@ def incident(run: StoredRun, page: DrillPage) -> str:
         _happened(page),
         _evidence(run, page),
     ]
-    return "\n".join(line for part in [*parts, _again(page)] for line in part) + "\n"
+    return shown("\n".join(line for part in [*parts, _again(page)] for line in part) + "\n")
 
 
 def _head(run: StoredRun, page: DrillPage) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from servedrill.checkers.finding import Answer
 from servedrill.judging.verdict import Verdict
 from servedrill.reporting.budgets import judged
+from servedrill.reporting.shown import shown
 from servedrill.slo.words import alert_said
 
 
@@ -32,4 +33,4 @@ def properties(verdict: Verdict, folder: Path) -> list[tuple[str, object]]:
     for finding in verdict.findings:
         where = f"{finding.checker}[{finding.window}]" if finding.window else finding.checker
         found += [(f"{where}.{name}", value) for name, value in finding.figures.items()]
-    return found
+    return [(shown(name), shown(value) if isinstance(value, str) else value) for name, value in found]

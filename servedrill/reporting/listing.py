@@ -33,8 +33,8 @@ def print_runs(console: Console, rows: Sequence[RunRow]) -> None:
         stacks = sorted({drill.stack for drill in row.drills if drill.stack})
         notes = [*(["control"] if row.control else []), *(defect.rpartition(":")[2] for defect in row.defects)]
         table.add_row(
-            row.name,
-            row.began[:16].replace("T", " "),
+            Text(row.name),
+            Text(row.began[:16].replace("T", " ")),
             duration(row.seconds),
             "?" if row.trouble else str(row.seed),
             Text(", ".join(stacks) + (f" ({', '.join(notes)})" if notes else "")),
@@ -72,7 +72,7 @@ def _drills(row: RunRow) -> str:
 
 def print_comparison(console: Console, comparisons: Sequence[DrillComparison], *, before: str, after: str) -> None:
     """A table of every figure, then what got worse in words."""
-    table = Table(title=f"{after} against {before}", title_justify="left")
+    table = Table(title=Text(f"{after} against {before}"), title_justify="left")
     table.add_column("drill", style="bold", no_wrap=True)
     table.add_column("figure", no_wrap=True)
     table.add_column("before", justify="right", no_wrap=True)
@@ -83,7 +83,7 @@ def print_comparison(console: Console, comparisons: Sequence[DrillComparison], *
     for comparison in comparisons:
         changed = comparison.before is not comparison.after
         table.add_row(
-            comparison.drill,
+            Text(comparison.drill),
             "verdict",
             comparison.before.value,
             Text(comparison.after.value, style=STYLES[comparison.after] if changed else ""),

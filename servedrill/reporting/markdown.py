@@ -9,6 +9,7 @@ from servedrill.checkers.finding import Answer, Finding
 from servedrill.judging.words import count, decisive, headline, share, times
 from servedrill.reporting.budgets import RunBudget, run_budgets
 from servedrill.reporting.masks import masked_text
+from servedrill.reporting.shown import shown
 from servedrill.runs.stored import StoredDrill, StoredRun
 from servedrill.slo.durations import short
 from servedrill.slo.words import percent
@@ -79,7 +80,7 @@ def summary(run: StoredRun) -> str:
             *(" ".join(replay.split()).replace("```", "") for replay in replays),
             "```",
         ]
-    return "\n".join(lines) + "\n"
+    return shown("\n".join(lines) + "\n")
 
 
 def _conformance(run: StoredRun) -> list[str]:

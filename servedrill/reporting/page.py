@@ -17,6 +17,7 @@ from typing import Any
 
 import jinja2
 import msgspec
+from markupsafe import Markup
 
 from servedrill.checkers.finding import Answer
 from servedrill.errors import UsageError
@@ -31,6 +32,7 @@ from servedrill.reporting.figure import Plot
 from servedrill.reporting.marks import Band, Fault, Mark, bands, faults, marks
 from servedrill.reporting.masks import masked, masked_text
 from servedrill.reporting.plots import plots
+from servedrill.reporting.shown import shown, shown_json
 from servedrill.reporting.stories import Story, stories
 from servedrill.runs.digest import Digest
 from servedrill.runs.stored import StoredDrill, StoredRun
@@ -172,7 +174,7 @@ def _restored(broken: list[Fault], verdict: Verdict) -> list[str]:
 
 def json_in_script(value: Any) -> str:
     """JSON that is safe inside a script element: nothing in it can end the element or begin a comment."""
-    text = msgspec.json.encode(value).decode()
+    text = shown_json(msgspec.json.encode(value).decode())
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text
@@ -195,6 +197,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_finalized,
     )
     environment.filters |= {
         "duration": words.duration,
@@ -213,6 +216,11 @@ def _environment() -> jinja2.Environment:
     }
     environment.globals["ORDER"] = words.ORDER
     return environment
+
+
+def _finalized(value: Any) -> Any:
+    """What an expression of the template comes to, as it is drawn; what is safe was made so before."""
+    return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def cut(text: Any, longest: int = LONGEST_TEXT) -> str:

@@ -14,6 +14,7 @@ from rich.console import Console
 from servedrill.errors import UsageError
 from servedrill.reporting.console import summary_table
 from servedrill.reporting.page import drill_page, write_page
+from servedrill.reporting.shown import showing
 from servedrill.runs.stored import StoredRun
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -42,7 +43,9 @@ def write_pictures(run: StoredRun, folder: Path) -> list[Path]:
 def table_svg(run: StoredRun, *, width: int = 132) -> str:
     """What the terminal shows in the end."""
     with Path("/dev/null").open("w") as nowhere:
-        console = Console(record=True, width=width, file=nowhere, force_terminal=True, color_system="truecolor")
+        console = showing(
+            Console(record=True, width=width, file=nowhere, force_terminal=True, color_system="truecolor")
+        )
         console.print(summary_table([drill.verdict for drill in run.drills]))
     return _FONT.sub("", console.export_svg(title="pytest drills", unique_id="servedrill"))
 

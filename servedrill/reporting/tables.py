@@ -10,6 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from servedrill.reporting.shown import showing
+
 WIDE_MIN = 110
 """Columns: with fewer, cells would be a word wide."""
 _PLAIN_WIDTH = 140
@@ -19,7 +21,8 @@ def console_for(file: IO[str]) -> Console:
     """A console on ``file``; where it is no terminal it is as wide as COLUMNS says, or wide enough for any table."""
     console = Console(file=file, highlight=False)
     told = os.environ.get("COLUMNS", "").isdigit()
-    return console if console.is_terminal or told else Console(file=file, highlight=False, width=_PLAIN_WIDTH)
+    known = console.is_terminal or told
+    return showing(console if known else Console(file=file, highlight=False, width=_PLAIN_WIDTH))
 
 
 def print_table(console: Console, table: Table) -> None:
