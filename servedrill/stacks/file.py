@@ -8,7 +8,7 @@ engines = 3
 gateways = 2
 control_port = 0             # 0: any free port
 
-[embedded.settings]          # anything that servedrill.refstack.config.Stack has
+[embedded.settings]          # what servedrill.refstack.config.Stack has, and servedrill does not choose itself
 drain_grace_s = 8.0
 
 [proxy]                      # which hops have a fault proxy: servedrill.stacks.proxies
