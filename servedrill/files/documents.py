@@ -217,7 +217,7 @@ class _FromNodes:
         try:
             return self.loader.construct_object(node)
         except (yaml.YAMLError, ValueError, LookupError, OverflowError):
-            self._wrong(node, key, f"is no {node.tag.removeprefix(_TAG)}")
+            self._wrong(node, key, f"cannot be read as {node.tag.removeprefix(_TAG)}")
             return None
 
     def _wrong(self, node: yaml.Node, key: Key, what: str, expected: str = "") -> None:

@@ -76,8 +76,8 @@ SLOS: dict[str, tuple[bytes, str]] = {
     "tag of its own": (SLO.format("!mine {name: a}").encode(), "3:11: metadata: has the tag !mine"),
     "tag of Python": (SLO.format("!!python/object:os.system {name: a}").encode(), "has the tag !!python/object:os"),
     "bytes": (SLO.format("{name: !!binary aGk=}").encode(), "metadata.name: has the tag !!binary"),
-    "a number that is none": (SLO.format("{name: !!int x}").encode(), "metadata.name: is no int"),
-    "a truth that is none": (SLO.format("{name: !!bool x}").encode(), "metadata.name: is no bool"),
+    "a number that is none": (SLO.format("{name: !!int x}").encode(), "metadata.name: cannot be read as int"),
+    "a truth that is none": (SLO.format("{name: !!bool x}").encode(), "metadata.name: cannot be read as bool"),
     "a key that is a list": (SLO.format("{name: a, ? [b] : c}").encode(), "metadata: a key that is no word"),
 }
 
