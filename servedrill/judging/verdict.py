@@ -18,6 +18,8 @@ from servedrill.judging.clocks import where_clocks_allow
 from servedrill.judging.timeline import Restored, Times, timeline
 from servedrill.slo.spending import Spending, spendings
 
+_NO_CORES = "the stack's processes waited for cores"
+
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     """A part of the drill that this stack cannot be held to, and why."""
@@ -69,8 +71,8 @@ def judge(history: History) -> Verdict:
 
     FAIL when a claim is refuted, INCONCLUSIVE when one could not be judged, PASS only when every one was proven. Where
     the load generator could not keep its schedule, claims about time are not judged: a late client looks just like a
-    slow server. Where the stack's processes got no cores, nothing is but what was said. Of a
-    history of another version what is known is judged, and what is not is a doubt.
+    slow server. Where the stack's processes got no cores, nothing is refuted but by what was said; what was proven all
+    the same stands. Of a history of another version what is known is judged, and what is not is a doubt.
 
     Raises `UsageError` for a history without the beginning of a drill that this version can read.
     """
@@ -78,9 +80,11 @@ def judge(history: History) -> Verdict:
     if drill is None:
         raise UsageError("no drill in it", where="history", expected="a history that a drill wrote")
     findings = where_clocks_allow(findings_of, history)
-    doubts = {finding.checker for finding in findings if finding.answer is not Answer.PASS}
-    findings = [_doubted(finding, doubts) for finding in findings]
     findings = [_declared(finding, drill.weaknesses) for finding in findings]
+    doubts = {finding.checker for finding in findings if finding.answer is not Answer.PASS}
+    found = [_doubted(finding, doubts) for finding in findings]
+    excused = any(_NO_CORES in now.observed for was, now in zip(findings, found, strict=True) if now is not was)
+    findings = found if excused else [_harmless(finding) for finding in found]
     counted = [finding for finding in findings if not finding.declared]
     if any(finding.answer is Answer.FAIL for finding in counted):
         answer = Answer.FAIL
@@ -149,17 +153,26 @@ def _judged(checker: Checker, history: History) -> Finding:
 
 def _doubted(finding: Finding, doubts: set[str]) -> Finding:
     """A refutation for which the stack may not be to blame is none."""
-    if finding.answer is not Answer.FAIL:
+    if finding.answer is not Answer.FAIL or finding.declared:
         return finding
     cls = find_checker(finding.checker)
     if finding.timing and "LoadKeptSchedule" in doubts:
         why = "the load generator was late"
     elif WHERE_CORES_ARE_SEEN.id in doubts and not (cls and cls.of_words):
-        why = "the stack's processes waited for cores"
+        why = _NO_CORES
     else:
         return finding
     return msgspec.structs.replace(
         finding, answer=Answer.INCONCLUSIVE, observed=f"{finding.observed} (not judged: {why})"
+    )
+
+
+def _harmless(finding: Finding) -> Finding:
+    """Want of cores that refuted nothing: it cannot make a stack look better than it is."""
+    if finding.checker != WHERE_CORES_ARE_SEEN.id or finding.answer is not Answer.INCONCLUSIVE or not finding.figures:
+        return finding
+    return msgspec.structs.replace(
+        finding, answer=Answer.PASS, observed=f"{finding.observed}; nothing was refuted that it could have caused"
     )
 
 

@@ -12,6 +12,8 @@ from servedrill.history.history import History
 WHOLE = history()
 NEW_EVENT = e.Unknown(t_ns=at(5), kind="kv_transfer", raw=b'{"type":"kv_transfer","t_ns":5}')
 NEW_FIELD = changed(WHOLE.events[0], format=e.FORMAT + 1, extra={"weather": "fine"})
+NEVER_HEALED = fault("down", healed=False)
+"""A refutation that want of cores could be to blame for."""
 
 PLANTS = [
     Plant(
@@ -61,9 +63,9 @@ PLANTS = [
             "in-its-own-way": history(*waits(0.9, own=0.95)),
         },
         too_little={
-            "neighbours": history(*waits(0.65)),
-            "a-third-of-the-time": history(*waits(0.15, end=8), *waits(0.7, start=8)),
-            "stolen": history(*(changed(look, stolen_s=0.9) for look in waits(0.15))),
+            "neighbours": history(*NEVER_HEALED, *waits(0.65)),
+            "a-third-of-the-time": history(*NEVER_HEALED, *waits(0.15, end=8), *waits(0.7, start=8)),
+            "stolen": history(*NEVER_HEALED, *(changed(look, stolen_s=0.9) for look in waits(0.15))),
             "nobody-looked": WHOLE,
         },
     ),

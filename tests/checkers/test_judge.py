@@ -104,7 +104,7 @@ def test_a_clean_run_passes() -> None:
         pytest.param([], {"without": e.RequestRecord}, "TrafficFlowed", id="no-traffic"),
         pytest.param(sampled("engine-9", health=None), {}, "SignalsHadData", id="a-silent-replica"),
         pytest.param(made_up.late(), {}, "LoadKeptSchedule", id="late-load"),
-        pytest.param(waits(0.8), {}, "StackNotStarved", id="starved"),
+        pytest.param([*fault("down", healed=False), *waits(0.8)], {}, "StackNotStarved", id="starved"),
     ],
 )
 def test_without_proof_there_is_no_pass(events: list[Any], how: dict[str, Any], doubt: str) -> None:

@@ -9,6 +9,7 @@ from starving import waits
 from servedrill.checkers.answered import NoFailures, StallBounded
 from servedrill.checkers.finding import Answer
 from servedrill.history import events as e
+from servedrill.history.history import History
 from servedrill.history.measurements import NOT_FIRST
 from servedrill.judging.verdict import judge
 
@@ -35,6 +36,23 @@ def test_a_starved_stack_is_not_refuted() -> None:
         assert "waited for cores" in finding(verdict.findings, checker).observed
     fed = judge(clean_run(*many(30, 1, 3, refused), STALLED, STALLS, failing, *never, *waits(0.2)))
     assert {found.checker for found in fed.of(Answer.FAIL)} >= {"NoFailures", "StallBounded", "FaultsHealed"}
+
+
+def test_what_a_starved_stack_held_all_the_same_is_proven() -> None:
+    """Want of cores makes nobody look better: it doubts refutations, and where there is none, nothing."""
+    verdict = judge(clean_run(*waits(0.8)))
+    assert verdict.answer is Answer.PASS
+    assert "nothing was refuted that it could have caused" in finding(verdict.findings, "StackNotStarved").observed
+
+
+def test_a_weakness_that_is_declared_is_seen_on_a_starved_stack_too() -> None:
+    """It is not held against the stack anyway, so there is nothing to doubt."""
+    failing = NoFailures(window="baseline").expected(at(END_S))
+    run = clean_run(*many(30, 1, 3, refused), failing, *waits(0.8))
+    assert run.drill is not None
+    weak = [e.DeclaredWeakness(checks=["NoFailures"], because="It does not do that.")]
+    events = [changed(one, weaknesses=weak) if one is run.drill else one for one in run.events]
+    assert judge(History(events)).answer is Answer.PASS
 
 
 def test_a_starved_stack_still_may_not_say_what_is_wrong() -> None:
