@@ -18,7 +18,8 @@ from servedrill.judging.clocks import where_clocks_allow
 from servedrill.judging.timeline import Restored, Times, timeline
 from servedrill.slo.spending import Spending, spendings
 
-_NO_CORES = "the stack's processes waited for cores"
+_NO_CORES = " (not judged: the stack's processes waited for cores)"
+"""Behind what was observed, where a refutation is taken back for it."""
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,9 +83,9 @@ def judge(history: History) -> Verdict:
     findings = where_clocks_allow(findings_of, history)
     findings = [_declared(finding, drill.weaknesses) for finding in findings]
     doubts = {finding.checker for finding in findings if finding.answer is not Answer.PASS}
-    found = [_doubted(finding, doubts) for finding in findings]
-    excused = any(_NO_CORES in now.observed for was, now in zip(findings, found, strict=True) if now is not was)
-    findings = found if excused else [_harmless(finding) for finding in found]
+    findings = [_doubted(finding, doubts) for finding in findings]
+    if not any(finding.observed.endswith(_NO_CORES) for finding in findings):
+        findings = [_harmless(finding) for finding in findings]
     counted = [finding for finding in findings if not finding.declared]
     if any(finding.answer is Answer.FAIL for finding in counted):
         answer = Answer.FAIL
@@ -157,14 +158,12 @@ def _doubted(finding: Finding, doubts: set[str]) -> Finding:
         return finding
     cls = find_checker(finding.checker)
     if finding.timing and "LoadKeptSchedule" in doubts:
-        why = "the load generator was late"
+        why = " (not judged: the load generator was late)"
     elif WHERE_CORES_ARE_SEEN.id in doubts and not (cls and cls.of_words):
         why = _NO_CORES
     else:
         return finding
-    return msgspec.structs.replace(
-        finding, answer=Answer.INCONCLUSIVE, observed=f"{finding.observed} (not judged: {why})"
-    )
+    return msgspec.structs.replace(finding, answer=Answer.INCONCLUSIVE, observed=f"{finding.observed}{why}")
 
 
 def _harmless(finding: Finding) -> Finding:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import httpx
 
 from servedrill.dialect.frames import ErrorSeen, read_error
-from servedrill.dialect.heard import Heard
+from servedrill.dialect.habits import Habits
 from servedrill.dialect.openai import PATHS, REQUEST_ID, Route
 from servedrill.errors import NotInTime, StackError
 from servedrill.history.dialect import Dialect, Spoken
@@ -58,7 +58,7 @@ class _Asking:
         heard = {route: self._streamed(route, {}) for route in routes}
         return Spoken(dialect=self._dialect(routes, bound, heard), pinned=False, notes=self._notes)
 
-    def _dialect(self, routes: list[Route], bound: str, heard: dict[Route, Heard]) -> Dialect:
+    def _dialect(self, routes: list[Route], bound: str, heard: dict[Route, Habits]) -> Dialect:
         choices, wrong = self._choices(routes[0]), self._wrong(routes[0])
         names = self._names.union(*(one.models for one in heard.values())) - {self._door.model}
         return Dialect(
@@ -105,7 +105,7 @@ class _Asking:
             if self._whole(route, self._bound | {name: value}, note=f"without {name}") is None
         ]
 
-    def _streamed(self, route: Route, more: dict[str, Any]) -> Heard:
+    def _streamed(self, route: Route, more: dict[str, Any]) -> Habits:
         """One stream, with its usage asked for where that is taken."""
         usage = {} if "stream_options" in self._without else {"stream_options": {"include_usage": True}}
         for options in (usage, {}) if usage else ({},):
@@ -163,9 +163,9 @@ class _Asking:
             self._notes[note] = self._door.shown(response) if response is not None else "no answer"
         return None
 
-    def _listen(self, route: Route, more: dict[str, Any]) -> tuple[int, Heard, str]:
+    def _listen(self, route: Route, more: dict[str, Any]) -> tuple[int, Habits, str]:
         """Status, what was heard, and the body of an error."""
-        door, said, heard = self._door, "", Heard()
+        door, said, heard = self._door, "", Habits()
 
         def once() -> httpx.Response:
             nonlocal said, heard
@@ -175,7 +175,7 @@ class _Asking:
             ) as response:
                 if response.status_code == 200:
                     until = time.monotonic() + TIMEOUT_S
-                    heard = Heard(takewhile(lambda _: time.monotonic() < until, response.iter_bytes()))
+                    heard = Habits(takewhile(lambda _: time.monotonic() < until, response.iter_bytes()))
                 else:
                     response.read()
                     said = door.shown(response)
@@ -200,13 +200,13 @@ class _Asking:
             wait_for(done, what="an answer", within_s=_WITHIN_S, every_s=0.3)
         return last
 
-    def _accounted(self, heard: dict[Route, Heard]) -> Literal["all", "whole", "none"]:
+    def _accounted(self, heard: dict[Route, Habits]) -> Literal["all", "whole", "none"]:
         if not any(self._usage.values()):
             return "none"
         return "all" if all(one.usage for one in heard.values()) else "whole"
 
 
-def _habit(heard: Heard, *, choices: int) -> Literal["once", "never", "often"]:
+def _habit(heard: Habits, *, choices: int) -> Literal["once", "never", "often"]:
     if not heard.begun:
         return "never"
     return "once" if heard.begun == choices else "often"

@@ -51,5 +51,5 @@ class Door:
     def shown(self, response: httpx.Response) -> str:
         """Status and the beginning of a body. Some servers repeat the key that they refuse."""
         key = os.environ.get(self.api_key_env, "") if self.api_key_env else ""
-        text = response.text[:300]
-        return f"{response.status_code} {text.replace(key, '***') if key else text}"
+        text = response.text.replace(key, "***") if key else response.text  # before it is cut: half a key is one, too
+        return f"{response.status_code} {text[:300]}"

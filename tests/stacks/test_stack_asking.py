@@ -91,3 +91,11 @@ def test_who_is_busy_is_asked_again() -> None:
     """A 429 or a 503 says nothing of how somebody talks."""
     with busy([503, 429, 429, 503]) as url:
         assert asked(url).dialect.routes == ["chat", "completions"]
+
+
+def test_a_key_that_is_repeated_where_an_answer_is_cut_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replaced first and cut then, or half of it would be left."""
+    monkeypatch.setenv("LLM_KEY", key := "sk-" + "k" * 40)
+    with httpx.Client() as http:
+        door = Door(http=http, url="http://127.0.0.1:9", model="m", api_key_env="LLM_KEY", where="stack.toml")
+        assert "sk-" not in door.shown(httpx.Response(401, text="x" * 280 + key))

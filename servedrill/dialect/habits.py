@@ -11,7 +11,7 @@ from servedrill.dialect.openai import DONE
 from servedrill.dialect.sse import EventSplitter, EventTooLongError
 
 
-class Heard:
+class Habits:
     """Takes the bytes of an event stream, and notes its habits. What is no event is left out."""
 
     def __init__(self, body: Iterable[bytes] = ()) -> None:
