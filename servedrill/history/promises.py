@@ -56,8 +56,9 @@ class Promises(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """First tokens of an engine that has just said that it is ready."""
     failover_ttft_s: Span = 1.4
     """First tokens while engines come and go."""
-    overload_ttft_s: Span = 3.0
-    """First tokens of what is admitted while far more comes than can be served."""
+    overload_ttft_s: Span = 6.0
+    """First tokens of what is admitted while far more comes than can be served: 1.5 s in a gateway's queue, and three
+    tries that each wait 1.5 s for a first token."""
     recovers_within_s: Span = 2.0
     """From the end of a fault to goodput as before."""
     capacity_ratio_min: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.95
