@@ -10,4 +10,4 @@ COPY . .
 RUN pip install --no-cache-dir -e . && useradd --create-home drill && mkdir /runs && chown drill /runs
 USER drill
 VOLUME /runs
-ENTRYPOINT ["pytest", "-p", "no:cacheprovider", "drills", "--runs", "/runs"]
+ENTRYPOINT ["pytest", "-p", "no:cacheprovider", "drills", "--drill-runs", "/runs"]

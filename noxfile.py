@@ -60,7 +60,7 @@ def drills(session: nox.Session) -> None:
     """The six drills on the embedded stack, as the README says, then the control."""
     session.install("-e", ".")
     session.run("pytest", "drills", *session.posargs)
-    session.run("pytest", "drills", "--control", *session.posargs)
+    session.run("pytest", "drills", "--drill-control", *session.posargs)
 
 
 @nox.session(name="drills-vllm")
@@ -71,7 +71,9 @@ def drills_vllm(session: nox.Session) -> None:
     stack, slo = "fixtures/data/stacks/vllm.toml", "fixtures/data/slos/shared-cpu.toml"
     # FAIL is what a drill says of vLLM and its router (docs/findings.md), not of servedrill: no failure of the session.
     # INCONCLUSIVE is what it says where two cores are too few for two engines.
-    session.run("pytest", *(session.posargs or ["drills"]), "--stack", stack, "--slo", slo, success_codes=[0, 1, 6])
+    session.run(
+        "pytest", *(session.posargs or ["drills"]), "--drill-stack", stack, "--drill-slo", slo, success_codes=[0, 1, 6]
+    )
 
 
 @nox.session
@@ -110,14 +112,14 @@ def drills_gateways(session: nox.Session) -> None:
     session.install("-e", ".")
     for stack in session.posargs or sorted(map(str, Path("fixtures/data/stacks/gateways").glob("*.toml"))):
         # FAIL is what a drill says of a gateway, not of servedrill: no failure of the session.
-        session.run("pytest", "drills/test_1_timeout_spike.py", "--stack", stack, success_codes=[0, 1])
+        session.run("pytest", "drills/test_1_timeout_spike.py", "--drill-stack", stack, success_codes=[0, 1])
 
 
 @nox.session(name="drills-docker")
 def drills_docker(session: nox.Session) -> None:
     """The drills on containers of a Docker Engine that runs on this machine (about 4 minutes)."""
     session.install("-e", ".")
-    session.run("pytest", *(session.posargs or ["drills"]), "--stack", "fixtures/data/stacks/docker.toml")
+    session.run("pytest", *(session.posargs or ["drills"]), "--drill-stack", "fixtures/data/stacks/docker.toml")
 
 
 @nox.session

@@ -38,7 +38,18 @@ def drilled(drill: str, defect: str) -> tuple[str, list[str]]:
     file = next(Path("drills").glob(f"test_*_{drill}.py"))
     with tempfile.TemporaryDirectory() as runs:
         subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", str(file), "--defect", defect, "--runs", runs, "--no-report"],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                str(file),
+                "--drill-defect",
+                defect,
+                "--drill-runs",
+                runs,
+                "--drill-no-report",
+            ],
             stdout=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
             check=False,

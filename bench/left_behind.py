@@ -54,7 +54,7 @@ def trials(count: int, chance: random.Random) -> Iterator[tuple[signal.Signals, 
         drill, when_s = chance.choice(sorted(Path("drills").glob("test_*.py"))), chance.uniform(0.3, 18.0)
         with tempfile.TemporaryDirectory() as runs:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pytest", "-q", str(drill), "--runs", runs],
+                [sys.executable, "-m", "pytest", "-q", str(drill), "--drill-runs", runs],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 stdin=subprocess.DEVNULL,

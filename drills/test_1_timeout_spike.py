@@ -15,8 +15,8 @@ from servedrill.drill.traffic import bad_requests, cancels, chat, code
 from servedrill.faults.network import black_hole, http_status, latency
 
 
-@pytest.mark.needs("Proxied:engines")
-@pytest.mark.catches("T1", "T2", "T3", "T4", "T5", "T6", "T12", "T14", "T16", "T17", "B9", "G2", "G3")
+@pytest.mark.drill_needs("Proxied:engines")
+@pytest.mark.drill_catches("T1", "T2", "T3", "T4", "T5", "T6", "T12", "T14", "T16", "T17", "B9", "G2", "G3")
 def test_timeout_spike(drill: Drill) -> None:
     """One slow, silent or refusing engine costs nobody an answer; when all are silent, errors are fast and readable,
     retries stay within their budget, and goodput is back within seconds of the heal."""

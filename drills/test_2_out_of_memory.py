@@ -25,8 +25,8 @@ ONE_ENGINE = "One engine filled to its last KV block, and flooded."
 KILLED = "An engine killed at a memory limit."
 
 
-@pytest.mark.uses("MemoryLimited")
-@pytest.mark.catches("O1", "O2", "O3", "O4", "O5", "O8", "O11", "R12", "B1", "B6", "T11", "T12")
+@pytest.mark.drill_uses("MemoryLimited")
+@pytest.mark.drill_catches("O1", "O2", "O3", "O4", "O5", "O8", "O11", "R12", "B1", "B6", "T11", "T12")
 def test_out_of_memory(drill: Drill) -> None:
     """Too much is refused or preempted and hurts nobody else; when an engine is killed for its memory,
     traffic goes elsewhere, somebody is told, and the memory is back before the engine starts again."""

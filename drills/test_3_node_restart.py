@@ -21,8 +21,8 @@ from servedrill.load.lengths import Uniform
 CORE = "An engine whose core dies behind its living server."
 
 
-@pytest.mark.needs("Signallable", "Supervised", "Proxied")
-@pytest.mark.catches("R3", "R4", "R5", "R6", "R7", "R8", "R9", "R10", "R12", "G1", "T7", "T8", "T9")
+@pytest.mark.drill_needs("Signallable", "Supervised", "Proxied")
+@pytest.mark.drill_catches("R3", "R4", "R5", "R6", "R7", "R8", "R9", "R10", "R12", "G1", "T7", "T8", "T9")
 def test_node_restart(drill: Drill) -> None:
     """Engines come and go and users do not notice: broken streams go on token by token, a drain loses nothing, a dead
     core is seen, who says ready is fast, and every one of a thousand requests is resolved by its deadline."""

@@ -20,8 +20,8 @@ from servedrill.faults.process import ProcessKill, ProcessPause
 from servedrill.load.lengths import Uniform
 
 
-@pytest.mark.needs("Signallable", "Named", "Proxied")
-@pytest.mark.catches("G5", "G6", "G7", "G8", "G9", "G10")
+@pytest.mark.drill_needs("Signallable", "Named", "Proxied")
+@pytest.mark.drill_catches("G5", "G6", "G7", "G8", "G9", "G10")
 def test_gateway_failover(drill: Drill) -> None:
     """When a gateway dies or freezes, its name leads elsewhere within TTL and check interval, open streams end, and it
     gets its share back; a name that changes is followed; idle connections never outlive their peer's patience."""

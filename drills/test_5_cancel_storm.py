@@ -22,7 +22,7 @@ from servedrill.drill.traffic import burst, cancel_storm, cancels, chat
 from servedrill.load.arrivals import Poisson
 
 
-@pytest.mark.catches(
+@pytest.mark.drill_catches(
     "C1", "C2", "C3", "C5", "C6", "C7", "C8", "C9", "C10", "C11", "C12", "C13", "C14", "S1", "B2", "B5"
 )
 def test_cancel_storm(drill: Drill) -> None:

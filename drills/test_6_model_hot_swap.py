@@ -27,8 +27,8 @@ SLEEP = "Sleep really gives back what weights and KV cache held."
 ADAPTERS = "A new revision of an adapter answers from the moment it is loaded."
 
 
-@pytest.mark.needs("Swappable", "Signallable", "Proxied")
-@pytest.mark.catches("M1", "M2", "M3", "M4", "M5", "M6", "M7", "M15", "M16", "M17", "M18", "M19", "R7")
+@pytest.mark.drill_needs("Swappable", "Signallable", "Proxied")
+@pytest.mark.drill_catches("M1", "M2", "M3", "M4", "M5", "M6", "M7", "M15", "M16", "M17", "M18", "M19", "R7")
 def test_model_hot_swap(drill: Drill) -> None:
     """A candidate that is slower, worse, other in its parameters or damaged goes back by itself; a good one takes over
     without a failed request, a mixed answer or a stale cache; sleep, wake and a new adapter change nothing for anybody

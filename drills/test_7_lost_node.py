@@ -12,8 +12,8 @@ from servedrill.drill.traffic import chat, code
 from servedrill.faults.container import ContainerPause, NetworkCut
 
 
-@pytest.mark.needs("Containerised", "Proxied")
-@pytest.mark.catches("T6", "T14", "G3", "G6", "G9", "R10", "S2")
+@pytest.mark.drill_needs("Containerised", "Proxied")
+@pytest.mark.drill_catches("T6", "T14", "G3", "G6", "G9", "R10", "S2")
 def test_lost_node(drill: Drill) -> None:
     """A node that drops off the network, or freezes whole, costs nobody an answer: its streams go on elsewhere, new
     requests avoid it, and it has its share again when it is back."""

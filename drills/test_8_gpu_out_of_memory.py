@@ -17,8 +17,8 @@ from servedrill.faults.process import ProcessKill
 BACK = "What a dead engine held on its GPU is free before it starts again: no more is held after the drill than before."
 
 
-@pytest.mark.needs("Gpu", "Signallable", "Supervised")
-@pytest.mark.catches("O1", "O8", "R12", "M13")
+@pytest.mark.drill_needs("Gpu", "Signallable", "Supervised")
+@pytest.mark.drill_catches("O1", "O8", "R12", "M13")
 def test_gpu_out_of_memory(drill: Drill) -> None:
     """A full GPU costs a running engine nothing; one that dies on it comes back by itself when there is memory again,
     and holds no more than it did before."""

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from servedrill.plugin import ELSEWHERE
+
 _HERE = Path(__file__).parent
 _PER_CORE = 2
 """Processes for each core, as one that waits needs none."""
@@ -37,8 +39,10 @@ settings.load_profile("side by side")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A warning is an error here, and not in a user's first run of the drills."""
+    """A warning is an error here, and not in a user's first run of the drills; nobody's drills are asked for."""
     config.addinivalue_line("filterwarnings", "error")
+    for name in ELSEWHERE:
+        os.environ.pop(f"SERVEDRILL_{name.upper()}", None)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -44,7 +44,7 @@ def _up(given: argparse.Namespace) -> int:
     from servedrill.stacks.reading import read_stack_file
 
     file = read_stack_file(given.stack)
-    check_defects(given.defect)
+    check_defects(given.defect, where="--defect")
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())

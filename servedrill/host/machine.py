@@ -20,11 +20,11 @@ KERNEL_MIN = (5, 3)
 """The first with pidfd_open(2) and all else that is asked of it."""
 _CONTAINER = "docker build -t servedrill . && docker run --init --rm --ulimit rtprio=1 servedrill"
 _HINTS = {
-    errno.ENOSPC: "`df -h` says where there is room; --runs DIR and TMPDIR put files elsewhere",
+    errno.ENOSPC: "`df -h` says where there is room; --drill-runs DIR and TMPDIR put files elsewhere",
     errno.EAGAIN: "`ulimit -u` says how many processes a user may have; the embedded stack needs about 40",
     errno.EMFILE: "`ulimit -n` says how many files a process may open",
     errno.ENOMEM: "`free -m` says how much memory is left; the embedded stack needs about 1 GB",
-    errno.EROFS: "--runs DIR puts a run where it can be written",
+    errno.EROFS: "--drill-runs DIR puts a run where it can be written",
 }
 
 

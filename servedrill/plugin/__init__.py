@@ -24,70 +24,82 @@ if TYPE_CHECKING:
     from servedrill.plugin.drills import DrillPlugin
 
 _NAME = "servedrill-drills"
+ELSEWHERE = ("stack", "slo", "arrivals", "runs", "baseline", "seed")
+"""Options that the environment and the ini file may say too, see `servedrill.plugin.asked`. What changes the meaning of
+a verdict (control, defect, production) is typed each time."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options, in a group of their own."""
+    """The options, in a group of their own; those of `ELSEWHERE` have an ini value each."""
     group = parser.getgroup("servedrill", "failure drills")
     group.addoption(
-        "--stack", type=_given, metavar="FILE", help="stack file (TOML) to drill; default: the embedded stack"
+        "--drill-stack", type=_given, metavar="FILE", help="stack file (TOML) to drill; default: the embedded stack"
     )
     group.addoption(
-        "--seed",
+        "--drill-seed",
         type=_seed,
         metavar="N",
         help="seed of every schedule and choice; default: a new one, which is printed",
     )
-    group.addoption("--control", action="store_true", help="everything but the faults: has to be green")
+    group.addoption("--drill-control", action="store_true", help="everything but the faults: has to be green")
     group.addoption(
-        "--defect",
+        "--drill-defect",
         action="append",
         default=[],
         metavar="MODULE:CLASS",
         help="start the embedded stack with this policy (module:Class or path.py:Class); repeatable",
     )
     group.addoption(
-        "--slo", type=_given, metavar="FILE", help="SLO file (OpenSLO) to judge by instead of the built-in objectives"
+        "--drill-slo",
+        type=_given,
+        metavar="FILE",
+        help="SLO file (OpenSLO) to judge by instead of the built-in objectives",
     )
     group.addoption(
-        "--arrivals",
+        "--drill-arrivals",
         type=_given,
         metavar="FILE",
         help="recorded trace (CSV of TIMESTAMP,ContextTokens,GeneratedTokens) by which steady traffic comes",
     )
-    group.addoption("--runs", default=RUNS, metavar="DIR", help="where runs are written (default: %(default)s)")
+    group.addoption("--drill-runs", type=_given, metavar="DIR", help=f"where runs are written (default: {RUNS})")
     group.addoption(
-        "--baseline",
+        "--drill-baseline",
         type=_given,
         metavar="RUN",
         help="say in the end what got worse since this run, with the noise taken into account",
     )
     group.addoption(
-        "--production",
+        "--drill-production",
         action="store_true",
         help="drill a stack although its file says that its environment is production",
     )
-    group.addoption("--no-report", action="store_true", help="write no report.html into the run's folder")
+    group.addoption("--drill-no-report", action="store_true", help="write no report.html into the run's folder")
+    for name in ELSEWHERE:
+        parser.addini(
+            f"drill_{name}",
+            f"as --drill-{name}, which comes first, then SERVEDRILL_{name.upper()}, then this",
+            default=None,
+        )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """The markers; an option that cannot be used is wrong usage before anything is collected."""
     for marker in (
-        "needs(*capabilities): names of protocols of servedrill.stacks.protocols that the stack has to have, else the "
-        "drill is skipped",
-        "uses(*capabilities): the same, for what the drill leaves out where the stack has it not; a memory limit "
+        "drill_needs(*capabilities): names of protocols of servedrill.stacks.protocols that the stack has to have, "
+        "else the drill is skipped",
+        "drill_uses(*capabilities): the same, for what the drill leaves out where the stack has it not; a memory limit "
         "(MemoryLimited) is set before the stack starts",
-        "catches(*incidents): incident ids whose bugs the drill catches",
+        "drill_catches(*incidents): incident ids whose bugs the drill catches",
     ):
         config.addinivalue_line("markers", marker)
-    if any(config.getoption(name) for name in ("defect", "stack", "slo", "baseline", "arrivals")):
+    if any(config.getoption(f"drill_{name}") for name in ("defect", "stack", "slo", "baseline", "arrivals")):
         drills_of(config).check()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
     """A word of its own for a drill that could not be judged; here, as another process may have run it."""
-    if getattr(report, "inconclusive", False):
+    if getattr(report, "drill_inconclusive", False):
         return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
     return None
 

@@ -15,6 +15,7 @@ from servedrill.checkers.finding import Answer
 from servedrill.drill.context import Drill
 from servedrill.errors import UsageError
 from servedrill.judging.verdict import Verdict
+from servedrill.plugin.asked import asked, seed_asked, untyped
 from servedrill.plugin.outcomes import OURS, DrillFailed, DrillInconclusive, Outcomes, without_repeat
 from servedrill.plugin.workers import is_worker, shared_run
 from servedrill.reporting.console import ConsoleProgress, print_summary
@@ -25,6 +26,7 @@ from servedrill.reporting.shown import shown
 from servedrill.reporting.tables import console_for
 from servedrill.runs.about import Options
 from servedrill.runs.baseline import compare_runs
+from servedrill.runs.layout import RUNS
 from servedrill.runs.stored import read_run
 from servedrill.runs.verdicts import judge_folder, read_verdicts
 from servedrill.session.session import Session, StackLacks
@@ -58,34 +60,40 @@ class DrillPlugin:
     def session(self) -> Session:
         """The one of this pytest session. Raises `UsageError` for an option that cannot be used."""
         if self._session is None:
-            option = self.config.getoption
-            seed, shared = option("seed"), shared_run(self.config)
-            if shared is not None:
-                seed = shared.seed
-            options = Options(
-                seed=secrets.randbelow(10**9) if seed is None else seed,
-                stack_file=option("stack"),
-                slo_file=option("slo"),
-                arrivals=option("arrivals"),
-                control=option("control"),
-                defects=option("defect"),
-                runs=option("runs"),
-            )
-            self._session = Session(
-                options,
-                production=option("production"),
-                baseline=option("baseline"),
-                shared=shared.folder if shared is not None else "",
-                bring_up=self.bring_up,
-                judge=self.judge_folder,
-            )
+            try:
+                self._session = self._asked_for()
+            except UsageError as error:
+                if places := untyped(self.config):
+                    raise UsageError(f"{error}; asked for by {', '.join(places)}") from None
+                raise
         return self._session
+
+    def _asked_for(self) -> Session:
+        option, shared = self.config.getoption, shared_run(self.config)
+        seed = shared.seed if shared is not None else seed_asked(self.config)
+        options = Options(
+            seed=secrets.randbelow(10**9) if seed is None else seed,
+            stack_file=asked(self.config, "stack"),
+            slo_file=asked(self.config, "slo"),
+            arrivals=asked(self.config, "arrivals"),
+            control=option("drill_control"),
+            defects=option("drill_defect"),
+            runs=asked(self.config, "runs") or RUNS,
+        )
+        return Session(
+            options,
+            production=option("drill_production"),
+            baseline=asked(self.config, "baseline"),
+            shared=shared.folder if shared is not None else "",
+            bring_up=self.bring_up,
+            judge=self.judge_folder,
+        )
 
     def _folder(self) -> Path | None:
         """The run's; None before the first drill."""
         shared = shared_run(self.config)
         if shared is not None:
-            folder = Path(self.config.getoption("runs")).absolute() / shared.folder
+            folder = Path(asked(self.config, "runs") or RUNS).absolute() / shared.folder
             return folder if folder.is_dir() else None
         run = self._session.run if self._session is not None else None
         return run.folder if run is not None else None
@@ -114,8 +122,8 @@ class DrillPlugin:
                     name,
                     hypothesis=_first_paragraph(getattr(item, "function", None)) or name,
                     nodeid=without_repeat(item, item.nodeid),
-                    needs=_capabilities(item, "needs"),
-                    uses=_capabilities(item, "uses"),
+                    needs=_capabilities(item, "drill_needs"),
+                    uses=_capabilities(item, "drill_uses"),
                     progress=progress,
                 )
                 try:
@@ -163,7 +171,7 @@ class DrillPlugin:
         """
         report = yield
         if item.nodeid in self._drills:
-            report.drill = True
+            report.drill_ran = True
             self._outcomes.tell(item, call, report)
         return report
 
@@ -189,7 +197,7 @@ class DrillPlugin:
             return
         folder = self._folder()
         if folder is not None:
-            self._left = leave(folder, page=not self.config.getoption("no_report"))
+            self._left = leave(folder, page=not self.config.getoption("drill_no_report"))
         session.exitstatus = self._outcomes.status(session.exitstatus, [v.answer for v in self._verdicts()])
 
     # ---- the terminal
@@ -202,8 +210,8 @@ class DrillPlugin:
         if folder is None:
             return
         print_summary(console_for(self._terminal()), self._verdicts(), str(folder))
-        if self.config.getoption("baseline"):
-            self._compare(folder)
+        if (baseline := asked(self.config, "baseline")) is not None:
+            self._compare(folder, Path(baseline).resolve())
         for line in self._left:
             terminalreporter.write_line(shown(line))
         options = self.session().options
@@ -211,10 +219,9 @@ class DrillPlugin:
             f"seed {options.seed}; run again with: pytest drills {' '.join(options.arguments())}"
         )
 
-    def _compare(self, folder: Path) -> None:
+    def _compare(self, folder: Path, baseline: Path) -> None:
         """Hold the run against its baseline; what cannot be compared is said and changes no outcome."""
         console = console_for(self._terminal())
-        baseline = Path(self.config.getoption("baseline")).resolve()
         try:
             comparisons = compare_runs(read_run(baseline), read_run(folder))
         except Exception as error:

@@ -53,7 +53,7 @@ class Outcomes:
             report.drill_usage = str(error)
         elif isinstance(error, (*OURS, DrillInconclusive)):
             report.outcome = "skipped"
-            report.inconclusive = True
+            report.drill_inconclusive = True
             report.longrepr = (str(item.path), (item.location[1] or 0) + 1, f"INCONCLUSIVE: {error}")
         elif isinstance(error, DrillFailed):
             report.drill_refuted = True
@@ -63,7 +63,7 @@ class Outcomes:
         """One report, of whichever process. What is in doubt counts as failed last (``--lf``): it is not done with."""
         if (usage := getattr(report, "drill_usage", None)) is not None:
             self._usage_errors.append(usage)
-        if getattr(report, "inconclusive", False):
+        if getattr(report, "drill_inconclusive", False):
             self._doubts.add(report.nodeid)
         if getattr(report, "drill_refuted", False):
             self._refuted.add(report.nodeid)

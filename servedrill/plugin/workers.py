@@ -11,16 +11,19 @@ import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import msgspec
 import pytest
+
+from servedrill.errors import UsageError
+from servedrill.plugin.asked import asked, seed_asked
+from servedrill.runs.layout import RUNS
 
 _KEY = pytest.StashKey["SharedRun"]()
 _INPUT = "servedrill"
 
 
-class SharedRun(msgspec.Struct, frozen=True, kw_only=True):
+class SharedRun(NamedTuple):
     """What controller and workers agree on."""
 
     seed: int
@@ -31,7 +34,7 @@ class SharedRun(msgspec.Struct, frozen=True, kw_only=True):
 def shared_run(config: pytest.Config) -> SharedRun | None:
     """Of a worker, or of a controller that has told its workers; None where one process does everything."""
     told = getattr(config, "workerinput", {}).get(_INPUT)
-    return msgspec.convert(told, SharedRun) if told else config.stash.get(_KEY, None)
+    return SharedRun(*told) if told else config.stash.get(_KEY, None)
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -40,13 +43,19 @@ def is_worker(config: pytest.Config) -> bool:
 
 
 def tell_worker(node: Any) -> None:
-    """Give a worker that is about to start the same run as the others."""
+    """Give a worker that is about to start the same run as the others; where what was asked for cannot be used, a
+    worker says so at its first drill, if there is any.
+    """
     config = node.config
     if _KEY not in config.stash:
-        given = config.getoption("seed")
-        seed = secrets.randbelow(10**9) if given is None else given
-        config.stash[_KEY] = SharedRun(seed=seed, folder=_free_name(Path(config.getoption("runs")).absolute(), seed))
-    node.workerinput[_INPUT] = msgspec.to_builtins(config.stash[_KEY])
+        try:
+            seed, runs = seed_asked(config), asked(config, "runs") or RUNS
+        except UsageError:
+            return
+        if seed is None:
+            seed = secrets.randbelow(10**9)
+        config.stash[_KEY] = SharedRun(seed=seed, folder=_free_name(Path(runs).absolute(), seed))
+    node.workerinput[_INPUT] = tuple(config.stash[_KEY])
 
 
 class Listener:
@@ -60,7 +69,7 @@ class Listener:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A plugin that is registered now is not told of this very report."""
-        if getattr(report, "drill", False) and not self._heard:
+        if getattr(report, "drill_ran", False) and not self._heard:
             self._heard = True
             self._drills().heard(report)
 

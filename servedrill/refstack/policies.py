@@ -1,7 +1,7 @@
 """The policies of the stack: small classes, each the one place where one thing can be done wrong.
 
 A healthy policy carries its slot as ``policy = "retry"``. A defect is a class with the same slot, usually a subclass
-that overrides one method. ``--defect package.module:Class`` or ``--defect path/file.py:Class`` puts it in place.
+that overrides one method. ``--drill-defect package.module:Class`` (or ``path/file.py:Class``) puts it in place.
 docs/defects.md tells, for every slot, its protocol and what a defect may see and change.
 """
 
@@ -57,7 +57,7 @@ HEALTHY: dict[str, str] = {
 
 
 class BadDefect(Exception):
-    """A ``--defect`` that cannot be used; the message says what, where and what was expected."""
+    """A ``--drill-defect`` that cannot be used; the message says what, where and what was expected."""
 
 
 class Policies:

@@ -28,14 +28,18 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     def arguments(self) -> list[str]:
         """The same, as pytest's arguments."""
-        arguments = ["--seed", str(self.seed)]
-        for name, value in (("--stack", self.stack_file), ("--slo", self.slo_file), ("--arrivals", self.arrivals)):
+        arguments = ["--drill-seed", str(self.seed)]
+        for name, value in (
+            ("--drill-stack", self.stack_file),
+            ("--drill-slo", self.slo_file),
+            ("--drill-arrivals", self.arrivals),
+        ):
             if value:
                 arguments += [name, value]
         if self.control:
-            arguments.append("--control")
+            arguments.append("--drill-control")
         for defect in self.defects:
-            arguments += ["--defect", defect]
+            arguments += ["--drill-defect", defect]
         return arguments
 
 

@@ -47,9 +47,9 @@ class Run:
         except OSError as error:
             raise UsageError(
                 f"runs cannot be written there: {error.strerror}",
-                where=f"--runs {options.runs}",
+                where=options.runs,
                 expected="a folder that can be made and written",
-                hint="--runs DIR names another, as in a checkout that is read-only",
+                hint="--drill-runs DIR names another, as in a checkout that is read-only",
             ) from error
         self._shared = bool(shared)
         self._about = about_now(options, began=began)

@@ -253,7 +253,7 @@ def open_index(runs: Path, *, rebuild: bool = False) -> Iterator[Index]:
         raise UsageError(
             "no folder of runs",
             where=str(runs),
-            expected="what `pytest drills --runs` was given",
+            expected="what `pytest drills --drill-runs` was given",
             hint="`pytest drills` makes one",
         )
     path = runs / INDEX

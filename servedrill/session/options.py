@@ -33,7 +33,7 @@ def check_options(options: Options, *, production: bool = False, baseline: str |
         raise UsageError(
             f"{file.name!r} is a production stack; a drill's blast radius there: {file.blast_radius}",
             where=file.path,
-            expected="--production from whoever may break it",
+            expected="--drill-production from whoever may break it",
         )
     if options.arrivals:
         read_recording(options.arrivals)
@@ -43,12 +43,12 @@ def check_options(options: Options, *, production: bool = False, baseline: str |
     return file
 
 
-def check_defects(defects: list[str]) -> None:
-    """Raise `UsageError` for a defect of the embedded stack that cannot be loaded."""
+def check_defects(defects: list[str], *, where: str = "--drill-defect") -> None:
+    """Raise `UsageError` for a defect of the embedded stack that cannot be loaded; ``where`` it was asked for."""
     try:
         Policies(defects)
     except BadDefect as error:
-        raise UsageError(str(error), where="--defect") from None
+        raise UsageError(str(error), where=where) from None
 
 
 def check_capabilities(capabilities: Sequence[str], *, where: str) -> None:

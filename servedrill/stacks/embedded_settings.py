@@ -20,7 +20,7 @@ _CHOSEN = {
     "alerts_port": "embedded.alerts_port",
     "dns_port": "embedded.dns_port",
     "name_port": "embedded.name_port",
-    "defects": "--defect",
+    "defects": "--drill-defect",
     "control_host": "",
     "name": "",
     "memory_groups": "",

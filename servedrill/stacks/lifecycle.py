@@ -24,9 +24,7 @@ def make_stack(
     """
     kind = kind_named(file.kind, where=file.path)
     if defects and not kind.takes_defects:
-        raise StackError(
-            "defects are for the embedded stack only", where="--defect", expected="no --defect with this stack"
-        )
+        raise StackError("defects are for the embedded stack only", where=file.path, expected="none with it")
     return kind.make(
         file,
         folder,

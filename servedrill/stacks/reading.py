@@ -24,7 +24,7 @@ from servedrill.stacks.kinds import PARTS, StackKind, kind_named, kinds_that_rea
 from servedrill.stacks.proxy_rules import check_hops, check_proxy
 
 FILES = Kind(
-    file="a stack file, or no --stack for the embedded stack",
+    file="a stack file, or no --drill-stack for the embedded stack",
     object='a stack, such as kind = "embedded"',
     otherwise="TOML",
 )

@@ -103,7 +103,15 @@ def test_a_machine_without_a_gpu_skips_the_drill_with_the_reason(tmp_path: Path)
         reason = str(error)
     else:
         pytest.skip("there is a GPU here")
-    command = [sys.executable, "-m", "pytest", "drills/test_8_gpu_out_of_memory.py", "-rs", "--runs", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "drills/test_8_gpu_out_of_memory.py",
+        "-rs",
+        "--drill-runs",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert "1 skipped" in done.stdout
     assert f"no GPU: {reason[:20]}" in done.stdout

@@ -36,7 +36,7 @@ def test_a_doubt_keeps_its_word_where_another_process_ran_the_drill(doubtful: bo
     """As with pytest-xdist, whose controller sees reports and no drill."""
     report = pytest.TestReport("it", ("it.py", 1, "it"), {}, "skipped", None, "call")
     if doubtful:
-        report.inconclusive = True
+        report.drill_inconclusive = True
     sent = pytest.TestReport._from_json(report._to_json())
     status = plugin.pytest_report_teststatus(sent)
     assert (status and status[0]) == word

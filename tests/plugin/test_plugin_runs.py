@@ -84,9 +84,19 @@ def command(folder: Path, body: str, *arguments: str) -> tuple[list[str], dict[s
     (folder / "conftest.py").write_text("from fixtures.drill import drill\n")
     (folder / "test_it.py").write_text(body)
     (folder / "small.toml").write_text(SMALL)
-    pytest_ = [sys.executable, "-m", "pytest", "-p", "servedrill.plugin", "-p", "no:cacheprovider", "--runs", "runs"]
+    pytest_ = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "servedrill.plugin",
+        "-p",
+        "no:cacheprovider",
+        "--drill-runs",
+        "runs",
+    ]
     environment = {"PYTHONPATH": str(ROOT), "DRILLED_IN": str(folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    return [*pytest_, "--stack", "small.toml", *arguments], {**os.environ, **environment}
+    return [*pytest_, "--drill-stack", "small.toml", *arguments], {**os.environ, **environment}
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,7 @@ def proven(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """A drill that holds, in a house whose way out is a proxy."""
     proxies = PROXIES | {name.upper(): value for name, value in PROXIES.items()}
     body = PROVEN.replace("HELD_S", "0.8")
-    return run(tmp_path_factory.mktemp("proven"), body, "--seed", "7", **proxies)
+    return run(tmp_path_factory.mktemp("proven"), body, "--drill-seed", "7", **proxies)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +151,7 @@ def test_a_proven_drill_passes_and_leaves_everything_that_it_takes_to_judge_it_a
     assert proven.status == status, proven.text
     about = proven.json("run.json")
     assert about["seed"] == 7
-    assert about["replay"]["mini"].endswith("test_it.py::test_mini --seed 7 --stack small.toml")
+    assert about["replay"]["mini"].endswith("test_it.py::test_mini --drill-seed 7 --drill-stack small.toml")
     (verdict,) = proven.json("verdicts.json")
     assert (verdict["answer"], verdict["hypothesis"]) == (answer, "A little latency hurts nobody.")
     assert main(["judge", str(proven.folder / "runs" / "latest")]) == status

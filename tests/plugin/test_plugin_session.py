@@ -50,11 +50,11 @@ def test_raises(drill):
 def test_walks_out(drill):
     pytest.skip("not today")
 
-@pytest.mark.needs("Signallable")
+@pytest.mark.drill_needs("Signallable")
 def test_needs(drill):
     raise AssertionError("it cannot have been tried")
 """
-PLUGIN = ("-p", "servedrill.plugin", "-p", "no:cacheprovider", "--runs", "runs")
+PLUGIN = ("-p", "servedrill.plugin", "-p", "no:cacheprovider", "--drill-runs", "runs")
 ALONE = {"PYTHONPATH": str(ROOT), "NO_COLOR": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
 
 
@@ -92,7 +92,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     """One such run, for everything that is asked of it."""
     folder = tmp_path_factory.mktemp("whole")
     (folder / "test_it.py").write_text(DRILLS + MORE)
-    return run_whole(folder, "--junitxml=report.xml", "-rA", "--control")
+    return run_whole(folder, "--junitxml=report.xml", "-rA", "--drill-control")
 
 
 def test_three_answers_are_three_outcomes(whole: Whole) -> None:
@@ -166,13 +166,15 @@ def test_a_capability_that_the_stack_lacks_skips_its_drill(whole: Whole) -> None
 
 def test_a_seed_is_told_and_replays(whole: Whole) -> None:
     """Without one a new one is drawn; with it every drill has the seed that it had."""
-    (seed,) = re.findall(r"seed (\d+); run again with: pytest drills --seed \d+ --control", "\n".join(whole.lines))
+    (seed,) = re.findall(
+        r"seed (\d+); run again with: pytest drills --drill-seed \d+ --drill-control", "\n".join(whole.lines)
+    )
     about = whole.json("run.json")
     assert about["seed"] == int(seed)
-    assert about["replay"]["holds"] == f"pytest test_it.py::test_holds --seed {seed} --control"
+    assert about["replay"]["holds"] == f"pytest test_it.py::test_holds --drill-seed {seed} --drill-control"
     seeds = {verdict["drill"]: verdict["seed"] for verdict in whole.json("verdicts.json")}
     assert len(set(seeds.values())) == len(seeds)
-    again = run_whole(whole.folder, "-k", "holds", "--seed", seed, "--runs", "again")
+    again = run_whole(whole.folder, "-k", "holds", "--drill-seed", seed, "--drill-runs", "again")
     assert again.status == 0
     verdicts = json.loads((whole.folder / "again" / "latest" / "verdicts.json").read_text())
     assert len(verdicts) == 4
@@ -280,13 +282,17 @@ def test_what_the_tool_itself_could_not_do_is_a_doubt(pytester: pytest.Pytester,
 
 def test_a_capability_that_does_not_exist_is_told_in_one_line(pytester: pytest.Pytester) -> None:
     """A typing mistake must not look like a broken stack."""
-    pytester.makepyfile(test_it="import pytest\n\n@pytest.mark.needs('Signalable')\ndef test_holds(drill):\n    pass\n")
+    pytester.makepyfile(
+        test_it="import pytest\n\n@pytest.mark.drill_needs('Signalable')\ndef test_holds(drill):\n    pass\n"
+    )
     result = run(pytester)
     assert result.ret == 4
     result.stdout.fnmatch_lines(["ERROR: *Signalable*"])
 
 
-@pytest.mark.parametrize("arguments", [("--seed", "soon"), ("--stack",), ("--no-such-option",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [("--drill-seed", "soon"), ("--drill-stack",), ("--no-such-option",)], ids=" ".join
+)
 def test_options_that_cannot_be_understood_are_pytests_own_errors(
     pytester: pytest.Pytester, arguments: tuple[str, ...]
 ) -> None:
@@ -302,7 +308,7 @@ def test_a_stack_file_that_cannot_be_used_is_told_before_anything_starts(pyteste
     """Exit code 4 and one line with the place in the file and what was meant."""
     pytester.makepyfile(test_it=DRILLS)
     pytester.makefile(".toml", stack="[embedded]\nengins = 1\n")
-    result = run(pytester, "--stack", "stack.toml")
+    result = run(pytester, "--drill-stack", "stack.toml")
     assert result.ret == 4
     lines = [line for line in result.errlines if line]
     assert len(lines) == 1

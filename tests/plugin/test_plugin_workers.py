@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OURS = ("-p", "servedrill.plugin", "-p", "tests.worlds.paper", "--runs", "runs")
+OURS = ("-p", "servedrill.plugin", "-p", "tests.worlds.paper", "--drill-runs", "runs")
 ALONE = {"PYTHONPATH": str(ROOT), "NO_COLOR": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
 GREEN = "def test_holds(drill): pass\ndef test_holds_too(drill): pass\ndef test_plain(): pass\n"
 DOUBT = GREEN + "def test_doubtful(drill): pass\n"
@@ -88,14 +88,14 @@ def drills(folder: Path, text: str, *arguments: str, judge: str = "named") -> En
 )
 def test_workers_come_to_what_one_process_comes_to(tmp_path: Path, side: str, text: str, status: int) -> None:
     """One exit status, one run, one table, one report, whoever ran the drills."""
-    ended = drills(tmp_path, text, *SIDES[side], "--no-report" if side == "stealing" else "-rA")
+    ended = drills(tmp_path, text, *SIDES[side], "--drill-no-report" if side == "stealing" else "-rA")
     assert ended.status == status, ended.text
     (folder,) = ended.runs
     names = set(re.findall(r"def test_(\w+)\(drill\)", text)) - {"torn"}
     assert {verdict["drill"] for verdict in ended.json("verdicts.json")} == names
     assert set(ended.json("run.json")["replay"]) >= names
     assert ended.json("run.json")["ended"]
-    assert ended.text.count("run again with: pytest drills --seed") == 1
+    assert ended.text.count("run again with: pytest drills --drill-seed") == 1
     seed = re.findall(r"seed (\d+); run again", ended.text)[0]
     assert {ended.json("run.json")["seed"]} == {int(seed)}
     assert (folder / "report.html").is_file() == (side != "stealing")
@@ -108,7 +108,7 @@ def test_a_seed_that_is_given_is_every_workers(tmp_path: Path) -> None:
     """Each drill has the seed that it has alone."""
     seeds = []
     for side in ("alone", "two"):
-        ended = drills(tmp_path, GREEN, *SIDES[side], "--seed", "7")
+        ended = drills(tmp_path, GREEN, *SIDES[side], "--drill-seed", "7")
         assert "seed 7; run again" in ended.text
         seeds.append({verdict["drill"]: verdict["seed"] for verdict in ended.json("verdicts.json")})
     assert seeds[0] == seeds[1]
@@ -130,7 +130,7 @@ def test_drills_of_several_workers_run_one_at_a_time(tmp_path: Path) -> None:
 
 def test_wrong_options_are_told_before_a_worker_starts(tmp_path: Path) -> None:
     """One line and 4."""
-    ended = drills(tmp_path, GREEN, *SIDES["two"], "--stack", "none.toml")
+    ended = drills(tmp_path, GREEN, *SIDES["two"], "--drill-stack", "none.toml")
     assert ended.status == 4
     assert "none.toml" in ended.text and not ended.runs
 
@@ -165,9 +165,9 @@ def test_reports_of_tests_that_are_no_drills_are_left_alone(tmp_path: Path) -> N
     assert not ended.runs and "run again" not in ended.text
 
 
-@pytest.mark.parametrize("option", ["--stack", "--slo", "--arrivals", "--baseline"])
+@pytest.mark.parametrize("option", ["--drill-stack", "--drill-slo", "--drill-arrivals", "--drill-baseline"])
 def test_an_option_that_is_empty_is_no_option_left_out(tmp_path: Path, option: str) -> None:
-    """``--stack "$STACK"`` with a variable that is not set would drill the embedded stack, and be green."""
+    """``--drill-stack "$STACK"`` with a variable that is not set would drill the embedded stack, and be green."""
     ended = drills(tmp_path, GREEN, option, "")
     assert ended.status == 4
     assert f"argument {option}: is empty" in ended.text

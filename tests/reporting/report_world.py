@@ -224,7 +224,7 @@ def run_folder(
     basics = {
         "began": "2026-01-02T03:04:05+00:00", "ended": "2026-01-02T03:05:05+00:00", "seed": 7,
         "options": {"seed": 7, "runs": str(folder.parent)}, "versions": {"servedrill": "0.1.0"}, "system": "Paper",
-        "replay": {name: f"pytest drills/test_{name}.py --seed 7" for name in made},
+        "replay": {name: f"pytest drills/test_{name}.py --drill-seed 7" for name in made},
     }  # fmt: skip
     (folder / "run.json").write_bytes(msgspec.json.encode(basics | (about or {})))
     (folder / "verdicts.json").write_bytes(msgspec.json.encode(list(given.values())))

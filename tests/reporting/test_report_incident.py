@@ -31,7 +31,7 @@ def test_it_tells_what_was_tried_expected_seen_and_how_to_go_on(tmp_path: Path) 
         "promised 95% whole with TTFT ≤ 800 ms",
         "`chat-000051` (named by a finding)", "alert ReplicaDown engine-0 firing", "paper/history.jsonl`",
         "logs/engine-0.log`",
-        "pytest drills/test_paper.py --seed 7    # the same schedule", f"servedrill judge {tmp_path}/run/paper",
+        "pytest drills/test_paper.py --drill-seed 7    # the same schedule", f"servedrill judge {tmp_path}/run/paper",
     ):  # fmt: skip
         assert said in text, said
 

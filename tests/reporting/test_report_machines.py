@@ -129,7 +129,7 @@ def test_a_job_page_has_the_verdicts_and_what_was_not_proven(tmp_path: Path, mon
         "2 of 9 wrong; expected 0; window fire",
         "`chat-000051`",
         "There was enough.",
-        "--seed 7",
+        "--drill-seed 7",
     ):
         assert said in text, said
     assert "It is fast." not in text

@@ -89,7 +89,7 @@ def test_the_page_tells_everything_that_is_known_of_a_drill(page: str) -> None:
         "503 by gateway-0 engine-1/7",
         "alert ReplicaDown engine-0 firing", "breaker of engine-0 opened", "engine-0: process gone",
         "engine-0: process 8 started",
-        "gateway-0: process frozen", "window “fire” began", "pytest drills/test_paper.py --seed 7",
+        "gateway-0: process frozen", "window “fire” began", "pytest drills/test_paper.py --drill-seed 7",
         "servedrill 0.1.0",
         "paper stack",
         "settled/1: 0.25 s", "unknown: no value",

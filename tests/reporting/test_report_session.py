@@ -33,7 +33,7 @@ def test_a_session_leaves_a_report_and_says_where(pytester: pytest.Pytester) -> 
 def test_no_report_on_request(pytester: pytest.Pytester) -> None:
     """The rest of the folder is as ever."""
     pytester.makepyfile(test_paper=DRILLS)
-    assert run_drills(pytester, "--no-report").ret == 6
+    assert run_drills(pytester, "--drill-no-report").ret == 6
     assert not list(pytester.path.glob("runs/2*/report.html"))
     assert list(pytester.path.glob("runs/2*/verdicts.json"))
 
@@ -51,9 +51,9 @@ def test_a_baseline_is_held_against_the_run(pytester: pytest.Pytester) -> None:
     """After the table; a baseline that is none is wrong usage before anything runs."""
     pytester.makepyfile(test_paper=DRILLS)
     run_drills(pytester)
-    result = run_drills(pytester, "--baseline", "runs/latest")
+    result = run_drills(pytester, "--drill-baseline", "runs/latest")
     assert result.ret == 6
     result.stdout.fnmatch_lines(["*Nothing is shown to have got worse.*"])
-    wrong = run_drills(pytester, "--baseline", "nowhere")
+    wrong = run_drills(pytester, "--drill-baseline", "nowhere")
     assert wrong.ret == 4
     wrong.stderr.fnmatch_lines(["*nowhere/run.json: no run in it*"])

@@ -73,7 +73,7 @@ def test_a_drill_is_judged_when_its_block_ends(session: Session, runs: Path) -> 
     session.close()
     stored = read_run(runs / "latest")
     assert [one.verdict for one in stored.drills] == [verdict]
-    assert stored.about.replay == {"it": "pytest drills/it.py::test_it --seed 7"}
+    assert stored.about.replay == {"it": "pytest drills/it.py::test_it --drill-seed 7"}
     assert stored.about.ended
 
 

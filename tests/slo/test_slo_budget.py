@@ -223,8 +223,8 @@ def paper(pytester: pytest.Pytester) -> pytest.Pytester:
 
 def test_a_drill_is_given_its_objectives(paper: pytest.Pytester) -> None:
     """At the head of its history and in the command that runs it again; they judge it later too, or others do."""
-    done = run_drills(paper, "--slo", str(CHAT))
-    assert f"--slo {CHAT}" in done.stdout.str()
+    done = run_drills(paper, "--drill-slo", str(CHAT))
+    assert f"--drill-slo {CHAT}" in done.stdout.str()
     path = paper.path / "runs" / "latest" / "it" / "history.jsonl"
     told = History(read_events(path))
     given_slos = slos_in(told)
@@ -237,7 +237,7 @@ def test_a_drill_on_production_does_not_start(paper: pytest.Pytester) -> None:
     """Exit code 4 and one line; no stack is brought up and no history is begun."""
     stored(paper.path / "runs", "before", *many(60, 0, 12, refused), began=datetime.now(UTC), stack="prod")
     path = slo_file(paper.path, target="0.99999")
-    arguments = ("--slo", path.name, "--stack", "stack.toml", "--production")
+    arguments = ("--drill-slo", path.name, "--drill-stack", "stack.toml", "--drill-production")
     done = run_drills(paper, *arguments)
     assert done.ret == 4
     assert any("production stack 'prod': the error budget is spent" in line for line in done.outlines)
@@ -250,17 +250,17 @@ def test_a_drill_on_production_does_not_start(paper: pytest.Pytester) -> None:
 
 def test_production_takes_a_flag_and_a_blast_radius(paper: pytest.Pytester) -> None:
     """The refusal names what is at stake; with the flag it goes on to the budget."""
-    asked = ("--stack", "stack.toml")
+    asked = ("--drill-stack", "stack.toml")
     done = run_drills(paper, *asked)
     assert done.ret == 4
     assert "'prod' is a production stack; a drill's blast radius there: one engine of three" in done.stderr.str()
-    assert "expected --production" in done.stderr.str()
+    assert "expected --drill-production" in done.stderr.str()
     assert not (paper.path / "runs").exists()
-    allowed = run_drills(paper, *asked, "--production")
+    allowed = run_drills(paper, *asked, "--drill-production")
     assert allowed.ret != 4
     assert (paper.path / "runs" / "latest" / "it" / "history.jsonl").exists()
     (paper.path / "stack.toml").write_text('environment = "production"\nname = "prod"\n')
-    unstated = run_drills(paper, *asked, "--production")
+    unstated = run_drills(paper, *asked, "--drill-production")
     assert unstated.ret == 4
     assert "no blast_radius" in unstated.stderr.str()
 
@@ -268,6 +268,6 @@ def test_production_takes_a_flag_and_a_blast_radius(paper: pytest.Pytester) -> N
 def test_a_wrong_slo_file_is_wrong_usage(paper: pytest.Pytester) -> None:
     """Before anything runs, with all of its mistakes."""
     (paper.path / "slo.yaml").write_text("kind: SLOO\n")
-    done = run_drills(paper, "--slo", "slo.yaml")
+    done = run_drills(paper, "--drill-slo", "slo.yaml")
     assert done.ret == 4
     assert "did you mean 'SLO'" in done.stderr.str()

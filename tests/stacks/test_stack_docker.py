@@ -140,7 +140,13 @@ def test_what_a_crash_leaves_is_removed_by_its_label(engine: Any, tmp_path: Path
 
 def test_kill_9_of_pytest_leaves_no_container(engine: Any, tmp_path: Path) -> None:
     """Within seconds no container and no network of the run is there."""
-    drill = ["drills/test_5_cancel_storm.py", "--stack", "fixtures/data/stacks/docker.toml", "--runs", str(tmp_path)]
+    drill = [
+        "drills/test_5_cancel_storm.py",
+        "--drill-stack",
+        "fixtures/data/stacks/docker.toml",
+        "--drill-runs",
+        str(tmp_path),
+    ]
     command = [sys.executable, "-m", "pytest", *drill]
     pytest_process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

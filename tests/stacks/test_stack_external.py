@@ -168,7 +168,7 @@ def test_drills_that_need_only_traffic_run_against_a_bare_url(tmp_path: Path, th
     path.write_text(BARE.replace("{url}", front(theirs)) + "pace = 2.0\n")  # it is not alone on its cores
     starts = [(view["name"], view["starts"]) for view in theirs.processes()]
     drills = ["drills/test_4_gateway_failover.py", "drills/test_5_cancel_storm.py"]
-    options = ["--stack", str(path), "--runs", str(tmp_path / "runs"), "--no-report", "-rs"]
+    options = ["--drill-stack", str(path), "--drill-runs", str(tmp_path / "runs"), "--drill-no-report", "-rs"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *drills, *options],
         capture_output=True,

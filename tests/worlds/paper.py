@@ -57,14 +57,17 @@ def pytest_configure(config: pytest.Config) -> None:
     drills_of(config).bring_up = paper_up
 
 
-def run_drills(pytester: pytest.Pytester, *arguments: str, plugins: Sequence[ModuleType] = ()) -> pytest.RunResult:
-    """pytest in this process, in pytester's folder, without any other plugin; runs are written to ``runs``."""
+def run_drills(
+    pytester: pytest.Pytester, *arguments: str, plugins: Sequence[ModuleType] = (), runs: str | None = "runs"
+) -> pytest.RunResult:
+    """pytest in this process, in pytester's folder, without any other plugin; ``runs``: where these are written."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         patch.setenv("NO_COLOR", "1")
         patch.delenv("GITHUB_STEP_SUMMARY", raising=False)
         return pytester.runpytest_inprocess(
-            *("-p", "servedrill.plugin", "-p", "no:cacheprovider", "--runs", "runs"),
+            *("-p", "servedrill.plugin", "-p", "no:cacheprovider"),
+            *(("--drill-runs", runs) if runs else ()),
             *arguments,
             plugins=[sys.modules[__name__], *plugins],
             no_reraise_ctrlc=True,
