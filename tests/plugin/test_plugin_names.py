@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from known_plugins import KNOWN
 
 pytest_plugins = ["pytester"]
+ROOT = Path(__file__).parents[2]
+TOLD = ("*.md", "docs/**/*.md", "*.py", "servedrill/**/*.py", "fixtures/**/*.*", "bench/*.py", ".ci/*", "Dockerfile")
+"""Where commands are told to people, and to CI."""
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No plugin but ours, whatever is installed."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 def names(pytester: pytest.Pytester, *arguments: str) -> dict[str, set[str]]:
@@ -20,9 +32,8 @@ def names(pytester: pytest.Pytester, *arguments: str) -> dict[str, set[str]]:
     }
 
 
-def test_every_name_of_ours_begins_with_drill(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_name_of_ours_begins_with_drill(pytester: pytest.Pytester) -> None:
     """Options, what they are called inside, ini values, markers."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     before, after = names(pytester), names(pytester, "-p", "servedrill.plugin")
     brought = {kind: after[kind] - before[kind] for kind in before}
     assert {kind: len(new) for kind, new in brought.items()} == {
@@ -40,3 +51,14 @@ def test_the_plugins_that_are_known_are_many() -> None:
     """And none of them has a word that begins as ours do."""
     assert len(KNOWN) >= 30
     assert [name for of_one in KNOWN.values() for name in of_one.split() if "drill" in name] == []
+
+
+def test_commands_that_people_are_told_have_options_that_there_are(pytester: pytest.Pytester) -> None:
+    """In docs, hints, scripts: each ``--drill-...`` exists, and ``pytest drills`` takes no other word but pytest's."""
+    known = names(pytester, "-p", "servedrill.plugin")["options"]
+    texts = [path.read_text() for pattern in TOLD for path in ROOT.glob(pattern) if path.is_file()]
+    said = {word for text in texts for word in re.findall(r"(?<![\w-])--drill-[a-z][a-z-]*[a-z]", text)}
+    commands = [line for text in texts for line in re.findall(r"pytest drills([^`\n]*)", text)]
+    said |= {word for line in commands for word in re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", line)}
+    assert len(said) >= 10
+    assert said - known == set()
