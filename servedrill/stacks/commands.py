@@ -30,7 +30,8 @@ from servedrill.errors import UsageError
 from servedrill.stacks.roles import OTHER, Service
 from servedrill.stacks.supervisor import Restart
 
-PLACEHOLDER = re.compile(r"\{(\w+)(?::([\w.-]+))?\}")
+PLACEHOLDER = re.compile(r"\{(?P<literal>\{+\w+(?::[\w.-]+)?\}+)\}|\{(?P<word>\w+)(?::(?P<name>[\w.-]+))?\}")
+"""Two pairs of braces or more are ``literal``: one pair is taken off, and no placeholder is looked for."""
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -152,19 +153,23 @@ def cache_folder() -> Path:
 
 
 def fill(text: str, values: Mapping[str, str | Callable[[str], str]], *, where: str) -> str:
-    """The text with every placeholder replaced; braces that hold anything else (JSON) are left alone.
+    """The text with every placeholder replaced; braces that hold anything else (JSON) are left alone, and ``{{WORD}}``
+    becomes ``{WORD}``.
 
     Raises `UsageError` for a word that is none.
     """
 
     def value(match: re.Match[str]) -> str:
-        word, name = match[1], match[2]
+        word, name = match["word"], match["name"]
+        if match["literal"]:
+            return match["literal"]
         known = values.get(word)
         if known is None or (name is not None and isinstance(known, str)):
             raise UsageError(
                 f"no placeholder {match[0]}",
                 where=where,
                 expected=f"one of {', '.join('{' + word + '}' for word in sorted(values))}",
+                hint=f"{{{match[0]}}} where it is meant as it stands",
             )
         return known if isinstance(known, str) else known(name or "")
 

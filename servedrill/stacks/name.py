@@ -13,14 +13,13 @@ import httpx
 from servedrill.errors import NotInTime, StackError
 from servedrill.files.logs import tail
 from servedrill.host.clock import wait_for
-from servedrill.stacks.commands import Command, Name
+from servedrill.stacks.commands import Command, Name, Ready
 from servedrill.stacks.keeper import package_path
 from servedrill.stacks.roles import GATEWAY, OTHER
 from servedrill.stacks.supervisor import Planned, Restart
 
 DNS = "dns"
 """What its process is called."""
-_COMPLETE_WITHIN_S = 15.0
 
 
 class DnsName:
@@ -63,12 +62,18 @@ class DnsName:
         )
 
     def wait(self, http: httpx.Client) -> None:
-        """Until it has every gateway. Raises `StackError` with the end of its log."""
+        """Until it has every gateway, for as long as the slowest of them may take to get ready.
+
+        Raises `StackError` with the end of its log.
+        """
+        within_s = max(
+            [gateway.ready.within_s for gateway in self._gateways if gateway.ready], default=Ready().within_s
+        )
         try:
             wait_for(
                 lambda: self._complete(http),
                 what="the DNS name to have every gateway",
-                within_s=_COMPLETE_WITHIN_S,
+                within_s=within_s,
             )
         except NotInTime as error:
             raise StackError(str(error), hint=tail(self._log)) from error

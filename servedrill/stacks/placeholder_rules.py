@@ -44,9 +44,10 @@ def check_hop_names(
     texts += [(("file", number, "text"), file.text) for number, file in enumerate(files)]
     for key, text in texts:
         for match in PLACEHOLDER.finditer(text):
-            if match[1] in HOPS and match[2] not in known:
-                what, expected = f"no engine or gateway {match[2] or ''!r}", f"one of {', '.join(known)}"
-                mistakes.wrong(document, key, what, expected=expected, hint=meant(match[2] or "", known))
+            name = match["name"] or ""
+            if match["word"] in HOPS and name not in known:
+                what, expected = f"no engine or gateway {name!r}", f"one of {', '.join(known)}"
+                mistakes.wrong(document, key, what, expected=expected, hint=meant(name, known))
 
 
 def _numbered(key: Key, command: Command) -> Iterator[tuple[Key, str]]:
@@ -63,8 +64,10 @@ def _numbered(key: Key, command: Command) -> Iterator[tuple[Key, str]]:
 
 def _check(mistakes: Mistakes, document: Document, key: Key, text: str, known: set[str] | frozenset[str]) -> None:
     for match in PLACEHOLDER.finditer(text):
-        word, name = match[1], match[2]
+        word, name = match["word"], match["name"]
+        if match["literal"]:
+            continue
         if word not in known or (name is not None and word not in NAMING):
             expected = f"one of {', '.join('{' + one + '}' for one in sorted(known))}"
-            hint = "" if word in known else meant(word, known)
+            hint = "" if word in known else meant(word, known) or f"{{{match[0]}}} where it is meant as it stands"
             mistakes.wrong(document, key, f"no placeholder {match[0]}", expected=expected, hint=hint)

@@ -93,6 +93,17 @@ def test_every_placeholder_is_filled_in_and_no_other(tmp_path: Path, monkeypatch
     assert re.findall(r"{(\w+)}", error.value.expected) == sorted(PLACEHOLDERS)
 
 
+def test_braces_that_are_doubled_are_meant_as_they_stand(tmp_path: Path) -> None:
+    """A shell's, nginx's and a template's own words get through, and JSON needs no doubling."""
+    text = '${{NAME}} {{port:engine}} {{{name}}} {version} {"a": {"b": {version}}}'
+    assert complaints(tmp_path, f'{PROCESSES}\n[[file]]\npath = "x"\ntext = """{text}"""\n') == []
+    wiring = Wiring(read := read_stack_file(tmp_path / "stack.toml"), tmp_path, covered=())
+    wiring.take()
+    version = wiring.filled("{version}", read.process[0])
+    filled = wiring.filled(read.file[0].text, read.process[0])
+    assert filled == f'${{NAME}} {{port:engine}} {{{{name}}}} {version} {{"a": {{"b": {version}}}}}'
+
+
 def examples() -> list[tuple[str, str]]:
     """Every TOML example of the docs, with the line that it begins in; one that is a part of a file is put into a
     whole one."""

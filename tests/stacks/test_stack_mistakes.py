@@ -109,6 +109,11 @@ WRONG = {
         'kind = "process"',
         "18:8: file[0].text: no placeholder {poort}; expected one of",
     ),
+    "file-variable": (
+        PROCESSES + '[[file]]\npath = "x"\ntext = "listen ${POORT}"\n',
+        'kind = "process"',
+        "18:8: file[0].text: no placeholder {POORT}; expected one of",
+    ),
     "after": (
         PROCESSES,
         ('["engine"]', '["engin"]'),
