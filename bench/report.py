@@ -26,8 +26,9 @@ from pathlib import Path
 
 import msgspec
 
-from servedrill.checkers.answered import ErrorsReadable, NoFailures, StallBounded
+from servedrill.checkers.answered import ErrorsReadable, NoFailures
 from servedrill.checkers.recovery import GoodputRecovers, SloMet
+from servedrill.checkers.streaming import StallBounded
 from servedrill.history import events as e
 from servedrill.oracle.prompts import expand
 from servedrill.oracle.tokens import expected_tokens

@@ -8,7 +8,13 @@ from servedrill.checkers.answered import ErrorsFast, ErrorsReadable, NoFailures,
 from servedrill.checkers.claims import refused_without_a_storm, served, unnoticed
 from servedrill.checkers.recovery import BystandersUnaffected, GoodputRecovers, NewTrafficStops, Settled
 from servedrill.checkers.replicas import BreakersClosed
-from servedrill.checkers.retries import RetriesSpread, RetriesWithinBudget, RetryAfterHonoured, TriesBounded
+from servedrill.checkers.retries import (
+    RetriesSpread,
+    RetriesWithinBudget,
+    RetryAfterHonoured,
+    TriesBounded,
+    TriesSpread,
+)
 from servedrill.checkers.streaming import StreamsStream
 from servedrill.drill.context import Drill
 from servedrill.drill.traffic import bad_requests, cancels, chat, code
@@ -20,7 +26,7 @@ from servedrill.faults.network import black_hole, http_status, latency
 def test_timeout_spike(drill: Drill) -> None:
     """One slow, silent or refusing engine costs nobody an answer; when all are silent, errors are fast and readable,
     retries stay within their budget, and goodput is back within seconds of the heal."""
-    stack, (first, second, *_) = drill.stack, drill.engines
+    stack, (first, second, *_), p = drill.stack, drill.engines, drill.promises
     quits = chat(rate=10, name="quits", cancel=cancels(points={"0.01": 1, "1": 1}))
     drill.load(chat(rate=20, stream=0.8, retries=1), code(rate=8, retries=1), quits)
     drill.baseline(1.5)
@@ -31,7 +37,8 @@ def test_timeout_spike(drill: Drill) -> None:
         drill.settle()
         drill.send(bad_requests(40, over_s=0.9), window="bad requests")
         asks_to_wait = http_status(stack, second, status=429, retry_after_s=1, fail_times=6)
-        drill.break_for(1.6, http_status(stack, first, status=503), asks_to_wait, window="two refuse")
+        long_enough_s = max(1.6, p.refusals_seen_s + 1.0)
+        drill.break_for(long_enough_s, http_status(stack, first, status=503), asks_to_wait, window="two refuse")
         drill.settle()
     drill.break_for(1.5, *(http_status(stack, engine, status=429) for engine in drill.engines), window="all refuse")
     drill.settle()
@@ -51,14 +58,15 @@ def test_timeout_spike(drill: Drill) -> None:
         TriesBounded(window="bad requests", calls="bad", tries_max=1),
         BreakersClosed(window="bad requests"),
         NoFailures(window="bad requests", classes=["chat", "code"], requests_min=3),
-        NewTrafficStops(window="two refuse", replica=first, within_s=0.6, probes_per_s=6.0),
+        NewTrafficStops(window="two refuse", replica=first, within_s=p.refusals_seen_s, probes_per_s=6.0),
         RetryAfterHonoured(window="two refuse"),
         RetriesSpread(),
+        TriesSpread(window="one engine"),
         refused_without_a_storm("all refuse"),
         RetriesWithinBudget(window="all silent"),
         ErrorsReadable(window="all silent"),
         ErrorsFast(window="all silent"),
         Settled(settles_min=3),
         BreakersClosed(window="well again"),
-        GoodputRecovers(after="all silent", within_s=drill.promises.recovers_within_s + 1.0),
+        GoodputRecovers(after="all silent", within_s=p.recovers_within_s + 1.0),
     )

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from servedrill.checkers.answered import EveryRequestResolved, NoFailures, StallBounded
+from servedrill.checkers.answered import EveryRequestResolved, NoFailures
 from servedrill.checkers.claims import came_back, good_again, served, unnoticed
 from servedrill.checkers.recovery import NewTrafficStops, SloMet
 from servedrill.checkers.replicas import AlertFired, DrainLosesNothing, HealthTellsTheTruth, ReadyMeansFast
 from servedrill.checkers.retries import EveryTryAnswered
-from servedrill.checkers.streaming import StreamsStream
+from servedrill.checkers.streaming import StallBounded, StreamsStream
 from servedrill.drill.context import Drill
 from servedrill.drill.traffic import chat, code, summary
 from servedrill.faults.process import ProcessKill, ProcessRestart
@@ -26,7 +26,7 @@ CORE = "An engine whose core dies behind its living server."
 def test_node_restart(drill: Drill) -> None:
     """Engines come and go and users do not notice: broken streams go on token by token, a drain loses nothing, a dead
     core is seen, who says ready is fast, and every one of a thousand requests is resolved by its deadline."""
-    stack, engines = drill.stack, drill.engines
+    stack, engines, p = drill.stack, drill.engines, drill.promises
     first, second, third = engines[0], engines[1], engines[-1]
     short: dict[str, Any] = {"prompt_words": Uniform(10, 30), "output_tokens": Uniform(4, 8), "prefix_words": 0}
     with drill.window("churn"):
@@ -37,24 +37,24 @@ def test_node_restart(drill: Drill) -> None:
         drill.break_for(1.0, ProcessKill(stack, first), window="killed")
         drill.hold(0.6)
         drill.keep_open(name="open")
-        drill.break_for(1.2, ProcessRestart(stack, second), window="told to end")
+        drill.break_for(max(1.2, p.drain_s + 0.7), ProcessRestart(stack, second), window="told to end")
         drill.hold(0.6)
         if has_cores := drill.can("Signallable:core", part=CORE):
             drill.break_for(1.0, ProcessKill(stack, third, part="core"), window="core dead")
         with drill.window("recover"):
             drill.hold(2.6)
-            drill.wait_until(lambda: churn.load.sent > 1050, what="a thousand requests", within_s=15)
+            drill.wait_until(lambda: churn.load.sent > 1050, what="a thousand requests", within_s=15 * p.pace)
 
     drill.expect(
         served("baseline", "chat", requests_min=5),
         StreamsStream(window="baseline"),
-        unnoticed("churn", ttft_s_max=drill.promises.failover_ttft_s),
+        unnoticed("churn", ttft_s_max=p.failover_ttft_s),
         SloMet(window="churn", classes=["summary"]),
         EveryTryAnswered(window="churn"),
         EveryRequestResolved(window="churn", requests_min=1000),
         NoFailures(window="told to end"),
-        StallBounded(window="told to end", stall_s_max=0.6),
-        NewTrafficStops(window="told to end", replica=second, within_s=0.5),
+        StallBounded(window="told to end", stall_s_max=0.6 * p.idle_timeout_s),
+        NewTrafficStops(window="told to end", replica=second, within_s=p.drain_s),
         DrainLosesNothing(replica=second),
         came_back(first, window="killed"),
         (ReadyMeansFast(replica=engine) for engine in (engines if has_cores else (first, second))),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from servedrill.checkers.answered import ErrorsReadable, NoFailures, StallBounded
+from servedrill.checkers.answered import ErrorsReadable, NoFailures
 from servedrill.checkers.conservation import (
     CancelsCovered,
     CapacityKept,
@@ -16,7 +16,7 @@ from servedrill.checkers.conservation import (
     SocketsReturn,
 )
 from servedrill.checkers.replicas import MemorySteady, ProcessesUnchanged
-from servedrill.checkers.streaming import StreamsStream
+from servedrill.checkers.streaming import StallBounded, StreamsStream
 from servedrill.drill.context import Drill
 from servedrill.drill.traffic import burst, cancel_storm, cancels, chat
 from servedrill.load.arrivals import Poisson
@@ -35,7 +35,7 @@ def test_cancel_storm(drill: Drill) -> None:
     with drill.window("idle"):
         drill.hold(1.0)
     if not drill.control:
-        gives_up = cancels(points={"1.8": 1})
+        gives_up = cancels(points={f"{drill.promises.first_token_timeout_s + 0.3:g}": 1})
         drill.send(burst(200, name="crowd", over_s=0.1, stream=0, output_tokens=120, cancel=gives_up), window="crowd")
     with drill.window("storm"):
         bystanders = drill.load(chat(rate=8, arrivals=Poisson(rate=8, stop_s=3.2)))

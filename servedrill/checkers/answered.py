@@ -13,7 +13,7 @@ from servedrill.history.dialect import Dialect
 from servedrill.history.events import RequestRecord
 from servedrill.history.history import History
 from servedrill.history.requests import NEVER, Requests
-from servedrill.stats.figures import durations_s, stalls_s, ttfts_s
+from servedrill.stats.figures import durations_s, ttfts_s
 from servedrill.stats.percentiles import percentile
 from servedrill.stats.requests import duration_s
 
@@ -317,33 +317,6 @@ class AdmissionBounded(Checker, frozen=True, kw_only=True):
             ", ".join(f"{name} {peak:.0f}" for name, peak in peaks.items()),
             threshold=f"engines <= {engine_max:g}, gateways <= {gateway_max:g}",
             evidence=over,
-        )
-
-
-class StallBounded(Checker, frozen=True, kw_only=True):
-    """No stream stood still for longer than promised."""
-
-    timing = True
-    window: str
-    stall_s_max: float | None = None
-    """None: the promised idle timeout, and a little."""
-    classes: list[str] | None = None
-
-    def __call__(self, history: History) -> Finding:
-        stall_s_max = limit(self.stall_s_max, history, lambda p: p.idle_timeout_s + 0.6)
-        streams = history.requests(self.window, classes=self.classes).streams.begun
-        if not streams:
-            return self.cannot_say(f"no streams in {self.window!r}")
-        stalls = array("d", stalls_s(streams))
-        longest_s = max(stalls)
-        worst = streams[stalls.index(longest_s)]
-        over = streams.keep(stall_s > stall_s_max for stall_s in stalls)
-        return self.says(
-            not over,
-            f"longest stall {longest_s:.2f} s ({worst.id})",
-            threshold=f"<= {stall_s_max:g} s",
-            evidence=over,
-            stall_s_max=longest_s,
         )
 
 

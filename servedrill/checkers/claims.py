@@ -8,7 +8,6 @@ from servedrill.checkers.answered import (
     FirstTokenBounded,
     NoFailureBeforeFirstToken,
     NoFailures,
-    StallBounded,
 )
 from servedrill.checkers.checker import Checker
 from servedrill.checkers.conservation import InFlightTrue
@@ -16,6 +15,7 @@ from servedrill.checkers.failover import FailuresOnlyWhileDetecting, OpenStreams
 from servedrill.checkers.recovery import GoodputRecovers, ShareRestored, SloMet
 from servedrill.checkers.replicas import AlertFired, MemoryBackBeforeRestart
 from servedrill.checkers.retries import RetriesWithinBudget, TriesBounded
+from servedrill.checkers.streaming import StallBounded
 
 
 def served(window: str, *classes: str, requests_min: int = 10) -> list[Checker]:

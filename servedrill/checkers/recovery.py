@@ -22,7 +22,10 @@ from servedrill.stats.requests import ttft_s
 
 
 class NewTrafficStops(Checker, frozen=True, kw_only=True):
-    """A replica that does not answer gets no new traffic, but for probes, until it is back."""
+    """A replica that does not answer gets no new traffic, but for probes, until it is back.
+
+    Probes are few: also where all that comes is little, what goes there is far below a fair share.
+    """
 
     timing = True
     of_a_fault = True
@@ -32,6 +35,7 @@ class NewTrafficStops(Checker, frozen=True, kw_only=True):
     within_s: float | None = None
     """None: the promised time to detect a failure, and a little."""
     probes_per_s: float = 3.0
+    fair_ratio_max: float = 0.75
 
     def __call__(self, history: History) -> Finding:
         within_s = limit(self.within_s, history, lambda p: p.detect_s + 0.5)
@@ -45,7 +49,8 @@ class NewTrafficStops(Checker, frozen=True, kw_only=True):
         sent = everywhere.keep(x.hop == self.replica for x in everywhere)
         if not everywhere:
             return self.cannot_say("no traffic anywhere")
-        allowed = self.probes_per_s * seconds + 2
+        fair = len(everywhere) / max(len(history.sources("engine")), len({x.hop for x in everywhere}))
+        allowed = min(self.probes_per_s * seconds, self.fair_ratio_max * fair) + 2
         return self.says(
             len(sent) <= allowed,
             f"{len(sent)} of {len(everywhere)} tries went there in the "

@@ -112,6 +112,11 @@ class RetriesSpread(Checker, frozen=True, kw_only=True):
     share_max: float = 0.6
     narrow_max: float = 0.65
     """Of the 20th percentile to the 80th; full jitter gives 0.25, half of it fixed gives 0.67."""
+    steps: int = 2
+    in_steps_max: float = 0.8
+    """Of the waits, of ``steps`` fixed lengths, give or take 3% of the longest ones. Of twenty waits with full jitter
+    up to 25 ms so many were in none of 1,000 drills that were tried."""
+    step_gaps_min: int = 20
 
     def __call__(self, history: History) -> Finding:
         gaps = sorted(
@@ -127,11 +132,13 @@ class RetriesSpread(Checker, frozen=True, kw_only=True):
             )
         densest = max(sum(start <= gap < start + self.bin_s for gap in gaps) for start in gaps) / len(gaps)
         narrow = percentile(gaps, 20) / max(1e-9, percentile(gaps, 80))
+        fixed = _in_steps(gaps, self.steps) if len(gaps) >= self.step_gaps_min else 0.0
+        steps = f", {fixed:.0%} of them of {self.steps} lengths" if fixed > self.in_steps_max else ""
         return self.says(
-            densest <= self.share_max and narrow <= self.narrow_max,
+            densest <= self.share_max and narrow <= self.narrow_max and not steps,
             f"{len(gaps)} waits of {gaps[0] * 1e3:.0f} to {gaps[-1] * 1e3:.0f} ms, "
             f"{densest:.0%} of them within {self.bin_s * 1e3:.0f} ms of each other, "
-            f"20th to 80th percentile {narrow:.2f}",
+            f"20th to 80th percentile {narrow:.2f}{steps}",
             threshold=f"<= {self.share_max:.0%} within {self.bin_s * 1e3:.0f} ms, "
             f"20th to 80th percentile <= {self.narrow_max:g}",
             narrow_ratio=narrow,
@@ -140,9 +147,24 @@ class RetriesSpread(Checker, frozen=True, kw_only=True):
         )
 
 
+def _in_steps(waits_s: list[float], steps: int) -> float:
+    """Share of some waits, in order, that the ``steps`` commonest lengths cover."""
+    width_s = max(0.003, 0.03 * percentile(waits_s, 95))
+    left = waits_s
+    for _ in range(steps):
+        commonest = max(([other for other in left if wait <= other <= wait + width_s] for wait in left), key=len)
+        left = [wait for wait in left if wait not in commonest]
+        if not left:
+            break
+    return 1 - len(left) / len(waits_s)
+
+
 class RetryAfterHonoured(Checker, frozen=True, kw_only=True):
     """No try comes before the latest Retry-After has passed: after a 429 at any engine, after a 503 at the one that
-    said it."""
+    said it.
+
+    A gateway that waits as long by itself has not been seen to listen.
+    """
 
     of_a_fault = True
     needs = "Proxied:engines"
@@ -151,12 +173,12 @@ class RetryAfterHonoured(Checker, frozen=True, kw_only=True):
     slack_s: float = 0.03
 
     def __call__(self, history: History) -> Finding:
-        asked, early = 0, []
+        asked, early, longest_s = 0, [], 0.0
         for tries in tries_of_each_call(history, self.window):
             for index, before in enumerate(tries):
                 if not before.retry_after_s or before.t_response_ns is None:
                     continue
-                asked += 1
+                asked, longest_s = asked + 1, max(longest_s, before.retry_after_s)
                 waits_s = [
                     (after.t_request_ns - before.t_response_ns) / 1e9
                     for after in tries[index + 1 :]
@@ -168,6 +190,12 @@ class RetryAfterHonoured(Checker, frozen=True, kw_only=True):
             return self.cannot_say(
                 f"{asked} answers with Retry-After in {self.window!r}, at least {self.asked_min} needed", asked=asked
             )
+        unasked_s = _unasked_wait_s(history)
+        if not early and unasked_s >= longest_s - self.slack_s:
+            return self.cannot_say(
+                f"waits of {unasked_s:.2f} s are its own habit, so {longest_s:g} s may be no more than that",
+                asked=asked,
+            )
         return self.says(
             not early,
             f"{len(early)} of {asked} not waited for",
@@ -176,6 +204,17 @@ class RetryAfterHonoured(Checker, frozen=True, kw_only=True):
             asked=asked,
             early=len(early),
         )
+
+
+def _unasked_wait_s(history: History) -> float:
+    """The median wait before a first retry that nobody asked to be late; 0 where there is none."""
+    waits_s = [
+        (after.t_request_ns - before.t_end_ns) / 1e9
+        for tries in tries_of_each_call(history, "")
+        for before, after in retries(tries)[:1]
+        if before.t_end_ns is not None and not before.retry_after_s
+    ]
+    return percentile(waits_s, 50) if waits_s else 0.0
 
 
 class TriesSpread(Checker, frozen=True, kw_only=True):

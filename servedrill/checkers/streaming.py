@@ -1,4 +1,4 @@
-"""Whether streams are streams: every event can be right, in order and in time, and all of them come with the last."""
+"""Whether streams are streams: content comes as it is made, in more than one piece, and does not stand still."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from itertools import compress
 from math import sqrt
 from statistics import correlation
 
-from servedrill.checkers.checker import Checker
+from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.history.history import History
-from servedrill.history.requests import Requests
-from servedrill.stats.figures import ttfts_service_s
+from servedrill.history.requests import LAST_NS, NEVER, Requests
+from servedrill.stats.figures import stalls_s, ttfts_service_s
 
 TOKENS_MIN = 8
 """Of each choice: a shorter answer may well come at once."""
@@ -76,6 +76,49 @@ class StreamsStream(Checker, frozen=True, kw_only=True):
         if len(lengths) < self.streams_min or len(set(lengths)) == 1 or len(set(waits_s)) == 1:
             return False
         return correlation(lengths, waits_s) >= SURE / sqrt(len(lengths) - 2 + SURE**2)
+
+
+class StallBounded(Checker, frozen=True, kw_only=True):
+    """No stream stood still for longer than promised.
+
+    Held to it is also who was being answered when the window began, for as long as nothing had been broken before that
+    could be the cause. Of who was still being answered at the next fault, only what came before it counts.
+    """
+
+    timing = True
+    window: str
+    stall_s_max: float | None = None
+    """None: the promised idle timeout, and a little."""
+    classes: list[str] | None = None
+
+    def __call__(self, history: History) -> Finding:
+        stall_s_max = limit(self.stall_s_max, history, lambda p: p.idle_timeout_s + 0.6)
+        within = history.windows[self.window]
+        ended = (span.end_ns for span in history.faults if span.end_ns is not None)
+        healed_ns = max((end_ns for end_ns in ended if end_ns < within.start_ns), default=NEVER)
+        next_ns = min((s.start_ns for s in history.faults if s.start_ns >= within.end_ns), default=LAST_NS)
+        streams = history.requests(classes=self.classes).due(healed_ns + 1, within.end_ns).streams.begun
+        streams = streams.where("t_end_ns", test=within.start_ns.__le__)
+        if not streams:
+            return self.cannot_say(f"no streams in {self.window!r}")
+        stalls = array("d", _stalls_until_s(streams, next_ns))
+        longest_s = max(stalls)
+        worst = streams[stalls.index(longest_s)]
+        over = streams.keep(stall_s > stall_s_max for stall_s in stalls)
+        return self.says(
+            not over,
+            f"longest stall {longest_s:.2f} s ({worst.id})",
+            threshold=f"<= {stall_s_max:g} s",
+            evidence=over,
+            stall_s_max=longest_s,
+        )
+
+
+def _stalls_until_s(streams: Requests, next_ns: int) -> Iterator[float]:
+    """The longest silence of each; of one that outlasts ``next_ns`` that between its last content and then, as far as
+    that is known."""
+    for stall_s, (last_ns, end_ns) in zip(stalls_s(streams), streams.columns("t_last_ns", "t_end_ns"), strict=True):
+        yield stall_s if end_ns < next_ns else max(0, next_ns - last_ns) / 1e9
 
 
 def _lengths(requests: Requests) -> Iterator[float]:

@@ -41,6 +41,10 @@ class Promises(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     idle_timeout_s: Span = 1.0
     detect_s: Span = 1.5
     """From a replica's failure to no more new traffic on it."""
+    refusals_seen_s: Span = 0.6
+    """From a replica's first refusals to no more new traffic on it."""
+    drain_s: Span = 0.5
+    """From a replica's being told to end to no more new traffic on it."""
     engine_keep_alive_s: Span = 12.0
     dns_ttl_s: NotBelow0 = 1.0
     dns_detect_s: Span = 1.3

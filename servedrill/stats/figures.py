@@ -44,7 +44,9 @@ def tpots_s(requests: Requests) -> Iterator[float | None]:
 
 
 def stalls_s(requests: Requests) -> Iterator[float]:
-    """The longest silence after the first content; 0 where there was none."""
-    for gap_ns, failure, last_ns, end_ns in requests.columns("longest_gap_ns", "failure", "t_last_ns", "t_end_ns"):
-        last_gap_ns = end_ns - last_ns if failure and last_ns != NEVER else 0
+    """The longest silence after the first content, that before the end included; 0 where there was none."""
+    told = requests.columns("longest_gap_ns", "failure", "cancelled", "t_last_ns", "t_end_ns")
+    for gap_ns, failure, cancelled, last_ns, end_ns in told:
+        hung_up = cancelled and not failure
+        last_gap_ns = 0 if hung_up or last_ns == NEVER else end_ns - last_ns
         yield max(0, gap_ns, last_gap_ns) / 1e9

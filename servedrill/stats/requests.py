@@ -48,11 +48,10 @@ def tpot_s(request: RequestRecord, *, counts_known: bool = True) -> float | None
 
 
 def max_stall_s(request: RequestRecord) -> float:
-    """The longest silence after the first content, the one before a failure included; TPOT averages a failover's stall
-    away."""
-    last_ns = (
-        request.t_end_ns - request.t_last_ns if request.failure is not None and request.t_last_ns is not None else 0
-    )
+    """The longest silence after the first content, the one before the answer's end included; TPOT averages a failover's
+    stall away."""
+    hung_up = request.failure is None and request.cancelled_ns is not None
+    last_ns = 0 if hung_up or request.t_last_ns is None else request.t_end_ns - request.t_last_ns
     return max([0, *request.gaps_ns, last_ns]) / 1e9
 
 

@@ -19,15 +19,6 @@ from made_up import (
 )
 
 from servedrill.checkers import answered as c
-from servedrill.history.events import RequestRecord
-
-
-def given_up(t: float, *, after_s: float) -> RequestRecord:
-    """A stream that stood still until its client had enough."""
-    record = cut(t, "idle_timeout")
-    last_ns = (record.t_first_ns or 0) + sum(record.gaps_ns)
-    return changed(record, t_last_ns=last_ns, t_end_ns=last_ns + round(after_s * 1e9))  # type: ignore[no-any-return]
-
 
 GOOD = many(12, 0, 4)
 UNREAD = changed(
@@ -184,21 +175,6 @@ PLANTS = [
         too_little={
             "no-samples": history(*PHASES),
             "none-answered": history(*PHASES, *sampled("engine-0", health=None)),
-        },
-    ),
-    Plant(
-        checker=c.StallBounded(window="inject", stall_s_max=1.0),
-        clean={
-            "steady": history(*PHASES, *many(5, 4, 8)),
-            "slow-but-steady": history(*PHASES, *many(5, 4, 8, gap_s=0.9)),
-        },
-        bugs={
-            "one-stood-still": history(*PHASES, *many(5, 4, 8), answered(5, gap_s=1.5)),
-            "stood-still-until-given-up": history(*PHASES, *many(5, 4, 8), given_up(5, after_s=4)),
-        },
-        too_little={
-            "not-streamed": history(*PHASES, *many(5, 4, 8, stream=False)),
-            "nothing-came": history(*PHASES, silent(5)),
         },
     ),
 ]

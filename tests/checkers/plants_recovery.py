@@ -62,6 +62,7 @@ PLANTS = [
         },
         bugs={
             "goes-on": history(*PHASES, *OTHERS, *to("engine-0", 20, 5, 8)),
+            "few-go-there-of-few": history(*PHASES, *to("engine-1", 6, 5, 8), *to("engine-0", 9, 5, 8)),
             "goes-on-and-one-scrape-was-slow": history(
                 *PHASES,
                 *OTHERS,

@@ -63,10 +63,13 @@ PLANTS = [
     ),
     Plant(
         checker=c.RetriesSpread(window="inject"),
-        clean={"spread": history(*PHASES, *calls(10, 503, 200))},
+        clean={"spread": history(*PHASES, *calls(10, 503, 200)), "more": history(*PHASES, *calls(30, 503, 200))},
         bugs={
             "fixed-step": history(*PHASES, *calls(10, 503, 200, wait_s=0.1)),
             "at-once": history(*PHASES, *calls(10, 503, 200, wait_s=0.0)),
+            "two-fixed-steps": history(
+                *PHASES, *calls(11, 503, 200, wait_s=0.01), *calls(11, 503, 200, start=5, wait_s=1.0)
+            ),
         },
         too_little={
             "few": history(*PHASES, *calls(5, 503, 200)),
@@ -99,6 +102,9 @@ PLANTS = [
         too_little={
             "none-asked": history(*PHASES, *calls(5, 503, 200)),
             "few": history(*PHASES, *calls(2, 429, 200, retry_after_s=1, wait_s=1.1)),
+            "waits-as-long-by-itself": history(
+                *PHASES, *calls(5, 429, 200, retry_after_s=1, wait_s=1.1), *calls(5, 503, 200, start=1, wait_s=1.0)
+            ),
         },
     ),
     Plant(

@@ -1,8 +1,8 @@
-"""Planted bugs for the checker of `servedrill.checkers.streaming`."""
+"""Planted bugs for the checkers of `servedrill.checkers.streaming`."""
 
 from __future__ import annotations
 
-from made_up import PHASES, Events, Plant, answered, changed, cut, fault, history, many
+from made_up import PHASES, Events, Plant, answered, cancelled, changed, cut, fault, history, many, silent
 
 from servedrill.checkers import streaming as c
 from servedrill.history.events import RequestRecord
@@ -17,6 +17,19 @@ def one_event(t: float, *, tokens: int) -> RequestRecord:
     """The whole text in one event."""
     record = at_once(t, tokens=tokens)
     return changed(record, t_last_ns=record.t_first_ns, gaps_ns=[])  # type: ignore[no-any-return]
+
+
+def given_up(t: float, *, after_s: float) -> RequestRecord:
+    """A stream that stood still until its client had enough."""
+    record = cut(t, "idle_timeout")
+    last_ns = (record.t_first_ns or 0) + sum(record.gaps_ns)
+    return changed(record, t_last_ns=last_ns, t_end_ns=last_ns + round(after_s * 1e9))  # type: ignore[no-any-return]
+
+
+def ended_late(t: float, *, after_s: float, **how: object) -> RequestRecord:
+    """All content came in time, and then nothing until its end."""
+    record = answered(t, **how)  # type: ignore[arg-type]
+    return changed(record, t_end_ns=record.t_last_ns + round(after_s * 1e9))  # type: ignore[no-any-return]
 
 
 def of_lengths(build: object = at_once, *, count: int = 12) -> Events:
@@ -60,6 +73,35 @@ PLANTS = [
                 *(at_once(i / 4, tokens=16 + i * 7 % 25, token_s=0) for i in range(6)),
                 *(answered(i / 4, tokens=16 + i * 5 % 25, ttft_s=0.3 - i / 50, gap_s=0.0001) for i in range(6)),
             ),
+        },
+    ),
+    Plant(
+        checker=c.StallBounded(window="inject", stall_s_max=1.0),
+        clean={
+            "steady": history(*PHASES, *many(5, 4, 8)),
+            "slow-but-steady": history(*PHASES, *many(5, 4, 8, gap_s=0.9)),
+            "of-a-fault-before": history(
+                *PHASES, *fault(start=1, end=3), *many(5, 4, 8), ended_late(2.5, tokens=40, gap_s=0.05, after_s=1.5)
+            ),
+            "of-the-next-fault": history(
+                *PHASES, *many(5, 4, 8), *fault(start=8.2, end=10), ended_late(7.5, tokens=30, after_s=1.5)
+            ),
+            "hung-up-in-time": history(*PHASES, *many(5, 4, 8), cancelled(5, after_s=2.0)),
+        },
+        bugs={
+            "one-stood-still": history(*PHASES, *many(5, 4, 8), answered(5, gap_s=1.5)),
+            "stood-still-until-given-up": history(*PHASES, *many(5, 4, 8), given_up(5, after_s=4)),
+            "its-end-never-came": history(*PHASES, *many(5, 4, 8), ended_late(5, after_s=1.5)),
+            "being-answered-when-it-began": history(
+                *PHASES, *fault(start=3.9), *many(5, 4, 8), given_up(3.8, after_s=3)
+            ),
+            "until-long-after-the-next-fault": history(
+                *PHASES, *many(5, 4, 8), *fault(start=8.2, end=10), given_up(6, after_s=5)
+            ),
+        },
+        too_little={
+            "not-streamed": history(*PHASES, *many(5, 4, 8, stream=False)),
+            "nothing-came": history(*PHASES, silent(5)),
         },
     ),
 ]

@@ -29,11 +29,12 @@ from made_up import (
 )
 from starving import waits
 
-from servedrill.checkers.answered import ErrorsFast, NoFailures, StallBounded
+from servedrill.checkers.answered import ErrorsFast, NoFailures
 from servedrill.checkers.checker import Checker, read_checker
 from servedrill.checkers.finding import EVIDENCE_MAX, Answer, Finding
 from servedrill.checkers.integrity import TokenExact
 from servedrill.checkers.replicas import AlertFired
+from servedrill.checkers.streaming import StallBounded
 from servedrill.checkers.swap import ProbeSaid
 from servedrill.errors import UsageError
 from servedrill.history import events as e

@@ -6,8 +6,9 @@ import made_up
 from made_up import END_S, answered, at, changed, clean_run, fault, finding, many, refused
 from starving import waits
 
-from servedrill.checkers.answered import NoFailures, StallBounded
+from servedrill.checkers.answered import NoFailures
 from servedrill.checkers.finding import Answer
+from servedrill.checkers.streaming import StallBounded
 from servedrill.history import events as e
 from servedrill.history.history import History
 from servedrill.history.measurements import NOT_FIRST

@@ -11,6 +11,7 @@ from typing import Any
 from servedrill.refstack.config import GatewayLimits
 from servedrill.refstack.gateway.admission import BoundedQueue, Overloaded
 from servedrill.refstack.gateway.aliases import Aliases
+from servedrill.refstack.gateway.balancer import LeastInFlight
 from servedrill.refstack.gateway.breaker import CLOSED, OPEN, CircuitBreaker
 from servedrill.refstack.gateway.cancel import CancelUpstream
 from servedrill.refstack.gateway.error_body import OpenAIErrors
@@ -40,6 +41,26 @@ class FixedBackoff(FullJitterRetry):
     def delay_s(self, tries: Sequence[Outcome]) -> float | None:
         delay_s = super().delay_s(tries)
         return None if delay_s is None else max(delay_s, 0.1) if tries[-1].retry_after_s else 0.1
+
+
+class TwoFixedBackoffs(FullJitterRetry):
+    """The first retry waits one fixed time, all others another (T17: Portkey's two steps, 10 ms and 1 s)."""
+
+    caught_by = "timeout_spike"
+
+    def delay_s(self, tries: Sequence[Outcome]) -> float | None:
+        delay_s = super().delay_s(tries)
+        return None if delay_s is None else tries[-1].retry_after_s or (0.01 if len(tries) == 1 else 0.4)
+
+
+class RetriesWhereItFailed(LeastInFlight):
+    """The next try goes to the engine that has just failed (T2: HAProxy's ``retries`` without ``redispatch``)."""
+
+    caught_by = "timeout_spike"
+
+    def choose(self, candidates: Sequence[str], in_flight: dict[str, int], tried: Sequence[str]) -> str:
+        again = [name for name in tried[-1:] if name in candidates]
+        return again[0] if again else super().choose(candidates, in_flight, tried)
 
 
 class FirstRetryAfterOnly(FullJitterRetry):
