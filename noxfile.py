@@ -117,9 +117,13 @@ def drills_gateways(session: nox.Session) -> None:
 
 @nox.session(name="drills-docker")
 def drills_docker(session: nox.Session) -> None:
-    """The drills on containers of a Docker Engine that runs on this machine (about 4 minutes)."""
+    """The drills on containers of a Docker Engine that runs on this machine (about 4 minutes).
+
+    What waited for cores is INCONCLUSIVE: a word about the machine, and no failure of the session.
+    """
     session.install("-e", ".")
-    session.run("pytest", *(session.posargs or ["drills"]), "--drill-stack", "fixtures/data/stacks/docker.toml")
+    drills = session.posargs or ["drills"]
+    session.run("pytest", *drills, "--drill-stack", "fixtures/data/stacks/docker.toml", success_codes=[0, 6])
 
 
 @nox.session
