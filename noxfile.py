@@ -46,8 +46,9 @@ def tests(session: nox.Session) -> None:
 def minimums(session: nox.Session) -> None:
     """The tests of what touches libraries most, at the lowest versions that pyproject.toml allows."""
     lowest = [
-        "aiohttp==3.11.*", "dnspython==2.6.*", "httptools==0.6.4", "httpx==0.27.*", "jinja2==3.1.*", "msgspec==0.19.*",
-        "prometheus-client==0.20.*", "pytest==8.2.*", "pyyaml==6.0.1", "rich==13.7.*", "uvloop==0.21.*",
+        "aiohttp==3.11.*", "dnspython==2.6.*", "httpcore==1.0.*", "httptools==0.6.4", "httpx==0.27.*", "jinja2==3.1.*",
+        "msgspec==0.19.*", "prometheus-client==0.20.*", "pytest==8.2.*", "pyyaml==6.0.1", "rich==13.7.*",
+        "uvloop==0.21.*",
     ]  # fmt: skip
     session.install("-e", ".[test]", *lowest)
     session.run(

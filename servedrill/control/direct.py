@@ -21,7 +21,7 @@ def direct() -> dict[str, Any]:
 
 
 def reach_directly(*hosts: str) -> None:
-    """The same for libraries of others, toxiproxy-python among them, and for what is started from here: the hosts join
+    """The same for libraries of others, and for what is started from here: the hosts join
     ``NO_PROXY``."""
     known = [host for host in (os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")).split(",") if host]
     if "*" not in known:

@@ -30,6 +30,11 @@ class Choice(msgspec.Struct, gc=False):
     text: str | None = None
     finish_reason: str | None = None
 
+    @property
+    def said(self) -> str | None:
+        """What it says in a whole answer of either route; None where it says nothing."""
+        return self.text if self.message is None else self.message.content
+
 
 class CachedTokens(msgspec.Struct, gc=False):
     """Part of the usage record."""
@@ -54,6 +59,10 @@ class Chunk(msgspec.Struct, gc=False):
     usage: Usage | None = None
     error: Any = None
     object: str | None = None
+
+
+NAME_MAX, NAMES_MAX = 256, 16
+"""Characters of a model's name that is taken for one, and how many names of one answer are noted."""
 
 
 def begins(choice: Choice, *, says: bool, begun: set[int]) -> bool:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
-from servedrill.dialect.frames import Chunk, begins, decode_chunk
+from servedrill.dialect.frames import NAME_MAX, NAMES_MAX, UNREADABLE, Chunk, begins, decode_chunk
 from servedrill.dialect.openai import DONE
 from servedrill.dialect.sse import EventSplitter, EventTooLongError
 
@@ -41,13 +39,13 @@ class Habits:
                 continue
             try:
                 self._chunk(decode_chunk(data), data)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            except UNREADABLE:
                 continue
 
     def _chunk(self, chunk: Chunk, data: bytes) -> None:
         if chunk.error is not None or chunk.object == "error":
             self.error = data[:300].decode(errors="replace")
-        if chunk.model:
+        if chunk.model and len(chunk.model) <= NAME_MAX and len(self.models) < NAMES_MAX:
             self.models.add(chunk.model)
         self.usage |= chunk.usage is not None
         for choice in chunk.choices:

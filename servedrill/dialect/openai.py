@@ -9,6 +9,8 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeAlias
 
+import msgspec
+
 Route: TypeAlias = Literal["chat", "completions"]
 
 PATHS: dict[Route, str] = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
@@ -42,15 +44,16 @@ def question(route: Route, model: str, prompt: str) -> dict[str, Any]:
     return {"model": model, **asked}
 
 
-def text_of(route: Route, choice: dict[str, Any]) -> str:
-    """What one choice of a whole answer says. Raises `LookupError` where it says nothing."""
-    said = choice["message"]["content"] if route == "chat" else choice["text"]
-    return str(said)
+class Model(msgspec.Struct, frozen=True):
+    """One that is served."""
+
+    id: str
 
 
-def models_in(body: Any) -> list[str]:
-    """Names of the models that an answer of `MODELS` lists. Raises `LookupError` or `TypeError` for another body."""
-    return [str(model["id"]) for model in body["data"]]
+class Models(msgspec.Struct, frozen=True):
+    """The answer of `MODELS`."""
+
+    data: list[Model]
 
 
 def retry_after_s(value: bytes | None) -> float | None:

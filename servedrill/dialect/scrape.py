@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from servedrill.dialect.frames import UNREADABLE
 from servedrill.dialect.vendor import Term, Vendor
+from servedrill.errors import ServedrillError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,13 @@ class Page:
     missing: list[str] = field(default_factory=list)
 
 
+class PageError(ServedrillError, ValueError):
+    """A page that cannot be read."""
+
+
+_LINE_MAX, _LINES_MAX, _WORDS_MAX = 4096, 2000, 1000
+"""Of what is read: a line has a metric and its labels, and one engine has tens of those that are read."""
+_SAID_MAX = 200
 _COPIES = {"tp_rank", "pp_rank", "attn_cp_rank", "cp_rank", "moe_ep_rank", "ep_rank"}
 """Ranks that do the same work together, and each tell of it: their samples are copies of one figure (SGLang)."""
 _TOTAL = "priority"
@@ -30,12 +39,12 @@ _TOTAL = "priority"
 def read_page(text: str, vendor: Vendor) -> Page:
     """Word (or ``word/label value``) -> value; a word without any of its sources on the page is absent.
 
-    Only lines that some term needs are parsed: a vLLM page is mostly histogram buckets. Raises `ValueError` on a page
-    that is no exposition format.
+    Only lines that some term needs are parsed: a vLLM page is mostly histogram buckets. Raises `PageError` on a page
+    that is no exposition format, or has more to say of these terms than any server has.
     """
     wanted = {source for term in vendor.terms for source in term.sources}
     kept = [line for line in _lines(text, vendor) if _name(line) in wanted]
-    samples = [sample for family in text_string_to_metric_families("\n".join(kept) + "\n") for sample in family.samples]
+    samples = _samples(kept)
     values: dict[str, float] = {}
     missing: list[str] = []
     for term in vendor.terms:
@@ -47,7 +56,20 @@ def read_page(text: str, vendor: Vendor) -> Page:
         else:
             if not term.lazy:
                 missing.append(term.word)
+    if len(values) > _WORDS_MAX:
+        raise PageError(f"metrics under {len(values)} labels; at most {_WORDS_MAX} are read")
     return Page(values=values, missing=missing)
+
+
+def _samples(lines: list[str]) -> list[Sample]:
+    """Of lines that are wanted: their parser takes time by the square of a line's length."""
+    if any(len(line) > _LINE_MAX for line in lines) or len(lines) > _LINES_MAX:
+        raise PageError(f"metrics in lines of more than {_LINE_MAX} characters, or in more than {_LINES_MAX} of them")
+    try:
+        families = text_string_to_metric_families("\n".join(lines) + "\n")
+        return [sample for family in families for sample in family.samples]
+    except UNREADABLE as error:
+        raise PageError(f"metrics that cannot be read: {error}"[:_SAID_MAX]) from error
 
 
 def names_on(text: str, *, most: int = 3) -> list[str]:
@@ -55,7 +77,7 @@ def names_on(text: str, *, most: int = 3) -> list[str]:
     knows."""
     names = [name for line in text.splitlines() if (name := _name(line)) and not name.startswith("#")]
     counted = Counter(_BEGINNING.split(name, maxsplit=1)[0] for name in names)
-    return [f"{beginning}*" for beginning, _ in counted.most_common(most)]
+    return [f"{beginning[:_SAID_MAX]}*" for beginning, _ in counted.most_common(most)]
 
 
 _BEGINNING = re.compile(r"(?<=[:_])")

@@ -19,13 +19,15 @@ import httpx
 from msgspec import structs
 
 from servedrill.checkers.validity import StackNotStarved
-from servedrill.control.direct import direct
-from servedrill.dialect.scrape import Page, names_on, read_page
+from servedrill.control.bounded import UNREAD_ANSWERS, async_client, read
+from servedrill.dialect.scrape import Page, PageError, names_on, read_page
 from servedrill.dialect.vendor import Vendor
 from servedrill.dialect.vendors import vendor_of
+from servedrill.drill.listed import ListedAlert, TapPage
 from servedrill.errors import ServedrillError
-from servedrill.history.events import AlertSeen, CpuWaits, Exchange, PartSkipped, ProcessSeen, Sample, SourceSeen
+from servedrill.history.events import AlertSeen, CpuWaits, Observed, PartSkipped, ProcessSeen, Sample, SourceSeen
 from servedrill.history.journal import Journal
+from servedrill.history.measurements import UNREAD
 from servedrill.host import processes
 from servedrill.host.clock import now_ns, wait_for
 from servedrill.host.run_delay import RunDelays, run_delay_untold
@@ -33,8 +35,11 @@ from servedrill.stacks.capabilities import lacking
 from servedrill.stacks.protocols import Alerting, Proxied, Replica, Signallable, Stack
 
 EVERY_S = 0.2
+_VERSION_MAX, _TOLD_MAX = 100, 20
 CPU_EVERY_S = 1.0
 TIMEOUT_S = 0.4
+"""For anything to come; an answer as a whole may take `TOTAL_S`."""
+TOTAL_S = 2.0
 
 
 class Observer:
@@ -50,6 +55,7 @@ class Observer:
         self._known: dict[str, dict[int, processes.ProcessId]] = {}
         self._pids: dict[str, int] = {}
         self._delays = RunDelays()
+        self._told: set[tuple[str, str]] = set()
         self._stop = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._failure: BaseException | None = None
@@ -84,7 +90,7 @@ class Observer:
 
     async def _run(self) -> None:
         async with (
-            httpx.AsyncClient(timeout=TIMEOUT_S, limits=httpx.Limits(max_keepalive_connections=40), **direct()) as http,
+            async_client(timeout_s=TIMEOUT_S, total_s=TOTAL_S) as http,
             asyncio.TaskGroup() as tasks,
         ):
             for replica in (one for one in self._stack.replicas() if one.scraped):
@@ -120,12 +126,12 @@ class Observer:
         health: int | None = None
         values: dict[str, float] = {}
         ok = False
-        with contextlib.suppress(httpx.HTTPError):
+        try:
             health = (await http.get(replica.health_url, headers=replica.headers)).status_code
-        if health is not None:
-            with contextlib.suppress(httpx.HTTPError, ValueError):
-                page = await http.get(replica.metrics_url, headers=replica.headers)
-                values, ok = await self._read(http, replica, page.text), page.status_code == 200
+            page = await http.get(replica.metrics_url, headers=replica.headers)
+            values, ok = await self._read(http, replica, page.text), page.status_code == 200
+        except (httpx.HTTPError, PageError) as error:
+            self._tell(replica.name, error)
         sample = Sample(t_ns=now_ns(), source=replica.name, role=replica.role, ok=ok, values=values, health=health)
         self.latest[replica.name] = sample
         self._journal.append(sample)
@@ -152,13 +158,22 @@ class Observer:
             self._journal.append(seen)
         return page.values
 
+    def _tell(self, source: str, error: Exception) -> None:
+        """Write down, once, what an answer was that came and was not read: silence would look as if none had come."""
+        told = (source, str(error))
+        if isinstance(error, (*UNREAD_ANSWERS, PageError)) and told not in self._told and len(self._told) < _TOLD_MAX:
+            self._told.add(told)
+            detail = {"source": source, "because": str(error)}
+            self._journal.append(Observed(t_ns=now_ns(), name=UNREAD, value=1, detail=detail))
+
     async def _version(self, http: httpx.AsyncClient, replica: Replica, vendor: Vendor | None) -> str:
         if vendor is None or not vendor.version_path:
             return ""
         try:
-            return str((await http.get(f"{replica.url}{vendor.version_path}")).json().get(vendor.version_key, ""))
-        except (httpx.HTTPError, ValueError, AttributeError):
+            told = read(await http.get(f"{replica.url}{vendor.version_path}"), dict[str, Any])
+        except httpx.HTTPError:
             return ""
+        return str(told.get(vendor.version_key, ""))[:_VERSION_MAX]
 
     async def _tap(self, http: httpx.AsyncClient, hop: str) -> None:
         assert isinstance(self._stack, Proxied)
@@ -166,16 +181,14 @@ class Observer:
             response = await http.get(
                 f"http://{self._stack.proxy_api()}/proxies/{hop}/exchanges?since={self._changes.get(hop, 0)}", timeout=5
             )
-        except httpx.HTTPError:
+            if response.status_code != 200:
+                return
+            page = read(response, TapPage)
+        except httpx.HTTPError as error:
+            self._tell(f"exchanges at {hop}", error)
             return
-        if response.status_code != 200:
-            return
-        page = response.json()
-        self._changes[hop] = page["next"]
-        now = now_ns()
-        events = [
-            Exchange(t_ns=now, hop=hop, **exchange) for exchange in page["exchanges"] if exchange["method"] == "POST"
-        ]
+        self._changes[hop] = page.next
+        events = [one.event(hop) for one in page.exchanges if one.method == "POST"]
         if events:
             self._journal.append(*events)
 
@@ -224,10 +237,11 @@ class Observer:
     async def _alerts(self, http: httpx.AsyncClient) -> None:
         assert isinstance(self._stack, Alerting)
         try:
-            active = (await http.get(f"{self._stack.alerts_url()}/api/v2/alerts")).json()
-        except (httpx.HTTPError, ValueError):
+            active = read(await http.get(f"{self._stack.alerts_url()}/api/v2/alerts"), list[ListedAlert])
+        except httpx.HTTPError as error:
+            self._tell("alerts", error)
             return
-        now = {alert["fingerprint"]: _alert_seen(alert) for alert in active}
+        now = {alert.fingerprint: alert.event() for alert in active}
         for key, seen in now.items():
             before = self.alerts.get(key)
             if before is None or (before.state, before.by) != (seen.state, seen.by):
@@ -235,23 +249,6 @@ class Observer:
         for key in self.alerts.keys() - now.keys():
             self._journal.append(structs.replace(self.alerts[key], t_ns=now_ns(), state="resolved", by=[]))
         self.alerts = now
-
-
-def _alert_seen(alert: dict[str, Any]) -> AlertSeen:
-    """As Alertmanager's v2 API lists it. It lists those that tell nobody, too, unless it is asked not to."""
-    labels, status = alert["labels"], alert.get("status") or {}
-    by = [f"{how} {name}" for how, key in _SUPPRESSED.items() for name in status.get(key) or []]
-    suppressed = status.get("state") == "suppressed" or bool(by)
-    return AlertSeen(
-        t_ns=now_ns(),
-        alert=labels.get("alertname", ""),
-        labels=labels,
-        state="suppressed" if suppressed else "firing",
-        by=by,
-    )
-
-
-_SUPPRESSED = {"silence": "silencedBy", "inhibited by": "inhibitedBy", "muted by": "mutedBy"}
 
 
 async def _nothing() -> None:

@@ -16,12 +16,11 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
-from typing import Any
 
 import httpx
 import msgspec
 
-from servedrill.control.direct import direct
+from servedrill.control.bounded import client, read
 from servedrill.dialect import openai
 from servedrill.drill.context import Drill
 from servedrill.oracle.prompts import expand, golden_prompt
@@ -48,6 +47,22 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     def confidence(self) -> float:
         """Geometric mean of the tokens' probabilities."""
         return math.exp(math.fsum(self.logprobs) / len(self.logprobs))
+
+
+class _Logprobs(msgspec.Struct, frozen=True):
+    tokens: list[str] = []
+    token_logprobs: list[float | None] = []
+
+
+class _Told(msgspec.Struct, frozen=True):
+    text: str = ""
+    logprobs: _Logprobs | None = None
+
+
+class _Whole(msgspec.Struct, frozen=True):
+    choices: list[_Told] = []
+    model: str | None = None
+    system_fingerprint: str | None = None
 
 
 @contextlib.contextmanager
@@ -104,7 +119,7 @@ def _ask_all(drill: Drill, questions: int) -> dict[str, list[Said | None]]:
     """Engine -> its answers; None for one that did not come with log-probabilities."""
     engines = [replica for replica in drill.stack.replicas() if replica.role == "engine"]
     with (
-        httpx.Client(timeout=_TIMEOUT_S, **direct()) as http,
+        client(timeout_s=_TIMEOUT_S) as http,
         ThreadPoolExecutor(_AT_ONCE * max(1, len(engines))) as pool,
     ):
         asked = {}
@@ -120,25 +135,21 @@ def _ask(http: httpx.Client, url: str, model: str, question: int) -> Said | None
     body = asked | {"max_tokens": _TOKENS_MAX, "temperature": 0, "logprobs": 0}
     try:
         response = http.post(f"{url}{openai.PATHS['completions']}", json=body)
-        answer: dict[str, Any] = response.json() if response.status_code == 200 else {}
-    except (httpx.HTTPError, ValueError):
+        answer = read(response, _Whole) if response.status_code == 200 else _Whole()
+    except httpx.HTTPError:
         return None
-    choice: dict[str, Any] = next(iter(answer.get("choices") or []), {})
-    told = choice.get("logprobs") or {}
-    tokens, logprobs = told.get("tokens") or [], told.get("token_logprobs") or []
-    if not logprobs or len(tokens) != len(logprobs) or None in logprobs:
+    choice = answer.choices[0] if answer.choices else _Told()
+    told = choice.logprobs or _Logprobs()
+    tokens, logprobs = told.tokens, [one for one in told.token_logprobs if one is not None]
+    if not logprobs or not len(tokens) == len(logprobs) == len(told.token_logprobs):
         return None
-    return Said(
-        version=answer.get("system_fingerprint") or answer.get("model") or "",
-        text=choice.get("text", ""),
-        tokens=tokens,
-        logprobs=logprobs,
-    )
+    version = answer.system_fingerprint or answer.model or ""
+    return Said(version=version, text=choice.text, tokens=tokens, logprobs=logprobs)
 
 
 def _served_model(http: httpx.Client, url: str) -> str:
     """The name that the engine has its model by now: a swap may have changed it."""
     try:
-        return openai.models_in(http.get(f"{url}{openai.MODELS}").json())[0]
-    except (httpx.HTTPError, ValueError, LookupError):
+        return read(http.get(f"{url}{openai.MODELS}"), openai.Models).data[0].id
+    except (httpx.HTTPError, IndexError):
         return ""

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 import random
-from typing import Any
 
 import httpx
 import msgspec
 
-from servedrill.control.direct import direct
-from servedrill.dialect.openai import PATHS, bearer, question, text_of
+from servedrill.control.bounded import call, read
+from servedrill.dialect.frames import Choice, Chunk
+from servedrill.dialect.openai import PATHS, bearer, question
 from servedrill.history.events import Reference
 from servedrill.history.journal import Journal
 from servedrill.history.promises import Promises
@@ -87,7 +87,7 @@ class Recorder:
         if not self._asked:
             return
         (_, prompt), (cls, _) = next(iter(self._asked.items()))
-        now = {self._say(url, cls, prompt, 1).get("system_fingerprint") for _, url in self._engines()}
+        now = {self._say(url, cls, prompt, 1).system_fingerprint for _, url in self._engines()}
         if now - self._versions - {None}:
             for number, ((_, prompt), (cls, tokens)) in enumerate(list(self._asked.items())):
                 self._ask(cls, prompt, tokens, first=number, everywhere=False)
@@ -102,10 +102,10 @@ class Recorder:
         for turn in range(len(engines)):
             name, url = engines[(first + turn) % len(engines)]
             answer = self._say(url, cls, prompt, tokens)
-            if not answer:
+            choice = answer.choices[0] if answer.choices else Choice()
+            if choice.said is None:
                 continue
-            choice = answer["choices"][0]
-            version = answer.get("system_fingerprint") or self._stack.promises.version
+            version = answer.system_fingerprint or self._stack.promises.version
             self._versions.add(version)
             self._journal.append(
                 Reference(
@@ -114,15 +114,15 @@ class Recorder:
                     source=name,
                     route=cls.route,
                     prompt=short_prompt(prompt),
-                    text=text_of(cls.route, choice),
-                    finish_reason=choice["finish_reason"],
+                    text=choice.said,
+                    finish_reason=choice.finish_reason,
                 )
             )
             if not everywhere:
                 return
 
-    def _say(self, url: str, cls: RequestClass, prompt: str, tokens: int) -> dict[str, Any]:
-        """The answer's body; empty when there was none: what has no reference is not called exact."""
+    def _say(self, url: str, cls: RequestClass, prompt: str, tokens: int) -> Chunk:
+        """The answer; an empty one when there was none: what has no reference is not called exact."""
         promises, entry = self._stack.promises, self._stack.entry()
         model = promises.model if url == entry.base_url else promises.direct_model
         headers = bearer(os.environ.get(entry.api_key_env or "", ""))
@@ -130,10 +130,10 @@ class Recorder:
         greedy = {} if "temperature" in dialect.without else {"temperature": 0}
         asked = question(cls.route, model, expand(prompt)) | {dialect.max_tokens: tokens} | greedy | cls.params
         try:
-            response = httpx.post(f"{url}{PATHS[cls.route]}", json=asked, headers=headers, timeout=30, **direct())
+            response = call("POST", f"{url}{PATHS[cls.route]}", timeout_s=30, json=asked, headers=headers)
+            return read(response, Chunk) if response.status_code == 200 else Chunk()
         except httpx.HTTPError:
-            return {}
-        return dict(response.json()) if response.status_code == 200 else {}
+            return Chunk()
 
 
 def _greedy(cls: RequestClass) -> bool:

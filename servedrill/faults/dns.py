@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import httpx
-
-from servedrill.control.direct import direct
+from servedrill.control.bounded import call, read
 from servedrill.control.secret import proof, run_secret
 from servedrill.faults.fault import Evidence
 from servedrill.leases.undo import HttpCall, Undo
+from servedrill.stacks.name import Records
 from servedrill.stacks.protocols import Named
 
 
@@ -31,22 +30,19 @@ class DnsChange:
     def inject(self) -> None:
         """Give the name other addresses. Raises `httpx.HTTPError`."""
         url, headers = f"http://{self._api}/records", proof(run_secret())
-        httpx.put(url, content=json.dumps(self._addresses), headers=headers, timeout=5, **direct()).raise_for_status()
+        call("PUT", url, timeout_s=5, content=json.dumps(self._addresses), headers=headers).raise_for_status()
 
     def evidence(self) -> Evidence:
         """The name answers none but these."""
-        answers = self._answers()
+        answers = self._records().answers
         return Evidence(proven=set(answers) <= set(self._addresses), observed=f"the name answers {', '.join(answers)}")
 
     def heal(self) -> Evidence:
         """Take them back; the name has others again."""
         for undo in self.undo():
             undo.carry_out()
-        now = httpx.get(f"http://{self._api}/records", timeout=5, **direct()).json()["addresses"]
+        now = self._records().addresses
         return Evidence(proven=now != self._addresses, observed=f"the name has {', '.join(now)} again")
 
-    def _answers(self) -> list[str]:
-        return [
-            str(address)
-            for address in httpx.get(f"http://{self._api}/records", timeout=5, **direct()).json()["answers"]
-        ]
+    def _records(self) -> Records:
+        return read(call("GET", f"http://{self._api}/records", timeout_s=5), Records)

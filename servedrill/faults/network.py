@@ -15,7 +15,7 @@ from typing import Any, TypedDict, Unpack
 from servedrill.errors import FaultError
 from servedrill.faults.fault import Evidence
 from servedrill.faults.streams import http_status
-from servedrill.faults.toxic import Direction, Toxic, at_least, client_of, require_hop, server_at
+from servedrill.faults.toxic import Direction, Toxic, ask, at_least, proxy_at, require_hop, server_at
 from servedrill.host.addresses import split_host_port
 from servedrill.leases.undo import HttpCall, Undo
 from servedrill.stacks.protocols import Proxied
@@ -114,10 +114,10 @@ class Down:
 
     def inject(self) -> None:
         """Disable the proxy. Raises `FaultError` where there is none."""
-        proxy = client_of(self._api).get_proxy(self.target)
-        if proxy is None:
-            raise FaultError(f"no proxy {self.target!r} at {self._api}")
-        proxy.disable()
+        proxy_at(self._api, self.target)
+        response = ask(self._api, f"/proxies/{self.target}", {"enabled": False})
+        if response.status_code != 200:
+            raise FaultError(f"the proxy refused to go down at {self.target}: {response.text[:300].strip()}")
 
     def evidence(self) -> Evidence:
         """An attempt to connect is refused."""
@@ -132,7 +132,7 @@ class Down:
         return Evidence(proven=accepts, observed=f"{self.target} {_said(accepts)}")
 
     def _accepts(self) -> bool:
-        host, port = split_host_port(str(client_of(self._api).get_proxy(self.target).listen))
+        host, port = split_host_port(proxy_at(self._api, self.target).listen)
         if host in ("", "0.0.0.0", "::"):
             host, _ = split_host_port(self._api)
         try:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import httpx
 
-from servedrill.control.direct import direct
+from servedrill.control.bounded import call
 from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
 from servedrill.host.clock import wait_for
@@ -57,7 +57,7 @@ class _ProcessFault:
             if now is None or now == victim or not core_is_new:
                 return False
             try:
-                return httpx.get(replica.health_url, headers=replica.headers, timeout=1, **direct()).status_code == 200
+                return call("GET", replica.health_url, timeout_s=1, headers=replica.headers).status_code == 200
             except httpx.HTTPError:
                 return False
 

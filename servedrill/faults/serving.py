@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from servedrill.control.direct import direct
+from servedrill.control.bounded import call, read
 from servedrill.dialect.openai import METRICS
 from servedrill.dialect.scrape import read_page
 from servedrill.dialect.vendors import vendor_of
@@ -50,10 +50,10 @@ class EngineSleep:
     def inject(self) -> None:
         """Put it to sleep and measure what that freed. Raises `FaultError` where it refuses."""
         before = self._resident_bytes()
-        text = httpx.get(f"{self._url}{METRICS}", timeout=5, **direct()).text
+        text = call("GET", f"{self._url}{METRICS}", timeout_s=5).text
         vendor = vendor_of(text, "engine")
         self.held_bytes = int(read_page(text, vendor).values.get("memory_bytes", 0)) if vendor else 0
-        response = httpx.post(f"{self._url}{SLEEP}?level={self._level}", timeout=15, **direct())
+        response = call("POST", f"{self._url}{SLEEP}?level={self._level}", timeout_s=15)
         if response.status_code != 200:
             raise FaultError(f"{self.target} did not go to sleep: {response.status_code} {response.text[:200]}")
         self.freed_bytes = before - self._resident_bytes()
@@ -61,7 +61,8 @@ class EngineSleep:
 
     def evidence(self) -> Evidence:
         """It says that it sleeps."""
-        sleeping = httpx.get(f"{self._url}{IS_SLEEPING}", timeout=5, **direct()).json().get("is_sleeping")
+        told = read(call("GET", f"{self._url}{IS_SLEEPING}", timeout_s=5), dict[str, Any])
+        sleeping = told.get("is_sleeping")
         return Evidence(
             proven=bool(sleeping),
             observed=f"{self.target} is {'asleep' if sleeping else 'awake'}, {self.freed_bytes / 2**20:.0f} MiB freed",
@@ -69,11 +70,11 @@ class EngineSleep:
 
     def heal(self) -> Evidence:
         """Wake it; its health is good."""
-        httpx.post(f"{self._url}{WAKE_UP}", timeout=15, **direct())
+        call("POST", f"{self._url}{WAKE_UP}", timeout_s=15)
 
         def awake() -> bool:
             try:
-                return httpx.get(self._replica.health_url, timeout=1, **direct()).status_code == 200
+                return call("GET", self._replica.health_url, timeout_s=1).status_code == 200
             except httpx.HTTPError:
                 return False
 
@@ -92,4 +93,4 @@ class EngineSleep:
 def load_adapter(urls: list[str], *, name: str, path: str) -> list[int]:
     """Load an adapter on every engine; their statuses."""
     body: dict[str, Any] = {"lora_name": name, "lora_path": path, "load_inplace": True}
-    return [httpx.post(f"{url}{LOAD_ADAPTER}", json=body, timeout=15, **direct()).status_code for url in urls]
+    return [call("POST", f"{url}{LOAD_ADAPTER}", timeout_s=15, json=body).status_code for url in urls]

@@ -12,16 +12,14 @@ unproven there.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import itertools
-import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from toxiproxy import Toxiproxy
-from toxiproxy.api import APIConsumer
+import httpx
+import msgspec
 
-from servedrill.control.direct import reach_directly
+from servedrill.control.bounded import call, read, told
 from servedrill.errors import FaultError, NotInTime, UsageError
 from servedrill.faults.fault import Evidence
 from servedrill.host.addresses import split_host_port
@@ -69,6 +67,16 @@ _LOOKS_S = 0.5
 _numbers = itertools.count(1)
 
 
+class _Version(msgspec.Struct, frozen=True):
+    version: str
+
+
+class ProxySeen(msgspec.Struct, frozen=True):
+    """What a server says of one of its proxies."""
+
+    listen: str
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A fault proxy, and what it can do."""
@@ -82,23 +90,27 @@ class Server:
 def server_at(address: str) -> Server:
     """Ask who answers at ``host:port``. Raises `FaultError` when no fault proxy does."""
     try:
-        version = json.loads(ask(address, "/version")[1])["version"]
-        status, known = ask(address, "/toxics")
-        if status == 200:
-            return Server(
-                address, f"servedrill's own, API {version}", frozenset(json.loads(known)), keeps_evidence=True
-            )
-    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
-        raise FaultError(f"no fault proxy answers at {address}: {error!r}") from error
+        version = read(ask(address, "/version"), _Version).version
+        toxics = ask(address, "/toxics")
+        if toxics.status_code == 200:
+            known = read(toxics, dict[str, Any])
+            return Server(address, f"servedrill's own, API {version}", frozenset(known), keeps_evidence=True)
+    except httpx.HTTPError as error:
+        raise FaultError(f"no fault proxy answers at {address}: {told(error)}") from error
     return Server(address, f"toxiproxy-server {version}", ORIGINAL, keeps_evidence=False)
 
 
-def ask(address: str, path: str) -> tuple[int, bytes]:
-    """GET of a control API; status and body."""
-    with contextlib.closing(http.client.HTTPConnection(*split_host_port(address), timeout=5)) as connection:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read()
+def ask(address: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+    """GET of a control API, or POST of a body. Raises `httpx.HTTPError`."""
+    return call("GET" if body is None else "POST", f"http://{address}{path}", timeout_s=5, json=body)
+
+
+def proxy_at(address: str, hop: str) -> ProxySeen:
+    """The proxy at a hop. Raises `FaultError` where there is none, `httpx.HTTPError` where nobody says."""
+    response = ask(address, f"/proxies/{hop}")
+    if response.status_code != 200:
+        raise FaultError(f"no proxy {hop!r} at {address}")
+    return read(response, ProxySeen)
 
 
 def require_hop(stack: Proxied, hop: str, *, fault: str) -> None:
@@ -155,16 +167,13 @@ class Toxic:
 
     def inject(self) -> None:
         """Add the toxic. Raises `FaultError` where the proxy has no such hop, or refuses."""
-        proxy = client_of(self._server.address).get_proxy(self.target)
-        if proxy is None:
-            raise FaultError(f"no proxy {self.target!r} at {self._server.address}")
-        try:
-            proxy.add_toxic(
-                name=self._toxic, type=self.name, stream=self._stream, toxicity=self._toxicity, attributes=self._given
-            )
-        except Exception as error:  # toxiproxy-python's exceptions share no base of their own
-            raise FaultError(f"the proxy refused {self.name} on {self.target}: {error}") from error
-        if proxy.get_toxic(self._toxic) is None:
+        proxy_at(self._server.address, self.target)
+        toxic = {"name": self._toxic, "type": self.name, "stream": self._stream, "toxicity": self._toxicity}
+        path = f"/proxies/{self.target}/toxics"
+        response = ask(self._server.address, path, {**toxic, "attributes": self._given})
+        if response.status_code != 200:
+            raise FaultError(f"the proxy refused {self.name} on {self.target}: {response.text[:300].strip()}")
+        if ask(self._server.address, self._path).status_code != 200:
             raise FaultError(f"{self.name} is not on {self.target} although the proxy took it")
         if not self._server.keeps_evidence:
             self._before = self._carried()
@@ -176,10 +185,10 @@ class Toxic:
         return self._own_account() if self._server.keeps_evidence else self._witnessed()
 
     def _own_account(self) -> Evidence:
-        status, body = ask(self._server.address, f"{self._path}/evidence")
-        if status != 200:
+        response = ask(self._server.address, f"{self._path}/evidence")
+        if response.status_code != 200:
             return Evidence(proven=False, observed=f"the proxy knows nothing of {self._toxic} on {self.target}")
-        account = json.loads(body)
+        account = read(response, dict[str, Any])
         figures = {key: float(v) for key, v in account.items() if isinstance(v, int | float) and key != "active"}
         done = {counter: figures.get(counter, 0.0) for counter in self._effects}
         seen = ", ".join(f"{counter.replace('_', ' ')}: {count:.0f}" for counter, count in done.items())
@@ -192,7 +201,7 @@ class Toxic:
 
     def _witnessed(self) -> Evidence:
         """For a server without an account of its own: what the kernel saw at the hop."""
-        if ask(self._server.address, self._path)[0] != 200:
+        if ask(self._server.address, self._path).status_code != 200:
             return self._evidence("the toxic is not there any more")
         known = f"the toxic was in place; {self._server.name} keeps no evidence"
         swallows = self.name == "timeout" and not self._given.get("timeout")
@@ -237,27 +246,16 @@ class Toxic:
     def _carried(self) -> dict[int, Carried] | None:
         """None where the hop is not on this machine, or the kernel does not say."""
         try:
-            listen = json.loads(ask(self._server.address, f"/proxies/{self.target}")[1])["listen"]
-            return carried_at(*split_host_port(listen))
-        except (OSError, ValueError, LookupError, http.client.HTTPException):
+            return carried_at(*split_host_port(proxy_at(self._server.address, self.target).listen))
+        except (OSError, ValueError, FaultError, httpx.HTTPError):
             return None
 
     def heal(self) -> Evidence:
         """Delete the toxic; the proxy no longer knows it."""
         for undo in self.undo():
             undo.carry_out()
-        status, _ = ask(self._server.address, self._path)
+        status = ask(self._server.address, self._path).status_code
         return Evidence(proven=status == 404, observed=f"{self._toxic} is {'gone' if status == 404 else 'still there'}")
-
-
-def client_of(address: str) -> Toxiproxy:
-    """A client of the server at ``host:port``; one at a time, as the library keeps the address for all."""
-    host, port = split_host_port(address)
-    reach_directly(host)
-    server = Toxiproxy()
-    server.update_api_consumer(f"[{host}]" if ":" in host else host, port)  # it makes URLs of them as they are
-    assert APIConsumer.port == port
-    return server
 
 
 def _since(before: Carried | None, now: Carried) -> Carried:

@@ -2,3 +2,5 @@
 
 NOT_FIRST = "load.not_first"
 """A load worker may not run before all others; ``because`` says what the system said."""
+UNREAD = "observer.unread"
+"""An answer of ``source`` that came and was not read, ``because`` of a bound that it met or of what it was."""

@@ -18,11 +18,14 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from servedrill.control.plain import exchange
 from servedrill.control.secret import proof, run_secret
 from servedrill.errors import NotInTime
 from servedrill.host.addresses import split_host_port
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import ProcessId, family, identify
+
+_DOCKER_S = 20.0
 
 
 class _Undo(msgspec.Struct, frozen=True, kw_only=True, tag_field="undo"):
@@ -76,11 +79,9 @@ class HttpCall(_Undo, frozen=True, kw_only=True, tag="http_call"):
     def carry_out(self) -> None:
         """Wait 2 s at most."""
         headers = {"content-type": "application/json"} | (proof(run_secret()) if self.with_secret else {})
-        connection = http.client.HTTPConnection(*split_host_port(self.address), timeout=2)
+        connection = http.client.HTTPConnection(*split_host_port(self.address))
         with contextlib.suppress(OSError, http.client.HTTPException):
-            connection.request(self.method, self.path, body=self.body or None, headers=headers)
-            connection.getresponse().read()
-        connection.close()
+            exchange(connection, self.method, self.path, within_s=2, body=self.body, headers=headers)
 
 
 class DockerCall(_Undo, frozen=True, kw_only=True, tag="docker_call"):
@@ -93,11 +94,9 @@ class DockerCall(_Undo, frozen=True, kw_only=True, tag="docker_call"):
 
     def carry_out(self) -> None:
         """Wait 20 s at most."""
-        connection = _UnixConnection(self.socket)
+        connection, headers = _UnixConnection(self.socket), {"content-type": "application/json"}
         with contextlib.suppress(OSError, http.client.HTTPException):
-            connection.request(self.method, self.path, body=self.body, headers={"content-type": "application/json"})
-            connection.getresponse().read()
-        connection.close()
+            exchange(connection, self.method, self.path, within_s=_DOCKER_S, body=self.body, headers=headers)
 
 
 class RemoveContainers(_Undo, frozen=True, kw_only=True, tag="remove_containers"):
@@ -114,21 +113,18 @@ class RemoveContainers(_Undo, frozen=True, kw_only=True, tag="remove_containers"
                 DockerCall(socket=self.socket, method="DELETE", path=f"/{kind}/{one['Id']}{remove}").carry_out()
 
     def _get(self, path: str) -> list[dict[str, Any]]:
-        connection = _UnixConnection(self.socket)
         try:
-            connection.request("GET", path)
-            return list(json.loads(connection.getresponse().read()))
-        except (OSError, http.client.HTTPException, ValueError):
+            _, said = exchange(_UnixConnection(self.socket), "GET", path, within_s=_DOCKER_S)
+            return msgspec.json.decode(said, type=list[dict[str, Any]])
+        except (OSError, http.client.HTTPException, msgspec.MsgspecError, ValueError, RecursionError):
             return []
-        finally:
-            connection.close()
 
 
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket: the watchdog needs nothing but the standard library."""
 
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=20)
+        super().__init__("localhost", timeout=_DOCKER_S)
         self._path = path
 
     def connect(self) -> None:
@@ -194,7 +190,8 @@ class RunCommand(_Undo, frozen=True, kw_only=True, tag="run_command"):
     def carry_out(self) -> None:
         """Its exit status says nothing: carried out a second time it may find nothing to do."""
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            subprocess.run(self.argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=self.within_s, check=False)
+            nothing = subprocess.DEVNULL  # read by nobody, and a pipe is held open by whatever the command starts
+            subprocess.run(self.argv, stdin=nothing, stdout=nothing, stderr=nothing, timeout=self.within_s, check=False)
 
 
 class RemoveTree(_Undo, frozen=True, kw_only=True, tag="remove_tree"):

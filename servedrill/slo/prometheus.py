@@ -7,14 +7,37 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
+import msgspec
 
+from servedrill.control.bounded import call, read, told
 from servedrill.errors import UsageError
 
+T = TypeVar("T")
 TOKEN = "SERVEDRILL_PROMETHEUS_TOKEN"
 TIMEOUT_S = 30.0
+
+
+class _Page(msgspec.Struct, frozen=True):
+    status: str = ""
+    error: str = ""
+    data: Any = None
+
+
+class _Result(msgspec.Struct, frozen=True, rename={"kind": "resultType"}):
+    result: list[Any] = []
+    kind: str = ""
+
+
+class _Alert(msgspec.Struct, frozen=True):
+    labels: dict[str, str]
+    state: str
+
+
+class _Alerts(msgspec.Struct, frozen=True):
+    alerts: list[_Alert] = []
 
 
 class Prometheus:
@@ -30,32 +53,34 @@ class Prometheus:
 
     def value(self, query: str) -> float:
         """The one number that a query comes to; NaN where it has no result. Raises `UsageError`."""
-        data = self._get("query", query=query)
-        result = data.get("result", [])
-        if data.get("resultType") == "scalar":
-            return float(result[1])
-        if not result:
-            return math.nan
-        if len(result) > 1:
-            raise UsageError(f"{len(result)} series", where=query, expected="one", hint="aggregate it with sum(...)")
-        return float(result[0]["value"][1])
+        data = self._get("query", _Result, query=query)
+        if data.kind != "scalar" and len(data.result) > 1:
+            series = len(data.result)
+            raise UsageError(f"{series} series", where=query, expected="one", hint="aggregate it with sum(...)")
+        try:
+            if data.kind == "scalar":
+                return float(data.result[1])
+            return float(data.result[0]["value"][1]) if data.result else math.nan
+        except (ValueError, LookupError, TypeError) as error:
+            raise UsageError("a result that is no number", where=query) from error
 
     def firing(self) -> list[dict[str, str]]:
         """Labels of every alert that fires now."""
-        alerts = self._get("alerts").get("alerts", [])
-        return [alert["labels"] for alert in alerts if alert["state"] == "firing"]
+        return [alert.labels for alert in self._get("alerts", _Alerts).alerts if alert.state == "firing"]
 
-    def _get(self, what: str, **parameters: str) -> dict[str, Any]:
+    def _get(self, what: str, type_: type[T], **parameters: str) -> T:
         token = os.environ.get(TOKEN)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         hint = f"is the URL right? A token is taken from {TOKEN}"
         try:
-            answer = httpx.get(f"{self.url}/api/v1/{what}", params=parameters, headers=headers, timeout=self._timeout_s)
-            page = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise UsageError(f"no answer: {error or type(error).__name__}", where=self.url, hint=hint) from error
-        if not isinstance(page, dict) or page.get("status") != "success":
-            said = page.get("error", "") if isinstance(page, dict) else ""
-            raise UsageError(f"HTTP {answer.status_code} {said}".strip(), where=self.url, hint=hint)
-        data: dict[str, Any] = page["data"]
-        return data
+            url = f"{self.url}/api/v1/{what}"
+            answer = call("GET", url, timeout_s=self._timeout_s, by_proxy=True, params=parameters, headers=headers)
+            page = read(answer, _Page)
+        except httpx.HTTPError as error:
+            raise UsageError(f"no answer: {told(error)}", where=self.url, hint=hint) from error
+        if page.status != "success":
+            raise UsageError(f"HTTP {answer.status_code} {page.error}".strip(), where=self.url, hint=hint)
+        try:
+            return msgspec.convert(page.data, type_)
+        except msgspec.ValidationError as error:
+            raise UsageError(f"an answer that is none: {error}", where=self.url, hint=hint) from error

@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from itertools import takewhile
 from typing import Any, Literal
 
 import httpx
 
-from servedrill.dialect.frames import ErrorSeen, read_error
+from servedrill.control.bounded import TooMuch, read, told
+from servedrill.dialect.frames import NAME_MAX, ErrorSeen, read_error
 from servedrill.dialect.habits import Habits
 from servedrill.dialect.openai import PATHS, REQUEST_ID, Route
 from servedrill.errors import NotInTime, StackError
@@ -29,6 +29,8 @@ _INVALID: dict[str, Any] = {"temperature": -1.0}
 _BOUNDS = ("max_tokens", "max_completion_tokens", "")
 _WITHIN_S = 10.0
 """How long a question is asked again that met a stack that was busy or broken."""
+_ALL_WITHIN_S = 180.0
+"""All of them. A stack that takes that long for ten short answers cannot be drilled."""
 
 
 def ask_dialect(door: Door) -> Spoken:
@@ -50,6 +52,9 @@ class _Asking:
         self._without: list[str] = []
         self._bound: dict[str, int] = {}
         self._usage: dict[str, bool] = {}
+        self._until = time.monotonic() + _ALL_WITHIN_S
+        self._trouble = "no answer"
+        """Why the last question that had no answer had none."""
 
     def spoken(self) -> Spoken:
         routes, bound = self._routes()
@@ -155,12 +160,12 @@ class _Asking:
         if response is not None and response.status_code == 200:
             body = _object(response)
             self._usage[route] = isinstance(body.get("usage"), dict)
-            if isinstance(name := body.get("model"), str) and name:
+            if isinstance(name := body.get("model"), str) and 0 < len(name) <= NAME_MAX:
                 self._names.add(name)
-            if body.get("choices"):
+            if isinstance(choices := body.get("choices"), list) and choices:
                 return body
         if note:
-            self._notes[note] = self._door.shown(response) if response is not None else "no answer"
+            self._notes[note] = self._door.shown(response) if response is not None else self._trouble
         return None
 
     def _listen(self, route: Route, more: dict[str, Any]) -> tuple[int, Habits, str]:
@@ -174,25 +179,38 @@ class _Asking:
                 "POST", f"{door.url}{PATHS[route]}", json=body, headers=door.headers, timeout=TIMEOUT_S
             ) as response:
                 if response.status_code == 200:
-                    until = time.monotonic() + TIMEOUT_S
-                    heard = Habits(takewhile(lambda _: time.monotonic() < until, response.iter_bytes()))
+                    heard, said = Habits(), ""
+                    with contextlib.suppress(httpx.ReadTimeout, TooMuch):  # drills say what becomes of such streams
+                        for piece in response.iter_bytes():
+                            heard.feed(piece)
                 else:
                     response.read()
                     said = door.shown(response)
             return response
 
         response = self._answered(once)
-        return (response.status_code if response is not None else 0), heard, said
+        return (response.status_code if response is not None else 0), heard, said or self._trouble
 
     def _answered(self, ask: Callable[[], httpx.Response]) -> httpx.Response | None:
-        """An answer, asked for again while the stack is busy or broken; the last one where it stays so."""
+        """An answer, asked for again while the stack is busy or broken; the last one where it stays so.
+
+        Raises `StackError` when all questions together have taken too long.
+        """
+        if time.monotonic() > self._until:
+            raise StackError(
+                f"ten short questions were not answered within {_ALL_WITHIN_S:.0f} s: {self._trouble}",
+                where=self._door.where,
+                expected="answers of eight tokens in seconds",
+                hint="ask one by hand (curl -N), and read the gateway's log; a [dialect] table spares the questions",
+            )
         last: httpx.Response | None = None
 
         def done() -> bool:
             nonlocal last
             try:
                 last = ask()
-            except httpx.HTTPError:
+            except httpx.HTTPError as error:
+                self._trouble = told(error)
                 return False
             return last.status_code != 429 and (last.status_code < 500 or last.status_code in MISSING)
 
@@ -219,7 +237,6 @@ def _where_id_is(response: httpx.Response, error: ErrorSeen) -> Literal["header"
 
 def _object(response: httpx.Response) -> dict[str, Any]:
     try:
-        body = response.json()
-    except (ValueError, RecursionError):
+        return read(response, dict[str, Any])
+    except httpx.HTTPError:
         return {}
-    return body if isinstance(body, dict) else {}

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from servedrill.control.direct import direct
+from servedrill.control.bounded import client, read
 from servedrill.control.secret import proof, run_secret
 from servedrill.dialect.openai import HEALTH
 from servedrill.errors import NotInTime, StackError
@@ -63,7 +63,7 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
         self._logs = folder / "logs"
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._groups = MemoryGroups(on_undo)
-        self._http = httpx.Client(timeout=5, **direct())
+        self._http = client(timeout_s=5)
         self._replicas: list[Replica] = []
         self._addresses: dict[str, str] = {}
         self._proxies = Proxies(file.proxy, logs=self._logs, seed=seed, on_undo=on_undo)
@@ -102,7 +102,7 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
         if self._has_proxies:
             self._proxies.make(self._hops(engines, gateways, alerts_listen=f"127.0.0.1:{next(ports)}"))
         self._wait("the supervisor", lambda: self._answers(f"http://127.0.0.1:{self._control}/stack"), log="supervisor")
-        self.promises = promised_by(self._http.get(f"http://127.0.0.1:{self._control}/stack").json())
+        self.promises = promised_by(read(self._http.get(f"http://127.0.0.1:{self._control}/stack"), dict[str, Any]))
         for replica in self._replicas:
             self._wait(f"{replica.name}", partial(self._answers, f"{replica.url}{HEALTH}"), log=replica.name)
         self._wait("gateways to see every engine", self._all_seen, log="gateway-0")
@@ -207,9 +207,8 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
     def _all_seen(self) -> bool:
         for gateway in (replica for replica in self._replicas if "routing" in replica.serves):
             try:
-                if not all(
-                    view["healthy"] for view in self._http.get(f"{gateway.url}/admin/upstreams").json().values()
-                ):
+                upstreams = read(self._http.get(f"{gateway.url}/admin/upstreams"), dict[str, dict[str, Any]])
+                if not all(view["healthy"] for view in upstreams.values()):
                     return False
             except httpx.HTTPError:
                 return False

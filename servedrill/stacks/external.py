@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from servedrill.control.direct import direct
+from servedrill.control.bounded import client, told
 from servedrill.dialect.openai import base
 from servedrill.errors import StackError
 from servedrill.history.dialect import Spoken
@@ -53,7 +53,7 @@ class ExternalStack(ThroughProxies):
         self.spoken = Spoken()
         self.lacks = _lacks(file)
         self._file, self._folder = file, folder
-        self._http = httpx.Client(timeout=5, **direct())
+        self._http = client(timeout_s=5)
         self._proxies = Proxies(file.proxy, logs=folder / "logs", seed=seed, on_undo=on_undo)
         self._replicas: list[Replica] = []
         self._identities: dict[str, tuple[float, str]] = {}
@@ -103,7 +103,7 @@ class ExternalStack(ThroughProxies):
             try:
                 response = self._http.get(page, headers=replica.headers)
             except httpx.HTTPError as error:
-                status = type(error).__name__
+                status = told(error)
                 break
             status = str(response.status_code)
             if response.status_code == 200:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import httpx
 
-from servedrill.dialect.openai import MODELS, models_in
+from servedrill.control.bounded import read, told
+from servedrill.dialect.openai import MODELS, Models
 from servedrill.errors import NotInTime, StackError
 from servedrill.history.dialect import Spoken
 from servedrill.host.clock import wait_for
@@ -18,6 +19,7 @@ from servedrill.stacks.door import MISSING, Door
 from servedrill.stacks.file import StackFile
 
 _WITHIN_S = 30.0
+_MODELS_SHOWN = 20
 
 
 def first_look(file: StackFile, http: httpx.Client, url: str, *, hint: Callable[[], str]) -> Spoken:
@@ -45,7 +47,7 @@ def require_answer(door: Door, *, hint: Callable[[], str]) -> None:
             try:
                 response = door.ask(route, {bound: 1})
             except httpx.HTTPError as error:
-                seen = type(error).__name__
+                seen = told(error)
                 return False
             if response.status_code < 400:
                 return True
@@ -78,6 +80,7 @@ def require_answer(door: Door, *, hint: Callable[[], str]) -> None:
 
 def _models(door: Door) -> str:
     try:
-        return ", ".join(models_in(door.http.get(f"{door.url}{MODELS}", headers=door.headers).json()))
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        models = read(door.http.get(f"{door.url}{MODELS}", headers=door.headers), Models).data
+    except httpx.HTTPError:
         return f"those that {MODELS} lists"
+    return ", ".join(model.id for model in models[:_MODELS_SHOWN])

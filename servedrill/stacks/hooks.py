@@ -6,7 +6,6 @@ kill = "kubectl delete pod vllm-0 --grace-period=0 --force"
 from __future__ import annotations
 
 import shlex
-import subprocess
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from servedrill.errors import StackError
+from servedrill.host.output import run_to_end
 
 _WITHIN_S = 60.0
 
@@ -60,19 +60,13 @@ class Life:
 def run_hook(command: str, *, what: str) -> str:
     """What the command printed. Raises `StackError` with its last words when it fails."""
     try:
-        done = subprocess.run(
-            shlex.split(command),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_WITHIN_S,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise StackError(f"no program {error.filename!r}", where=what, expected="one on the PATH") from error
-    except subprocess.TimeoutExpired as error:
-        raise StackError(f"not done after {_WITHIN_S:.0f} s: {command}", where=what) from error
-    if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["(nothing)"]
-        raise StackError(f"exit status {done.returncode}: {said[0]}", where=what, hint=f"it was: {command}")
-    return done.stdout.strip()
+        done = run_to_end(shlex.split(command), within_s=_WITHIN_S)
+    except OSError as error:
+        program = f"no program {error.filename!r}" if isinstance(error, FileNotFoundError) else str(error)
+        raise StackError(program, where=what, expected="one on the PATH") from error
+    if done.met:
+        raise StackError(f"{done.met}: {command}", where=what)
+    if done.status != 0:
+        said = (done.err or done.out).strip().splitlines()[-1:] or ["(nothing)"]
+        raise StackError(f"exit status {done.status}: {said[0][:300]}", where=what, hint=f"it was: {command}")
+    return done.out.strip()

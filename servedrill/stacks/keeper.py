@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from servedrill.control.direct import direct
+from servedrill.control.bounded import client, read
 from servedrill.control.secret import new_secret, proof
 from servedrill.errors import NotInTime, StackError
 from servedrill.files.logs import tail
@@ -37,7 +37,7 @@ class SupervisorApi:
 
     def views(self) -> list[dict[str, Any]]:
         """``name``, ``role``, ``pid``, ``starts``, ``last_exit`` of each."""
-        return list(self._http.get(self._api, headers=self._proof).json())
+        return read(self._http.get(self._api, headers=self._proof), list[dict[str, Any]])
 
     def view(self, name: str) -> dict[str, Any]:
         """Raises `LookupError` for a name that it does not keep."""
@@ -57,7 +57,7 @@ class Keeper(SupervisorApi):
     def __init__(self, module: str, *, control_port: int, log: Path, ends_within_s: float = 5.0) -> None:
         self.secret = new_secret()
         """What its program asks for: it goes there with the plan, by a pipe, and is kept nowhere else."""
-        super().__init__(httpx.Client(timeout=10, **direct()), control_port=control_port, secret=self.secret)
+        super().__init__(client(timeout_s=10), control_port=control_port, secret=self.secret)
         self._module, self._log, self._ends_within_s = module, log, ends_within_s
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 
+from servedrill.control.bounded import read
 from servedrill.errors import NotInTime, StackError
 from servedrill.files.logs import tail
 from servedrill.host.clock import wait_for
@@ -20,6 +22,13 @@ from servedrill.stacks.supervisor import Planned, Restart
 
 DNS = "dns"
 """What its process is called."""
+
+
+class Records(msgspec.Struct, frozen=True):
+    """What a server of the name says at /records: what it was told to answer, and what it answers."""
+
+    addresses: list[str] = []
+    answers: list[str] = []
 
 
 class DnsName:
@@ -84,8 +93,8 @@ class DnsName:
 
     def _complete(self, http: httpx.Client) -> bool:
         try:
-            answers = http.get(f"http://{self.server}/records", timeout=1).json()["answers"]
-        except (httpx.HTTPError, ValueError):
+            answers = read(http.get(f"http://{self.server}/records", timeout=1), Records).answers
+        except httpx.HTTPError:
             return False
         return set(answers) == set(self.addresses.values())
 

@@ -16,10 +16,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 
-from servedrill.control.direct import direct
+from servedrill.control.bounded import client
 from servedrill.control.secret import proof, run_secret
 from servedrill.dialect.vllm import IS_SLEEPING, LOAD_ADAPTER
 from servedrill.errors import StackError
@@ -76,7 +75,7 @@ class ProcessStack(OnThisMachine, ThroughProxies):
         self._logs = self._folder / "logs"
         self._keepers: dict[str, Keeper] = {}
         """Process -> who keeps it."""
-        self._http = httpx.Client(timeout=5, **direct())
+        self._http = client(timeout_s=5)
         self._proxies = Proxies(file.proxy, logs=self._logs, seed=seed, on_undo=on_undo)
         self._covered = file.proxy.selected(grouped(self._commands), where=file.path)
         self._wiring = self._wired(file, self._folder, covered=self._covered)

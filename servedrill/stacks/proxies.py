@@ -15,8 +15,6 @@ a crash, by the watchdog; its other proxies are never touched.
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import shutil
 import subprocess
@@ -27,12 +25,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import msgspec
 
+from servedrill.control.bounded import call, read, refused, told
 from servedrill.errors import NotInTime, StackError, UsageError
 from servedrill.files.logs import tail
 from servedrill.files.meant import meant
-from servedrill.host.addresses import join_host_port, split_host_port
+from servedrill.host.addresses import join_host_port
 from servedrill.host.clock import wait_for
 from servedrill.leases.keeper import UndoKeeper
 from servedrill.leases.undo import HttpCall, ending
@@ -82,6 +82,14 @@ class Hop:
     listen: str
     upstream: str
     tap: bool = False
+
+
+class _Theirs(msgspec.Struct, frozen=True):
+    listen: str
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    error: str
 
 
 class Proxies:
@@ -154,10 +162,10 @@ class Proxies:
             body = {"name": hop.name, "listen": hop.listen, "upstream": hop.upstream, "enabled": True}
             body |= {"mirror": True}  # nothing to an original server, which ignores what it does not know
             try:
-                status, answer = _call(self._address, "POST", "/proxies", {**body, "tap": True} if hop.tap else body)
-            except (OSError, http.client.HTTPException) as error:
-                raise StackError(f"the proxy {hop.name} was not made: {error!r}", where=self._where) from error
-            if status != 201:
+                answer = self._call("POST", "/proxies", {**body, "tap": True} if hop.tap else body)
+            except httpx.HTTPError as error:
+                raise StackError(f"the proxy {hop.name} was not made: {told(error)}", where=self._where) from error
+            if answer.status_code != 201:
                 del self._listens[hop.name]  # somebody else's, or none: not ours to remove
                 raise StackError(
                     f"the proxy {hop.name} cannot listen on {hop.listen}: {_error_of(answer)}", where=self._where
@@ -178,12 +186,15 @@ class Proxies:
 
     def _removed(self, name: str) -> bool:
         try:
-            _call(self._address, "DELETE", f"/proxies/{name}")
-            return _call(self._address, "GET", f"/proxies/{name}")[0] == 404
-        except ConnectionRefusedError:
-            return True  # the server is gone, and its proxies with it
-        except (OSError, http.client.HTTPException):
+            self._call("DELETE", f"/proxies/{name}")
+            return self._call("GET", f"/proxies/{name}").status_code == 404
+        except httpx.ConnectError as error:
+            return refused(error)  # the server is gone, and its proxies with it
+        except httpx.HTTPError:
             return False
+
+    def _call(self, method: str, path: str, body: Any = None, *, timeout_s: float = 5.0) -> httpx.Response:
+        return call(method, f"http://{self._address}{path}", timeout_s=timeout_s, json=body)
 
     @property
     def _where(self) -> str:
@@ -210,22 +221,23 @@ class Proxies:
 
     def _is_up(self) -> bool:
         try:
-            return _call(self._address, "GET", "/version", timeout_s=0.5)[0] == 200
-        except (OSError, http.client.HTTPException):
+            return self._call("GET", "/version", timeout_s=0.5).status_code == 200
+        except httpx.HTTPError:
             return False
 
     def _greet(self) -> None:
         try:
-            status, body = _call(self._address, "GET", "/version")
-            is_toxiproxy = status == 200 and "version" in json.loads(body)
-        except (OSError, http.client.HTTPException) as error:
+            answer = self._call("GET", "/version")
+        except httpx.HTTPError as error:
             raise StackError(
-                f"no server answers at {self._table.url}: {error}",
+                f"no server answers at {self._table.url}: {told(error)}",
                 where="proxy.server",
                 expected="a Toxiproxy server that runs",
                 hint='start it, or leave that to servedrill: server = "embedded"',
             ) from error
-        except ValueError:
+        try:
+            is_toxiproxy = answer.status_code == 200 and "version" in read(answer, dict[str, Any])
+        except httpx.HTTPError:
             is_toxiproxy = False
         if not is_toxiproxy:
             raise StackError(
@@ -235,13 +247,16 @@ class Proxies:
             )
 
     def _refuse_collisions(self, hops: list[Hop]) -> None:
-        theirs: dict[str, Any] = json.loads(_call(self._address, "GET", "/proxies")[1])
-        listens = {proxy["listen"]: name for name, proxy in theirs.items()}
+        try:
+            theirs = read(self._call("GET", "/proxies"), dict[str, _Theirs])
+        except httpx.HTTPError as error:
+            raise StackError(f"does not say what proxies it has: {told(error)}", where="proxy.server") from error
+        listens = {proxy.listen: name for name, proxy in theirs.items()}
         for hop in hops:
             other = hop.name if hop.name in theirs else listens.get(hop.listen)
             if other is not None:
                 raise StackError(
-                    f"{self._table.url} has a proxy {other!r} on {theirs[other]['listen']} already; "
+                    f"{self._table.url} has a proxy {other!r} on {theirs[other].listen} already; "
                     f"ours is {hop.name!r} on {hop.listen}",
                     where="proxy.server",
                     expected="a server without proxies of these names and addresses",
@@ -283,18 +298,8 @@ def control_address(url: str) -> str:
     return join_host_port(parts.hostname, port)
 
 
-def _call(address: str, method: str, path: str, body: Any = None, *, timeout_s: float = 5.0) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(*split_host_port(address), timeout=timeout_s)
+def _error_of(answer: httpx.Response) -> str:
     try:
-        connection.request(method, path, body=None if body is None else json.dumps(body))
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
-
-
-def _error_of(answer: bytes) -> str:
-    try:
-        return str(json.loads(answer)["error"])
-    except (ValueError, LookupError, TypeError):
-        return answer.decode(errors="replace").strip()
+        return read(answer, _Refusal).error
+    except httpx.HTTPError:
+        return answer.text[:300].strip()

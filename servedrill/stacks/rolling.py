@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from servedrill.control.direct import direct
+from servedrill.control.bounded import client
 from servedrill.errors import StackError
 from servedrill.stacks.keeper import Keeper
 from servedrill.stacks.supervisor import Planned
@@ -60,7 +60,7 @@ class RollingReplacement:
     def _roll(self, rollout: dict[str, Any], candidate: str) -> None:
         done: list[Replaceable] = []
         try:
-            with httpx.Client(timeout=5, **direct()) as http:
+            with client(timeout_s=5) as http:
                 for engine in self._engines:
                     done.append(engine)
                     problem = self._replace(http, engine, candidate)

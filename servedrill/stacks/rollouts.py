@@ -12,6 +12,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx
+import msgspec
+
+from servedrill.control.bounded import read
+from servedrill.errors import StackError
+
+
+class _Begun(msgspec.Struct, frozen=True):
+    id: int
+
+
+class _Rollout(_Begun, frozen=True):
+    state: str
+    reason: str = ""
+    steps: list[str] = []
 
 
 class RolloutApi:
@@ -21,11 +35,14 @@ class RolloutApi:
         self._http, self._url, self._headers = http, f"{base}/rollouts", headers
 
     def start(self, candidate: str) -> int:
-        """Begin; the number of the rollout."""
+        """Begin; the number of the rollout. Raises `httpx.HTTPError`."""
         response = self._http.post(self._url, json={"candidate": candidate}, headers=self._headers)
         response.raise_for_status()
-        return int(response.json()["id"])
+        return read(response, _Begun).id
 
     def view(self, number: int) -> dict[str, Any]:
-        """As `servedrill.stacks.protocols.Swappable.rollout`."""
-        return next(dict(one) for one in self._http.get(self._url).json() if one["id"] == number)
+        """As `servedrill.stacks.protocols.Swappable.rollout`. Raises `httpx.HTTPError`, `StackError`."""
+        for one in read(self._http.get(self._url), list[_Rollout]):
+            if one.id == number:
+                return {"state": one.state, "reason": one.reason, "steps": one.steps}
+        raise StackError(f"knows no rollout {number}, which it began", where=self._url)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from servedrill.control.bounded import told
 from servedrill.errors import StackError
 from servedrill.files.logs import read_log, tail
 from servedrill.stacks.commands import Command
@@ -70,5 +71,5 @@ def _missing(command: Command, *, port: Callable[[str], int], http: httpx.Client
     try:
         status = http.get(f"http://127.0.0.1:{port(command.name)}{ready.path}", timeout=2).status_code
     except httpx.HTTPError as error:
-        return f"{ready.path} {type(error).__name__}"
+        return f"{ready.path} {told(error)}"
     return "" if status == 200 else f"{ready.path} answered {status}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from servedrill.dialect import openai
+from servedrill.dialect.frames import Choice, Part
 
 ROOT = Path(__file__).parents[2] / "servedrill"
 PROGRAMS_OF_THEIR_OWN = {"refstack", "toxiproxy"}
@@ -51,6 +52,5 @@ def test_a_question_has_the_form_of_its_route() -> None:
     """A chat's prompt is one user's message, a completion's is plain; answers are read back alike."""
     assert openai.question("chat", "m", "hi") == {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
     assert openai.question("completions", "m", "hi") == {"model": "m", "prompt": "hi"}
-    assert openai.text_of("chat", {"message": {"content": "a"}}) == "a" == openai.text_of("completions", {"text": "a"})
-    with pytest.raises(LookupError):
-        openai.text_of("chat", {"text": "a"})
+    assert Choice(message=Part(content="a")).said == "a" == Choice(text="a").said
+    assert Choice(message=Part(role="assistant")).said is None

@@ -15,6 +15,7 @@ from servedrill.faults import network, streams
 from servedrill.faults.toxic import EFFECTS, Toxic, server_at
 from servedrill.host.clock import wait_for
 from servedrill.leases.undo import HttpCall
+from tests.worlds.hostile import BODIES, HEADS, hostile
 
 Make = Callable[[Any], Toxic]
 
@@ -325,3 +326,11 @@ def test_a_stall_without_end_holds_until_healed(hop: Hop) -> None:
         assert fault.heal().proven
         came += hop.read(user, patience_s=30)
         assert came.count(b"data: ") == len(EVENTS) + 1
+
+
+@pytest.mark.parametrize("mode", ["a head that drips", "200 MB", "gzip bomb", "too deep", "a list", "noise", "br"])
+def test_a_fault_proxy_that_makes_no_sense_is_an_error_of_a_fault(mode: str) -> None:
+    """Somebody's server may be anything; what it says is bounded as what a stack says."""
+    with hostile({"any": {**HEADS, **BODIES}[mode]}) as url:
+        with pytest.raises(FaultError, match="no fault proxy answers at"):
+            server_at(url.removeprefix("http://"))

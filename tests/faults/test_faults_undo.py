@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,8 @@ import pytest
 
 from servedrill.leases.ledger import Ledger
 from servedrill.leases.reader import open_leases
-from servedrill.leases.undo import RemoveFile, RunCommand, WriteFile
+from servedrill.leases.undo import HttpCall, RemoveFile, RunCommand, WriteFile
+from tests.worlds.hostile import BODIES, HEADS, hostile
 
 
 class Mine(msgspec.Struct, frozen=True, kw_only=True, tag_field="undo", tag="mine"):
@@ -57,3 +59,14 @@ def test_each_is_carried_out_twice_without_harm(tmp_path: Path) -> None:
     assert told.read_text() == "max"
     WriteFile(path=str(flag), text="max").carry_out()
     assert not flag.exists()
+
+
+@pytest.mark.parametrize(
+    "mode", ["a head that drips", "headers without end", "a body that drips", "200 MB", "nothing, and open", "noise"]
+)
+def test_a_call_that_undoes_is_not_held_up(mode: str) -> None:
+    """Whoever answers: the records after it are for others."""
+    with hostile({"any": {**HEADS, **BODIES}[mode]}) as url:
+        began = time.monotonic()
+        HttpCall(address=url.removeprefix("http://"), method="DELETE", path="/proxies/a").carry_out()
+        assert time.monotonic() - began < 60

@@ -221,7 +221,7 @@ class _Canned(BaseHTTPRequestHandler):
             b'{"status": "success", "data": {"result": [{"value": [1, "1"]}, {"value": [1, "2"]}]}}',
             "2 series; expected one",
         ),
-        (200, b"[]", "HTTP 200"),
+        (200, b"[]", "no answer: an answer that is none"),
     ],
 )
 def test_what_is_no_answer_of_prometheus_is_said(status: int, body: bytes, said: str) -> None:

@@ -1,0 +1,70 @@
+"""What the observer reads as lists: alerts of an Alertmanager, exchanges of a fault proxy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from servedrill.history.events import AlertSeen, Exchange
+from servedrill.host.clock import now_ns
+
+
+class AlertStatus(msgspec.Struct, frozen=True, rename="camel"):
+    """Whether an alert tells anybody, and what keeps it from that."""
+
+    state: str = ""
+    silenced_by: list[str] | None = None
+    inhibited_by: list[str] | None = None
+    muted_by: list[str] | None = None
+
+    @property
+    def by(self) -> list[str]:
+        """Silences, other alerts, mute intervals."""
+        ways = (("silence", self.silenced_by), ("inhibited by", self.inhibited_by), ("muted by", self.muted_by))
+        return [f"{how} {name}" for how, names in ways for name in names or ()]
+
+
+class ListedAlert(msgspec.Struct, frozen=True):
+    """As Alertmanager's v2 API lists it. It lists those that tell nobody, too, unless it is asked not to."""
+
+    fingerprint: str
+    labels: dict[str, str]
+    status: AlertStatus | None = None
+
+    def event(self) -> AlertSeen:
+        """Now."""
+        status = self.status or AlertStatus()
+        by = status.by
+        state: Literal["suppressed", "firing"] = "suppressed" if by or status.state == "suppressed" else "firing"
+        name = self.labels.get("alertname", "")
+        return AlertSeen(t_ns=now_ns(), alert=name, labels=self.labels, state=state, by=by)
+
+
+class TappedExchange(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of `Exchange` that the proxy tells."""
+
+    seq: int
+    connection: int
+    method: str
+    path: str
+    request_id: str | None = None
+    attempt: str | None = None
+    t_request_ns: int
+    t_response_ns: int | None = None
+    t_end_ns: int | None = None
+    status: int | None = None
+    retry_after_s: float | None = None
+    bytes_down: int = 0
+    end: str | None = None
+
+    def event(self, hop: str) -> Exchange:
+        """Now."""
+        return Exchange(t_ns=now_ns(), hop=hop, **msgspec.structs.asdict(self))
+
+
+class TapPage(msgspec.Struct, frozen=True):
+    """What changed since the page before; ``next`` is where the one after begins."""
+
+    next: int
+    exchanges: list[TappedExchange]
