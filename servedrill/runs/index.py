@@ -17,8 +17,6 @@ import msgspec
 
 from servedrill.checkers.finding import Answer
 from servedrill.errors import UsageError
-from servedrill.history.events import DrillStarted
-from servedrill.history.journal import iter_events
 from servedrill.judging.words import worst_of
 from servedrill.runs.layout import INDEX, RUN, VERDICT, VERDICTS
 from servedrill.runs.measured import Measured, measure
@@ -145,7 +143,7 @@ class Index:
             "INSERT INTO drills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
             [
                 (
-                    name, d.name, d.verdict.answer.value, _stack_of(d.history), d.verdict.detect_s,
+                    name, d.name, d.verdict.answer.value, d.stack_name, d.verdict.detect_s,
                     d.verdict.failover_s, d.verdict.recover_s,
                     d.verdict.mttr_s, d.verdict.never_restored, msgspec.msgpack.encode(d.verdict.spending),
                 )
@@ -202,7 +200,7 @@ class Index:
 
     def spending_before(self, run: StoredRun) -> list[StoredSpending]:
         """What the drills of runs that began before this one spent on its stacks."""
-        stacks = {_stack_of(drill.history) for drill in run.drills}
+        stacks = {drill.stack_name for drill in run.drills}
         rows = self._db.execute(
             "SELECT r.began, d.stack, d.spending FROM drills d JOIN runs r ON r.name = d.run WHERE "
             "r.began < ? AND r.name != ?",
@@ -217,7 +215,7 @@ class Index:
     def siblings(self, like: StoredRun, drill: str, *, without: set[Path], limit: int = 10) -> list[Measured]:
         """Figures of the runs before ``like`` of a drill on the same stack with the same options; made once, then
         kept."""
-        stack = next((_stack_of(d.history) for d in like.drills if d.name == drill), "")
+        stack = next((d.stack_name for d in like.drills if d.name == drill), "")
         defects = msgspec.json.encode(sorted(like.about.options.defects)).decode()
         rows = self._db.execute(
             "SELECT d.run, d.measured FROM drills d JOIN runs r ON r.name = d.run WHERE d.drill = ? AND "
@@ -319,12 +317,3 @@ def _began_by(name: str) -> str:
         return datetime.strptime(name[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC).isoformat()
     except ValueError:
         return ""
-
-
-def _stack_of(history: Path) -> str:
-    """The stack's name, from the first line of a history."""
-    with contextlib.suppress(UsageError, StopIteration):
-        first = next(iter_events(history))
-        if isinstance(first, DrillStarted):
-            return first.stack
-    return ""

@@ -3,6 +3,7 @@ end."""
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import msgspec
 
 from servedrill.checkers.finding import Answer
 from servedrill.errors import UsageError
+from servedrill.history.events import DrillStarted
+from servedrill.history.journal import iter_events
 from servedrill.judging.verdict import Verdict
 from servedrill.runs.about import About
 from servedrill.runs.layout import HISTORY, RUN, STACK
@@ -30,6 +33,15 @@ class StoredDrill(msgspec.Struct, frozen=True, kw_only=True):
     def history(self) -> Path:
         """Its file, which may not be there."""
         return self.folder / HISTORY
+
+    @property
+    def stack_name(self) -> str:
+        """What the stack is called, from the first line of the history; empty where that cannot be read."""
+        with contextlib.suppress(OSError, UsageError, StopIteration):
+            first = next(iter_events(self.history))
+            if isinstance(first, DrillStarted):
+                return first.stack
+        return ""
 
     def stack(self) -> dict[str, Any]:
         """The stack as it described itself; empty where it did not."""
