@@ -13,8 +13,9 @@ from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.checkers.frame import Frame
 from servedrill.checkers.recorded import Limits, References, greedy
-from servedrill.history.events import RequestRecord
+from servedrill.history.events import Observed, RequestRecord
 from servedrill.history.history import History
+from servedrill.history.measurements import NOT_RECORDED
 from servedrill.history.requests import Requests
 from servedrill.oracle.prompts import expand
 from servedrill.oracle.tokens import expected_tokens, golden_answer
@@ -105,13 +106,13 @@ class TokenExact(Checker, frozen=True, kw_only=True):
         compared, sampled, unknown = (numbers[how] for how in ("compared", "sampled", "unknown"))
         wrong = answers.keep(one.problem for one in answers.each_answer(compare))
         if wrong:
-            return self.refuted(wrong, lambda request: compare(request).problem, checked=compared + sampled + unknown)
+            return self.refuted(wrong, lambda request: compare(request).problem, checked=len(answers))
         frames = f"{sampled} sampled ones by their frame only"
         seen = f"{compared} answers compared with {len(references.said)} recorded ones, {frames}"
         if unknown or not compared:
             without = answers.keep(one.how == "unknown" for one in answers.each_answer(compare))
             names = ", ".join(request.id for request in without[:3])
-            return self.cannot_say(f"{seen}; {unknown} without a recorded one: {names}")
+            return self.cannot_say(f"{seen}; {unknown} without a recorded one: {names}{_not_recorded(history)}")
         return self.says(True, seen, checked=compared, sampled=sampled)
 
     def frames_alone(self, history: History) -> Finding:
@@ -172,6 +173,14 @@ class TokenExact(Checker, frozen=True, kw_only=True):
             min(len(text.split()), len(words)),
         )
         return f"choice {choice} differs from {request.fingerprints[0]} from word {same} on"
+
+
+def _not_recorded(history: History) -> str:
+    """What engines said instead of an answer that could be recorded."""
+    seen = Counter(str(event.detail.get("seen")) for event in history.of(Observed) if event.name == NOT_RECORDED)
+    return (
+        f" (asked beforehand: {', '.join(f'{count} x {what}' for what, count in seen.most_common())})" if seen else ""
+    )
 
 
 class GoldenAnswersRight(Checker, frozen=True, kw_only=True):

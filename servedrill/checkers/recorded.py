@@ -47,6 +47,8 @@ class References:
         """All references of a history; of two that agree the longer one."""
         found = cls()
         for reference in history.of(Reference):
+            if not reference.text:
+                continue  # any answer would agree with it
             versions = found.said.setdefault((reference.route, reference.prompt), {})
             known = versions.get(reference.version)
             if known is not None and not _agree(known.text, reference.text):
@@ -71,7 +73,7 @@ class References:
         text = request.texts[0]
         if not any(_agree(reference.text, text) for reference in candidates):
             best = max(candidates, key=lambda reference: _shared(reference.text, text))
-            return f"differs from {best.version} from byte {_shared(best.text, text)} on"
+            return f"differs from {best.version or 'what was recorded'} from byte {_shared(best.text, text)} on"
         asked = limits.tokens_of(request)
         if (
             complete

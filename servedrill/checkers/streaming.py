@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from itertools import compress
+from itertools import accumulate, compress, pairwise
 from math import sqrt
 from statistics import correlation
 
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
+from servedrill.history.events import RequestRecord
 from servedrill.history.history import History
 from servedrill.history.requests import LAST_NS, NEVER, Requests
 from servedrill.stats.figures import stalls_s, ttfts_service_s
@@ -114,11 +115,16 @@ class StallBounded(Checker, frozen=True, kw_only=True):
         )
 
 
-def _stalls_until_s(streams: Requests, next_ns: int) -> Iterator[float]:
-    """The longest silence of each; of one that outlasts ``next_ns`` that between its last content and then, as far as
-    that is known."""
-    for stall_s, (last_ns, end_ns) in zip(stalls_s(streams), streams.columns("t_last_ns", "t_end_ns"), strict=True):
-        yield stall_s if end_ns < next_ns else max(0, next_ns - last_ns) / 1e9
+def _stalls_until_s(streams: Requests, until_ns: int) -> Iterator[float]:
+    """The longest silence of each, as far as it was before ``until_ns``."""
+    later = iter(streams.where("t_end_ns", test=until_ns.__lt__))
+    for stall_s, end_ns in zip(stalls_s(streams), streams.column("t_end_ns"), strict=True):
+        yield stall_s if end_ns <= until_ns else _stall_until_s(next(later), until_ns)
+
+
+def _stall_until_s(stream: RequestRecord, until_ns: int) -> float:
+    content_ns = accumulate(stream.gaps_ns, initial=stream.t_first_ns or stream.t_end_ns)
+    return max(0, *(min(b, until_ns) - min(a, until_ns) for a, b in pairwise([*content_ns, stream.t_end_ns]))) / 1e9
 
 
 def _lengths(requests: Requests) -> Iterator[float]:

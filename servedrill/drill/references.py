@@ -15,13 +15,15 @@ import random
 import httpx
 import msgspec
 
-from servedrill.control.bounded import call, read
+from servedrill.control.bounded import call, read, told
 from servedrill.dialect.frames import Choice, Chunk
 from servedrill.dialect.openai import PATHS, bearer, question
-from servedrill.history.events import Reference
+from servedrill.errors import NotInTime
+from servedrill.history.events import Observed, Reference
 from servedrill.history.journal import Journal
+from servedrill.history.measurements import NOT_RECORDED
 from servedrill.history.promises import Promises
-from servedrill.host.clock import now_ns
+from servedrill.host.clock import now_ns, wait_for
 from servedrill.load.arrivals import Burst
 from servedrill.load.lengths import Length, draw
 from servedrill.load.plan import RequestClass
@@ -31,6 +33,9 @@ from servedrill.oracle.tokens import hash64
 from servedrill.stacks.protocols import Stack
 
 POOL = 8
+_PATIENCE_S = 10.0
+"""How long answers are asked for again, in all: a full queue or a restart is over by then, or it is said that there is
+none."""
 _TOKENS_MAX, _CANCELLED_TOKENS_MAX = 160, 32
 """How much of a long answer is recorded; clients that hang up are not expected to read far."""
 
@@ -42,6 +47,7 @@ class Recorder:
         self._stack, self._journal, self._seed = stack, journal, seed
         self._asked: dict[tuple[str, str], tuple[RequestClass, int]] = {}
         self._versions: set[str] = set()
+        self._patience_s = _PATIENCE_S
 
     @property
     def wanted(self) -> bool:
@@ -87,7 +93,7 @@ class Recorder:
         if not self._asked:
             return
         (_, prompt), (cls, _) = next(iter(self._asked.items()))
-        now = {self._say(url, cls, prompt, 1).system_fingerprint for _, url in self._engines()}
+        now = {self._say(url, cls, prompt, 1)[0].system_fingerprint for _, url in self._engines()}
         if now - self._versions - {None}:
             for number, ((_, prompt), (cls, tokens)) in enumerate(list(self._asked.items())):
                 self._ask(cls, prompt, tokens, first=number, everywhere=False)
@@ -98,31 +104,49 @@ class Recorder:
         return engines or [("entry", self._stack.entry().base_url)]
 
     def _ask(self, cls: RequestClass, prompt: str, tokens: int, *, first: int, everywhere: bool) -> None:
+        """One engine, or all: those that do not answer are asked again; where none does, that is written down."""
         engines = self._engines()
-        for turn in range(len(engines)):
-            name, url = engines[(first + turn) % len(engines)]
-            answer = self._say(url, cls, prompt, tokens)
-            choice = answer.choices[0] if answer.choices else Choice()
-            if choice.said is None:
-                continue
-            version = answer.system_fingerprint or self._stack.promises.version
-            self._versions.add(version)
-            self._journal.append(
-                Reference(
-                    t_ns=now_ns(),
-                    version=version,
-                    source=name,
-                    route=cls.route,
-                    prompt=short_prompt(prompt),
-                    text=choice.said,
-                    finish_reason=choice.finish_reason,
-                )
-            )
-            if not everywhere:
-                return
+        turns = [engines[(first + turn) % len(engines)] for turn in range(len(engines))]
+        heard: list[Reference] = []
+        seen = ""
 
-    def _say(self, url: str, cls: RequestClass, prompt: str, tokens: int) -> Chunk:
-        """The answer; an empty one when there was none: what has no reference is not called exact."""
+        def answered() -> bool:
+            nonlocal seen
+            for name, url in turns:
+                answer, seen = self._say(url, cls, prompt, tokens)
+                if reference := self._reference(name, cls, prompt, answer):
+                    heard.append(reference)
+                    if not everywhere:
+                        return True
+            return bool(heard)
+
+        try:
+            self._patience_s -= wait_for(answered, what="an answer", within_s=self._patience_s, every_s=0.25)
+        except NotInTime:
+            self._patience_s = 0.0
+            asked = {"prompt": short_prompt(prompt), "seen": seen}
+            self._journal.append(Observed(t_ns=now_ns(), name=NOT_RECORDED, value=None, detail=asked))
+        for reference in heard:
+            self._versions.add(reference.version)
+            self._journal.append(reference)
+
+    def _reference(self, name: str, cls: RequestClass, prompt: str, answer: Chunk) -> Reference | None:
+        """None for an answer without words: every other one would agree with it."""
+        choice = answer.choices[0] if answer.choices else Choice()
+        if not choice.said:
+            return None
+        return Reference(
+            t_ns=now_ns(),
+            version=answer.system_fingerprint or self._stack.promises.version,
+            source=name,
+            route=cls.route,
+            prompt=short_prompt(prompt),
+            text=choice.said,
+            finish_reason=choice.finish_reason,
+        )
+
+    def _say(self, url: str, cls: RequestClass, prompt: str, tokens: int) -> tuple[Chunk, str]:
+        """The answer, and in words what came; an empty one where there was none."""
         promises, entry = self._stack.promises, self._stack.entry()
         model = promises.model if url == entry.base_url else promises.direct_model
         headers = bearer(os.environ.get(entry.api_key_env or "", ""))
@@ -131,9 +155,10 @@ class Recorder:
         asked = question(cls.route, model, expand(prompt)) | {dialect.max_tokens: tokens} | greedy | cls.params
         try:
             response = call("POST", f"{url}{PATHS[cls.route]}", timeout_s=30, json=asked, headers=headers)
-            return read(response, Chunk) if response.status_code == 200 else Chunk()
-        except httpx.HTTPError:
-            return Chunk()
+            answer = read(response, Chunk) if response.status_code == 200 else Chunk()
+        except httpx.HTTPError as error:
+            return Chunk(), told(error)
+        return answer, f"HTTP {response.status_code}"
 
 
 def _greedy(cls: RequestClass) -> bool:

@@ -95,6 +95,9 @@ PLANTS = [
             "being-answered-when-it-began": history(
                 *PHASES, *fault(start=3.9), *many(5, 4, 8), given_up(3.8, after_s=3)
             ),
+            "before-the-next-fault,-in-the-middle": history(
+                *PHASES, *many(5, 4, 8), *fault(start=8.2, end=10), answered(4.5, tokens=4, gap_s=1.5)
+            ),
             "until-long-after-the-next-fault": history(
                 *PHASES, *many(5, 4, 8), *fault(start=8.2, end=10), given_up(6, after_s=5)
             ),

@@ -14,6 +14,7 @@ from servedrill.checkers.integrity import GoldenAnswersRight, TokenExact
 from servedrill.checkers.validity import SignalsHadData
 from servedrill.history import events as e
 from servedrill.history.history import History
+from servedrill.history.measurements import NOT_RECORDED
 from servedrill.judging.verdict import judge
 
 PROMISES = {"oracle": "recorded", "max_tokens_cap": 128, "max_model_len": 512}
@@ -38,6 +39,27 @@ def exact(*events: e.AnyEvent) -> tuple[Answer, str]:
 
 
 # ---- the recorded oracle
+
+
+def test_an_empty_reference_makes_nothing_exact() -> None:
+    """As earlier versions wrote them; what was said instead is told."""
+    refused = e.Observed(t_ns=at(0.1), name=NOT_RECORDED, value=None, detail={"prompt": "tell", "seen": "HTTP 503"})
+    answer, seen = exact(reference(""), refused, said(SAID))
+    assert answer is Answer.INCONCLUSIVE
+    assert "1 without a recorded one" in seen and "1 x HTTP 503" in seen
+
+
+def test_no_more_are_wrong_than_there_were() -> None:
+    """Those that were wrong in their frame alone are answers, too."""
+    twice = said(SAID, fingerprints=["v1", "v2"])
+    answer, seen = exact(reference(), said(SAID), twice, said(" once upon a bug", version="v9"))
+    assert answer is Answer.FAIL
+    assert seen.startswith("2 of 3 answers: ")
+
+
+def test_a_version_without_a_name_is_called_what_it_is() -> None:
+    answer, seen = exact(reference(version=""), said(" once upon a bug", fingerprints=[]))
+    assert answer is Answer.FAIL and "differs from what was recorded from byte 13 on" in seen
 
 
 @pytest.mark.parametrize(

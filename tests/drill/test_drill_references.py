@@ -16,8 +16,9 @@ import pytest
 from servedrill.drill.references import POOL, Recorder
 from servedrill.drill.traffic import SAMPLED, at_pace, burst, cancel_storm, chat, code, golden, idle_sweep
 from servedrill.history.dialect import Spoken
-from servedrill.history.events import Reference
+from servedrill.history.events import Observed, Reference
 from servedrill.history.journal import Journal, read_events
+from servedrill.history.measurements import NOT_RECORDED
 from servedrill.history.promises import Promises
 from servedrill.load.arrivals import Burst, Constant, Poisson
 from servedrill.load.lengths import Uniform
@@ -36,6 +37,10 @@ class Parrot:
         self.asked: list[tuple[int, dict[str, Any]]] = []
         self.versions = ["v1", "v1"]
         self.down: set[int] = set()
+        self.refuses = 0
+        """So many more are refused."""
+        self.bodies: list[bytes] = []
+        """Said instead, the first to whoever asks next."""
         self.servers = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.handler(n)) for n in (0, 1)]
         for server in self.servers:
             threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -55,7 +60,9 @@ class Parrot:
                 choice: dict[str, Any] = {"finish_reason": "length"}
                 choice |= {"text": said} if "prompt" in body else {"message": {"content": said}}
                 data = json.dumps({"choices": [choice], "system_fingerprint": parrot.versions[number]}).encode()
-                self.send_response(503 if number in parrot.down else 200)
+                data = parrot.bodies.pop(0) if parrot.bodies else data
+                parrot.refuses -= 1
+                self.send_response(503 if number in parrot.down or parrot.refuses >= 0 else 200)
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
@@ -177,3 +184,47 @@ def test_when_a_burst_begins_is_no_matter_of_pace() -> None:
     first, then = idle_sweep(around_s=5)[:2]
     assert at_pace(first, 4).arrivals.start_s == first.arrivals.start_s
     assert at_pace(then, 4).arrivals.start_s == then.arrivals.start_s
+
+
+def test_who_is_refused_asks_again(parrot: Parrot, recorder: Recorder, tmp_path: Path) -> None:
+    """Every prompt has its answer in the end."""
+    parrot.refuses = 5
+    recorder.record(recorder.pooled(chat(rate=5, model="bird")))
+    assert len({one.prompt for one in recorded(tmp_path)}) == POOL
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"choices": [{"message": {"content": null}, "finish_reason": "stop"}]}',
+        b'{"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}',
+        b'{"choices": [{"message": {"content": [{"type": "image"}]}}]}',
+        b'{"choices": []}',
+        b'{"choices": [7]}',
+        b"[]",
+        b"\xff<html>",
+    ],
+)
+def test_an_answer_without_words_is_no_reference(
+    body: bytes, parrot: Parrot, recorder: Recorder, tmp_path: Path
+) -> None:
+    """Every answer would agree with it; the next engine is asked."""
+    parrot.bodies = [body]
+    recorder.record(recorder.pooled(chat(rate=5, model="bird")))
+    for one in recorded(tmp_path):
+        words = one.text.split()
+        assert words and words == expand(one.prompt).split()[: len(words)]
+    assert len({one.prompt for one in recorded(tmp_path)}) == POOL
+
+
+def test_where_nobody_answers_that_is_written_down(
+    parrot: Parrot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All prompts together are waited for, not each anew."""
+    monkeypatch.setattr("servedrill.drill.references._PATIENCE_S", 0.3)
+    parrot.down = {0, 1}
+    recorder = Recorder(parrot, Journal(tmp_path / "history.jsonl"), seed=1)
+    recorder.record(recorder.pooled(chat(rate=5, model="bird")))
+    events = [one for one in read_events(tmp_path / "history.jsonl") if isinstance(one, Observed)]
+    assert [(one.name, one.detail["seen"]) for one in events] == [(NOT_RECORDED, "HTTP 503")] * POOL
+    assert not recorded(tmp_path)
