@@ -1,7 +1,7 @@
 """The pytest plugin as every test run has it: options and markers, and nothing that takes time.
 
-It defines no fixture. What makes drills of tests is `servedrill.plugin.drills`, which is loaded for the first drill or
-for an option that has to be checked before.
+It defines no fixture, and imports nothing that pytest has not. What makes drills of tests is
+`servedrill.plugin.drills`, which is loaded for the first drill or for an option that has to be checked before.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-
-from servedrill.runs.layout import RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +59,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="recorded trace (CSV of TIMESTAMP,ContextTokens,GeneratedTokens) by which steady traffic comes",
     )
-    group.addoption("--drill-runs", type=_given, metavar="DIR", help=f"where runs are written (default: {RUNS})")
+    group.addoption(
+        "--drill-runs", type=_given, metavar="DIR", help="where runs are written (default: .servedrill/runs)"
+    )
     group.addoption(
         "--drill-baseline",
         type=_given,

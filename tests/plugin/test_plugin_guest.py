@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from servedrill import plugin
+from servedrill.runs.layout import RUNS
 
 
 def brought(statement: str, *, before: str) -> set[str]:
@@ -20,9 +21,24 @@ def brought(statement: str, *, before: str) -> set[str]:
 
 
 def test_the_plugin_brings_options_and_nothing_else() -> None:
-    """Beside pytest itself: no room of servedrill but names of files, and not a module of anybody else."""
-    plugin = {"servedrill", "servedrill._version", "servedrill.plugin", "servedrill.runs", "servedrill.runs.layout"}
+    """Beside pytest itself: no other room of servedrill, and not a module of anybody else."""
+    plugin = {"servedrill", "servedrill._version", "servedrill.plugin"}
     assert brought("import servedrill.plugin", before="import pytest") == plugin
+
+
+def test_what_workers_are_told_takes_little_more() -> None:
+    """In a run with pytest-xdist the controller gives its workers seed and folder, whether they have drills or not."""
+    more = brought("import servedrill.plugin.workers", before="import pytest, xdist.plugin, servedrill.plugin")
+    rooms = {"plugin.workers", "plugin.asked", "errors", "runs", "runs.layout"}
+    assert more - {f"servedrill.{name}" for name in rooms} <= {"secrets", "hmac", "_hmac", "datetime", "_datetime"}
+
+
+def test_the_help_names_the_folder_of_runs() -> None:
+    """In words of its own, as the room that has the name is not loaded for it."""
+    parser = pytest.Parser(_ispytest=True)
+    plugin.pytest_addoption(parser)
+    (runs,) = (option for option in parser.getgroup("servedrill").options if "--drill-runs" in option.names())
+    assert f"(default: {RUNS})" in runs.attrs()["help"]
 
 
 @pytest.mark.parametrize("before", ["", "import pytest"])
