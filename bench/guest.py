@@ -5,7 +5,7 @@
 Each round is ``pytest --collect-only`` in an empty folder, with the plugin and with ``-p no:servedrill``, in an order
 that changes; what it takes to import pytest itself is left out, as it would only be noise. Prints CPU times (user and
 system) of both, the difference and the ratio, and the modules of servedrill that a run without drills loads.
-``--check``: exit status 1 where the difference is above `LIMIT_MS`. With PYTHONDONTWRITEBYTECODE set, as in many images,
+``--check``: exit status 1 where the difference is above `LIMIT_MS`. With PYTHONDONTWRITEBYTECODE, as in many images,
 pytest compiles every plugin anew each time: that is told, and counts.
 """
 
@@ -75,9 +75,7 @@ def main() -> int:
         print(f"without it         {absent:7.1f} ms; least {min(without_it):.1f}")
         least, mean = min(with_it) - min(without_it), statistics.mean(differences)
         print(f"compiled           {'each time' if sys.dont_write_bytecode else 'once'}")
-        print(
-            f"difference         {difference:7.1f} ms, median of pairs; mean {mean:.1f} ± {error:.1f}; least {least:.1f}"
-        )
+        print(f"difference         {difference:7.1f} ms, median; mean {mean:.1f} ± {error:.1f}; least {least:.1f}")
         print(f"ratio              {installed / absent:7.3f}")
         print(*loaded(folder))
     return int("--check" in sys.argv and difference > LIMIT_MS)
