@@ -8,11 +8,11 @@ The embedded stack has an `EventSplitter` of its own: programs that judge each o
 
 from __future__ import annotations
 
-_EVENT_BYTES_MAX = 4 << 20
+_EVENT_BYTES_MAX = 1 << 20
 
 
 class EventTooLongError(ValueError):
-    """More than 4 MiB came without a blank line: this is no event stream."""
+    """More than 1 MiB came without a blank line: this is no event stream."""
 
 
 class EventSplitter:
@@ -21,7 +21,7 @@ class EventSplitter:
     __slots__ = ("_after_cr", "_begun", "_tail")
 
     def __init__(self) -> None:
-        self._tail = b""
+        self._tail = bytearray()
         self._after_cr = False
         self._begun = False
 
@@ -34,16 +34,25 @@ class EventSplitter:
         """The data of the events that ``body`` completes, in order."""
         if self._after_cr or b"\r" in body:
             body = self._plain_newlines(body)
-        body = self._tail + body
+        tail = self._tail
+        if tail:
+            seen = len(tail) - 1
+            tail += body
+            if self._begun and tail.find(b"\n\n", seen) < 0:  # what was looked at is not looked at again
+                if len(tail) > _EVENT_BYTES_MAX:
+                    tail.clear()
+                    raise EventTooLongError
+                return []
+            body = bytes(tail)
         if not self._begun:
             if b"\xef\xbb\xbf".startswith(body):  # perhaps the first bytes of a byte order mark
-                self._tail = body
+                self._tail = bytearray(body)
                 return []
             self._begun, body = True, body.removeprefix(b"\xef\xbb\xbf")
         blocks = body.split(b"\n\n")
-        self._tail = blocks.pop()
+        self._tail = bytearray(blocks.pop())
         if len(self._tail) > _EVENT_BYTES_MAX:
-            self._tail = b""
+            self._tail.clear()
             raise EventTooLongError
         return [found for block in blocks if (found := _data_of(block)) is not None]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -9,9 +10,17 @@ _ERROR = re.compile(r"error|exception|refused|denied|cannot|failed|not found|no 
 _NOISE = re.compile(r"See root cause above|Traceback \(most recent call last\)|^\s*\^*\s*$|^\s+(File|raise|return) ")
 
 
+_BYTES_MAX = 1 << 20
+
+
 def read_log(path: Path) -> str:
-    """Its text; empty where there is none."""
-    return path.read_text(errors="replace") if path.exists() else ""
+    """The last MiB of its text, which is all of most; empty where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _BYTES_MAX))
+            return file.read(_BYTES_MAX).decode(errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 def tail(path: Path) -> str:

@@ -195,6 +195,7 @@ class RequestRecord(Event, frozen=True, kw_only=True, tag="request"):
     error_status: int | None = None
     error_type: str | None = None
     error_message: str | None = None
+    """Of an error; without one, the bound that more came than."""
     error_request_id: str | None = None
     """The request's id as an error told it: in its body or event, or in the header ``x-request-id``."""
     error_schema_ok: bool | None = None

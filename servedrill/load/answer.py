@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from servedrill.dialect.frames import UNREADABLE, Chunk, ErrorSeen, begins, decode_chunk, read_error
+from servedrill.dialect.frames import NAMES_MAX, UNREADABLE, Chunk, ErrorSeen, begins, decode_chunk, read_error
 from servedrill.dialect.openai import DONE
 from servedrill.dialect.sse import EventSplitter, EventTooLongError
 
-_BODY_BYTES_MAX = 64 << 20
+_MIB = 1 << 20
+_BODY_BYTES_MAX, _TEXT_MAX, _STREAM_BYTES_MAX = 2 * _MIB, _MIB, 64 * _MIB
+"""Of a body that is no stream, of what a stream's choices say, and of all that comes as a stream; the first two for
+each choice. 128,000 tokens are half a MiB of text, and 40 MiB on the wire."""
 _NEVER = 1 << 62
 
 Ending: TypeAlias = Literal[
@@ -22,6 +25,10 @@ Ending: TypeAlias = Literal[
 patience, or something that is not HTTP."""
 
 
+class AnswerTooLongError(Exception):
+    """More came than any client keeps: the rest is not read."""
+
+
 class Answer:
     """Collects one try's answer; `feed_stream` runs once for every read and is kept short."""
 
@@ -29,12 +36,14 @@ class Answer:
         "_bad",
         "_begun",
         "_body",
+        "_came",
         "_done",
         "_fingerprint",
         "_leave",
         "_leave_at",
         "_model",
         "_plain",
+        "_said",
         "_splitter",
         "_texts",
         "cached_tokens",
@@ -43,6 +52,7 @@ class Answer:
         "error",
         "fingerprints",
         "finish_reasons",
+        "met",
         "models",
         "n",
         "preambles",
@@ -84,6 +94,9 @@ class Answer:
         self.completion_tokens: int | None = None
         self.cached_tokens: int | None = None
         self.error: ErrorSeen | None = None
+        self.met = ""
+        """The bound that more came than; empty where none was met."""
+        self._came = self._said = 0
         self._bad: Literal["error_event", "bad_frame"] | None = None
         self._texts: list[list[str]] = [[] for _ in range(n)]
         self._model: str | None = None
@@ -106,14 +119,17 @@ class Answer:
         return not self.stream or self.done_frames == 1 or not (self._done or self.done_frames)
 
     def feed(self, body: bytes, t_ns: int) -> None:
-        """Take bytes of the response's body that arrived at ``t_ns``."""
+        """Take bytes of the response's body that arrived at ``t_ns``. Raises `AnswerTooLongError`."""
         if self.stream and self.status == 200:
             self.feed_stream(body, t_ns)
-        elif len(self._body) < _BODY_BYTES_MAX:
-            self._body += body
+            return
+        self._body += body
+        if len(self._body) > _BODY_BYTES_MAX * self.n:
+            self._meet(f"a body of more than {_BODY_BYTES_MAX * self.n // _MIB} MiB")
 
     def feed_stream(self, body: bytes, t_ns: int) -> None:
-        """Take bytes of an event stream."""
+        """Take bytes of an event stream. Raises `AnswerTooLongError`."""
+        self._came += len(body)
         # Nearly every read is one event, whole and plain. What is not, or comes after something that was not, goes the
         # long way; both ways read the same from the same bytes.
         if self._plain and body.find(b"\n") == len(body) - 2 and body[-2:] == b"\n\n":  # noqa: SIM102  # one line too long
@@ -123,8 +139,10 @@ class Answer:
         try:
             events = self._splitter.feed(body)
         except EventTooLongError:
-            self._fail("bad_frame")
+            self._meet("more than 1 MiB without the end of an event")
             return
+        if self._came > _STREAM_BYTES_MAX:
+            self._meet(f"a stream of more than {_STREAM_BYTES_MAX // _MIB} MiB")
         for data in events:
             if self.done_frames:
                 self._fail("bad_frame")  # nothing may follow the terminal frame, not even a second one
@@ -159,6 +177,7 @@ class Answer:
                 content = choice.text if part is None else part.content
                 if content:
                     self._texts[choice.index].append(content)
+                    self._said += len(content)
                 said = content or (part is not None and (part.reasoning_content or part.reasoning or part.tool_calls))
                 if said:
                     self.stamps_ns.append(t_ns)
@@ -176,6 +195,8 @@ class Answer:
         if chunk.error is not None or chunk.object == "error":
             self.error = read_error(data)
             self._fail("error_event")
+        if self._said > _TEXT_MAX * self.n:
+            self._meet(f"a text of more than {_TEXT_MAX * self.n // _MIB} MiB")
         if len(self.stamps_ns) >= self._leave_at:
             self._leave_at = _NEVER
             self._leave(t_ns)
@@ -206,10 +227,8 @@ class Answer:
 
     def _note_origin(self, chunk: Chunk) -> None:
         self._model, self._fingerprint = chunk.model, chunk.system_fingerprint
-        if chunk.model and chunk.model not in self.models:  # Azure's first event names none: ""
-            self.models.append(chunk.model)
-        if chunk.system_fingerprint and chunk.system_fingerprint not in self.fingerprints:
-            self.fingerprints.append(chunk.system_fingerprint)
+        _note(chunk.model, self.models)  # Azure's first event names none: ""
+        _note(chunk.system_fingerprint, self.fingerprints)
 
     def _note_usage(self, chunk: Chunk) -> None:
         usage = chunk.usage
@@ -219,8 +238,19 @@ class Answer:
         if usage.prompt_tokens_details is not None:
             self.cached_tokens = usage.prompt_tokens_details.cached_tokens
 
+    def _meet(self, bound: str) -> None:
+        """Keep nothing more, and end it."""
+        self.met = self.met or bound
+        self._fail("bad_frame")
+        raise AnswerTooLongError(bound)
+
     def _fail(self, how: Literal["error_event", "bad_frame"]) -> None:
         self._bad = self._bad or how  # the first thing that went wrong names the failure
+
+
+def _note(name: str | None, names: list[str]) -> None:
+    if name and name not in names and len(names) < NAMES_MAX:
+        names.append(name)
 
 
 def _stay(t_ns: int) -> None:

@@ -139,6 +139,7 @@ class Call:
         """The response is whole or the connection is gone: end this try, and perhaps begin another."""
         connection = self._connection
         assert connection is not None
+        self.answer.met = self.answer.met or connection.met
         if ending == "complete" and connection.reusable() and self.cls.keep_alive:
             self._connection = None
             self._owner.pool.give(connection)  # first, so that whoever asks next finds it

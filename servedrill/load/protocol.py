@@ -18,8 +18,11 @@ import httptools
 
 from servedrill.host.addresses import join_host_port
 from servedrill.host.clock import now_ns
-from servedrill.load.answer import Ending
+from servedrill.load.answer import AnswerTooLongError, Ending
 
+_FRAMING_BYTES_MAX, _FRAMING_EACH = 256 << 10, 16
+"""Of what comes around a body (heads, trailers, sizes and extensions of chunks): so much, and so much for each of its
+bytes. Chunks of one byte have five."""
 _CLOSED_OR_READABLE = select.POLLIN | select.POLLRDHUP
 
 
@@ -42,7 +45,9 @@ class Connection(asyncio.Protocol):
     """A connection to the stack; ``address`` is the ``ip:port`` at its other end."""
 
     __slots__ = (
+        "_body_bytes",
         "_bytes_per_s",
+        "_came_bytes",
         "_complete",
         "_exchange",
         "_headers",
@@ -59,6 +64,7 @@ class Connection(asyncio.Protocol):
         "closed",
         "heard_ns",
         "loss",
+        "met",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, bytes_per_s: float | None = None) -> None:
@@ -68,6 +74,8 @@ class Connection(asyncio.Protocol):
         """When the last bytes came; 0 before the first of the current exchange."""
         self.loss: Ending = "eof"
         """How the connection went, once it is closed by the peer."""
+        self.met = ""
+        """The bound that more came than; empty where none was met."""
         self._loop = loop
         self._bytes_per_s = bytes_per_s
         self._exchange: Exchange | None = None
@@ -135,18 +143,23 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self.heard_ns = monotonic_ns()
+        self._came_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._end("bad_http")
             return
         except httptools.HttpParserError as error:
-            if isinstance(error, httptools.HttpParserCallbackError) and error.__context__ is not None:
-                raise error.__context__ from None  # a mistake of ours, not of the peer
+            ours = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else None
+            if ours is not None and not isinstance(ours, AnswerTooLongError):
+                raise ours from None  # a mistake of ours, not of the peer
             self._end("complete" if self._complete else "bad_http")
             return
         if self._complete:
             self._end("complete")
+        elif self._came_bytes > _FRAMING_BYTES_MAX + (1 + _FRAMING_EACH) * self._body_bytes:
+            self.met = "more around the body than any server sends: a head, trailers, extensions of chunks"
+            self._end("bad_http")
         elif self._bytes_per_s is not None and not self.closed:
             self._rest(len(data) / self._bytes_per_s)
 
@@ -185,6 +198,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Part of the body, to whoever the exchange named."""
+        self._body_bytes += len(body)
         self._sink(body, self.heard_ns)
 
     def on_message_begin(self) -> None:
@@ -202,7 +216,7 @@ class Connection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._headers = {}
-        self._status = 0
+        self._status = self._came_bytes = self._body_bytes = 0
         self._sink = _nowhere
         self._complete = self._until_eof = self._keep = False
 

@@ -33,7 +33,7 @@ def request_record(
 
     ``t_send_ns`` is None when it was never written, ``cancelled_ns`` unless the client hung up on purpose.
     """
-    error, stamps_ns = answer.error or ErrorSeen(), answer.stamps_ns
+    error, stamps_ns = answer.error or ErrorSeen(message=answer.met or None), answer.stamps_ns
     return RequestRecord(
         t_ns=t_end_ns,
         id=planned.id,

@@ -266,3 +266,55 @@ BODIES: dict[str, Mode] = {
     "charset=undefined": _then(plain(b"a", kind="text/plain; charset=undefined")),
     "charset of nobody": _then(plain(b"a", kind="text/plain; charset=\0")),
 }
+
+# ---- streams
+
+
+def _events(*events: bytes, forever: bytes = b"", stay: bool = False) -> Mode:
+    return _then(SSE, *events, forever=forever, stay=stay)
+
+
+_WORD = event([{"index": 0, "delta": {"content": " w"}, "text": " w"}])
+_END = event([{"index": 0, "delta": {}, "text": "", "finish_reason": "stop"}]) + chunk(b"data: [DONE]\n\n")
+
+
+def _said(**choice: Any) -> bytes:
+    return event([{"index": 0, **choice}])
+
+
+def _names(peer: Peer, asked: Asked) -> None:
+    peer.send(SSE)
+    for number in range(1 << 30):
+        peer.send(event([{"index": 0, "delta": {"content": "w"}}], model=f"m{number}", system_fingerprint=f"f{number}"))
+
+
+STREAMS: dict[str, Mode] = {
+    "a line without end": _events(chunk(b"data: "), forever=chunk(b"x" * 1000)),
+    "an event without end": _events(forever=chunk(b"data: x\n" * 100)),
+    "comments without end": _events(forever=chunk(b": still here\n\n" * 50)),
+    "carriage returns": _events(forever=chunk(b"\r" * 1000)),
+    "tokens without end": _events(forever=_WORD),
+    "long tokens without end": _events(forever=_said(delta={"content": "w" * 300_000})),
+    "names without end": _names,
+    "roles without end": _events(forever=_said(delta={"role": "assistant"})),
+    "ends without end": _events(forever=_END),
+    "tokens after the end": _events(_WORD, _END, forever=_WORD),
+    "open after the end": _events(_WORD, _END, stay=True),
+    "open in the middle": _events(_WORD, stay=True),
+    "a token that drips": _then(SSE, drip=_WORD * 1000),
+    "events of nothing": _events(forever=chunk(b"data:\n\n" * 100)),
+    "no JSON": _events(chunk(b"data: {nonsense\n\n"), chunk(b"")),
+    "an event too deep": _events(chunk(b"data: " + b"[" * 100_000 + b"\n\n"), chunk(b"")),
+    "an event of a million objects": _events(chunk(b"data: [" + b"{}," * 300_000 + b"{}]\n\n"), chunk(b"")),
+    "a choice beyond all": _events(event([{"index": 10**20, "delta": {"content": "w"}}]), chunk(b"")),
+    "a choice nobody asked for": _events(event([{"index": 9, "delta": {"content": "w"}}]), chunk(b"")),
+    "content that is a number": _events(_said(delta={"content": 7}), chunk(b"")),
+    "a choice that is a text": _events(event("no"), chunk(b"")),
+    "an end that is a number": _events(_said(delta={}, finish_reason=9), chunk(b"")),
+    "half a character in a token": _events(chunk(b'data: {"choices":[{"text":"\xff"}]}\n\n'), chunk(b"")),
+    "half a pair in a token": _events(chunk(b'data: {"choices":[{"text":"\\ud800"}]}\n\n'), chunk(b"")),
+    "usage beyond all": _events(_WORD, event([], usage={"prompt_tokens": 1e999, "completion_tokens": -1}), _END),
+    "an error in its midst": _events(_WORD, chunk(b'data: {"error": {"message": "\\u001b[2J"}}\n\n'), chunk(b"")),
+    "NULs": _events(chunk(b"\0" * 65536), forever=chunk(b"\0" * 1000)),
+    "a gzip stream": _then(SSE.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n") + chunk(_BOMB)),
+}
