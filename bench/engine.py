@@ -21,6 +21,7 @@ from pathlib import Path
 
 import aiohttp
 
+from servedrill.host.launch import tied
 from servedrill.host.ports import free_ports
 from servedrill.host.processes import children
 
@@ -78,17 +79,7 @@ def main() -> int:
                 }
             )
         )
-        command = [
-            sys.executable,
-            "-m",
-            "servedrill.refstack",
-            "--config",
-            str(config),
-            "--parent",
-            str(os.getpid()),
-            "engine",
-            "engine-0",
-        ]
+        command = tied([sys.executable, "-m", "servedrill.refstack", "--config", str(config), "engine", "engine-0"])
         engine = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
         try:
             url = f"http://127.0.0.1:{port}"

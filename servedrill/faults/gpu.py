@@ -12,7 +12,8 @@ from servedrill.faults.fault import Evidence
 from servedrill.host.clock import wait_for
 from servedrill.host.gpu import Gpu, read_gpus
 from servedrill.host.processes import family
-from servedrill.leases.undo import Undo, ending
+from servedrill.leases.marked import Marked
+from servedrill.leases.undo import Undo
 from servedrill.stacks.protocols import Signallable
 
 _MIB = 1 << 20
@@ -30,8 +31,7 @@ call("cuDeviceGet", ctypes.byref(device), int(sys.argv[1]))
 call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
 call("cuCtxSetCurrent", context)
 print("ready", flush=True)
-sys.stdin.readline()
-left, size = int(sys.argv[2]), 256 << 20
+left, size = int(sys.argv[2]), 256 << 20 if sys.stdin.readline() else 0
 while size >= 1 << 20:
     free, total, at = ctypes.c_size_t(), ctypes.c_size_t(), ctypes.c_ulonglong()
     call("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
@@ -72,20 +72,18 @@ class GpuBallast:
             raise FaultError(f"{replica} holds no GPU memory that NVML tells of")
         self._index, self._before = found.index, found
         self.attributes: dict[str, Any] = {"gpu": found.name, "held_bytes": found.held_by(pids)}
+        self._marked = Marked()
         self._ballast: subprocess.Popen[bytes] | None = None
 
     def undo(self) -> list[Undo]:
-        """End the ballast, which starts here and takes nothing yet."""
-        self._ballast = subprocess.Popen(
-            [sys.executable, "-c", _BALLAST, str(self._index), str(self._left_bytes)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        return [*ending(self._ballast.pid)]
+        """End the ballast."""
+        return [self._marked.undo()]
 
     def inject(self) -> None:
-        """Have the ballast take all that is left. Raises `FaultError` with its exit status where it cannot."""
-        assert self._ballast is not None and self._ballast.stdin is not None and self._ballast.stdout is not None
+        """Have a ballast take all that is left. Raises `FaultError` with its exit status where it cannot."""
+        command = [sys.executable, "-c", _BALLAST, str(self._index), str(self._left_bytes)]
+        self._ballast = self._marked.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._ballast.stdin is not None and self._ballast.stdout is not None
         for said, answer in ((b"ready\n", b"grow\n"), (b"full\n", b"")):
             if self._ballast.stdout.readline() != said:
                 raise FaultError(f"no ballast on GPU {self._index}: it ended with status {self._end()}")
@@ -104,7 +102,8 @@ class GpuBallast:
 
     def heal(self) -> Evidence:
         """End the ballast; NVML tells nothing of it on the device any more."""
-        assert self._ballast is not None
+        if self._ballast is None:
+            return Evidence(proven=True, observed="there was no ballast")
         pid = self._ballast.pid
         self._end()
         try:

@@ -11,7 +11,6 @@ It begins when a line comes on standard input, and answers with one line of JSON
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -20,7 +19,6 @@ from pathlib import Path
 
 import msgspec
 
-from servedrill.host.prctl import end_with_parent
 from servedrill.host.processes import ProcessId, identify, resident_bytes
 
 _MIB = 1 << 20
@@ -35,9 +33,8 @@ class Killed(msgspec.Struct, frozen=True, kw_only=True):
 
 def main(mib_max: int, limit_bytes: int, family: list[ProcessId]) -> int:
     """Grow and kill; exit status 1 where ``mib_max`` did not reach the limit."""
-    with contextlib.suppress(OSError):
-        end_with_parent()
-    sys.stdin.readline()
+    if not sys.stdin.readline():  # whoever would have said so is gone
+        return 1
     me = identify(os.getpid())
     assert me is not None
     mine_before = resident_bytes(me.pid)

@@ -39,7 +39,7 @@ class MemoryBallast(_ProcessFault):
         return bool(self._memory.memory_group(self.target))
 
     def undo(self) -> list[Undo]:
-        """Lift the limit and end the ballast, which starts here and takes nothing yet."""
+        """Lift the limit and end the ballast."""
         self._find()
         if self.by_kernel:
             group = Path(self._memory.memory_group(self.target))

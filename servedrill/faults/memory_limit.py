@@ -16,7 +16,8 @@ from servedrill.faults.kept_limit import Killed
 from servedrill.host import memory_groups
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import family, identify, resident_bytes
-from servedrill.leases.undo import Undo, WriteFile, ending
+from servedrill.leases.marked import Marked
+from servedrill.leases.undo import Undo, WriteFile
 from servedrill.stacks.protocols import Identity
 
 _KILL_WITHIN_S = 10.0
@@ -25,9 +26,9 @@ _BALLAST = """
 import contextlib, sys, time
 with contextlib.suppress(OSError):
     open('/proc/self/oom_score_adj', 'w').write('0')
-sys.stdin.readline()
 held = []
-for _ in range(int(sys.argv[1])):
+print("ready", flush=True)
+for _ in range(int(sys.argv[1]) if sys.stdin.readline() else 0):
     held.append(bytearray(b'\\x5a') * (1 << 20))
     time.sleep(0.001)
 sys.stdin.readline()
@@ -43,7 +44,7 @@ class MemoryLimit(Protocol):
     """What was held when the limit was set."""
 
     def undo(self) -> list[Undo]:
-        """How all of it is undone; the ballast starts here and takes nothing yet."""
+        """How all of it is undone, known before `exceed`."""
 
     def exceed(self, victim: Identity) -> None:
         """Set the limit above what is held, and let the ballast grow until somebody was killed.
@@ -72,19 +73,21 @@ class KernelLimit:
         self._file = memory_groups.limit_file(group)
         self._unlimited = memory_groups.UNLIMITED[memory_groups.version_of(group)]
         self._ballast: subprocess.Popen[bytes] | None = None
+        self._marked = Marked()
         self._kills_before = self._kills_told_before = 0
         self.held_bytes = 0
 
     def undo(self) -> list[Undo]:
         """As `MemoryLimit.undo`."""
-        self._ballast = subprocess.Popen(
-            [sys.executable, "-c", _BALLAST, _most(self._headroom_bytes)], stdin=subprocess.PIPE
-        )
-        return [WriteFile(path=str(self._file), text=self._unlimited), *ending(self._ballast.pid)]
+        return [WriteFile(path=str(self._file), text=self._unlimited), self._marked.undo()]
 
     def exceed(self, victim: Identity) -> None:
         """As `MemoryLimit.exceed`."""
-        assert self._ballast is not None
+        command = [sys.executable, "-c", _BALLAST, _most(self._headroom_bytes)]
+        self._ballast = self._marked.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._ballast.stdout is not None
+        if self._ballast.stdout.readline() != b"ready\n":  # what it takes from then on counts
+            raise FaultError(f"no ballast in {self._group}: it ended with status {self._ballast.wait()}")
         self._kills_before = memory_groups.oom_kills(self._group)
         self._kills_told_before = self._kills_told()
         (self._group / "cgroup.procs").write_text(str(self._ballast.pid))
@@ -135,13 +138,14 @@ class KeptLimit:
         self._headroom_bytes = headroom_bytes
         self._family = [one for pid in family(server.pid) if (one := identify(pid)) is not None]
         self._ballast: subprocess.Popen[bytes] | None = None
+        self._marked = Marked()
         self._killed: Killed | None = None
         self._limit_bytes = 0
         self.held_bytes = 0
 
     def undo(self) -> list[Undo]:
-        """As `MemoryLimit.undo`: nothing outlives this process: the ballast ends with it and holds no limit alone."""
-        return []
+        """As `MemoryLimit.undo`: the ballast is all there is."""
+        return [self._marked.undo()]
 
     def exceed(self, victim: Identity) -> None:
         """As `MemoryLimit.exceed`."""
@@ -150,7 +154,7 @@ class KeptLimit:
         family = [f"{one.pid}:{one.start_ticks}" for one in self._family]
         ballast = [sys.executable, "-m", "servedrill.faults.kept_limit", _most(self._headroom_bytes)]
         command = [*ballast, str(self._limit_bytes), *family]
-        self._ballast = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._ballast = self._marked.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         _begin(self._ballast)
         assert self._ballast.stdout is not None
         line = self._ballast.stdout.readline()

@@ -65,6 +65,20 @@ def own_identity() -> ProcessId:
     return identity
 
 
+def with_variable(variable: str) -> list[ProcessId]:
+    """Processes that were started with ``NAME=value`` in their environment, and those that these have forked."""
+    found: list[ProcessId] = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                environment = Path(entry.path, "environ").read_bytes()
+            except OSError:  # gone, or somebody else's
+                continue
+            if variable.encode() in environment.split(b"\0") and (one := identify(int(entry.name))) is not None:
+                found.append(one)
+    return found
+
+
 def children(pid: int) -> list[int]:
     """Direct children, in the order of their start."""
     found: list[int] = []

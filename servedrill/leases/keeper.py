@@ -10,7 +10,7 @@ from servedrill.leases.undo import Undo
 
 
 class UndoKeeper(Protocol):
-    """Told how to undo what is about to be made, or, where that cannot be known before, has just been."""
+    """Told how to undo what is about to be made."""
 
     def keep(self, kind: str, *undo: Undo) -> None:
         """On disk when it returns; ``kind`` is what was made: process, memory-group, containers, proxy."""
@@ -21,16 +21,20 @@ class StackKeeper:
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._leases: list[str] = []
+        self._leases: list[tuple[str, tuple[Undo, ...]]] = []
 
     def keep(self, kind: str, *undo: Undo) -> None:
         """One lease for all of ``undo``, as long as the stack is up; none where there is nothing to undo."""
         if undo:
-            self._leases.append(self._guard.ledger.open(f"stack-{kind}", list(undo)))
+            self._leases.append((self._guard.ledger.open(f"stack-{kind}", list(undo)), undo))
 
     def close(self) -> None:
-        """Everything is gone by now."""
+        """The stack has ended what it made; what it did not get to, as when it was interrupted a second time, is undone
+        here."""
         with shielded():
-            for lease in self._leases:
+            while self._leases:
+                lease, undo = self._leases[-1]
+                for one in reversed(undo):
+                    one.carry_out()
                 self._guard.ledger.close_lease(lease)
-            self._leases.clear()
+                self._leases.pop()

@@ -23,7 +23,10 @@ from servedrill.control.secret import proof, run_secret
 from servedrill.errors import NotInTime
 from servedrill.host.addresses import split_host_port
 from servedrill.host.clock import wait_for
-from servedrill.host.processes import ProcessId, family, identify
+from servedrill.host.processes import ProcessId, family, with_variable
+
+MARK = "SERVEDRILL_MARK"
+"""The variable whose value marks a process."""
 
 _DOCKER_S = 20.0
 
@@ -45,25 +48,26 @@ class ResumeProcess(_Undo, frozen=True, kw_only=True, tag="resume_process"):
                 os.kill(self.pid, signal.SIGCONT)
 
 
-class EndProcess(_Undo, frozen=True, kw_only=True, tag="end_process"):
-    """SIGKILL to a process that we started, and to all below it."""
+class EndMarked(_Undo, frozen=True, kw_only=True, tag="end_marked"):
+    """SIGKILL to every process that was started with a mark of ours in its environment, and to all below it.
 
-    pid: int
-    start_ticks: int
+    It can be on record before the process is there, and finds what an ended process has left behind.
+    """
+
+    mark: str
 
     def carry_out(self) -> None:
-        """Nothing to do where another process has the pid."""
-        if not ProcessId(self.pid, self.start_ticks).alive:
-            return
-        for pid in family(self.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        """Until none is left, 5 s at most."""
+        with contextlib.suppress(NotInTime):
+            wait_for(self._ended, what=f"processes with the mark {self.mark} to end", within_s=5)
 
-
-def ending(pid: int) -> list[EndProcess]:
-    """How a process that runs now is ended; nothing for one that is gone."""
-    one = identify(pid)
-    return [] if one is None else [EndProcess(pid=one.pid, start_ticks=one.start_ticks)]
+    def _ended(self) -> bool:
+        found = with_variable(f"{MARK}={self.mark}")
+        for one in found:
+            for pid in family(one.pid) if one.alive else ():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        return not found
 
 
 class HttpCall(_Undo, frozen=True, kw_only=True, tag="http_call"):
@@ -208,7 +212,7 @@ class RemoveTree(_Undo, frozen=True, kw_only=True, tag="remove_tree"):
 
 Undo: TypeAlias = (
     ResumeProcess
-    | EndProcess
+    | EndMarked
     | HttpCall
     | DockerCall
     | RemoveContainers

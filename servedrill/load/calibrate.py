@@ -25,6 +25,7 @@ from servedrill.errors import ServedrillError
 from servedrill.history.events import AnyEvent, LoadHealth, RequestRecord
 from servedrill.history.journal import read_events
 from servedrill.host.clock import NS, now_ns
+from servedrill.host.launch import tied
 from servedrill.load.arrivals import Burst
 from servedrill.load.generator import Load, package_environment
 from servedrill.load.plan import LoadPlan, RequestClass, Target
@@ -81,7 +82,7 @@ def measure_error_bound(*, streams: int = 200, gap_ms: float = 50.0, seconds: fl
 def timed_server(*, gap_ms: float, engines: int = ENGINES) -> Iterator[str]:
     """The URL of a server process that streams ``max_tokens`` tokens, one every ``gap_ms``, each naming its instant."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "servedrill.load.calibrate", str(gap_ms), str(engines)],
+        tied([sys.executable, "-m", "servedrill.load.calibrate", str(gap_ms), str(engines)]),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=package_environment(),

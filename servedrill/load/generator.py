@@ -24,6 +24,7 @@ import msgspec
 from servedrill import _version
 from servedrill.errors import ExitCode, NotInTime, ServedrillError, UsageError
 from servedrill.host.clock import now_ns, wait_for
+from servedrill.host.launch import tied
 from servedrill.load.messages import Command, Job, Status, merged
 from servedrill.load.plan import LoadPlan
 
@@ -252,7 +253,7 @@ class WorkerProcess:
         try:
             stderr = _log_file(log_dir, self._name)
             process = subprocess.Popen(
-                [sys.executable, "-m", "servedrill.load.worker"],
+                tied([sys.executable, "-m", "servedrill.load.worker"]),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

@@ -3,14 +3,13 @@
     stdin   a Job, then commands       stdout   {"ready": true}, then a status every 0.25 s
     the records and this worker's health go straight to the history file
 
-It must never outlive its parent: the kernel kills it when the thread that started it is gone, and the end of its stdin
-ends it too. Ctrl-C is the parent's business.
+It must never outlive its parent: the kernel kills it when the thread that started it is gone (the load sees to that
+when it starts one), and the end of its stdin ends it too. Ctrl-C is the parent's business.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
 import select
@@ -28,7 +27,6 @@ from servedrill.history.events import LoadHealth, Observed, RequestRecord
 from servedrill.history.journal import Journal
 from servedrill.history.measurements import NOT_FIRST
 from servedrill.host.clock import NS, now_ns
-from servedrill.host.prctl import end_with_parent
 from servedrill.load.client import Client
 from servedrill.load.dispatch import Dispatcher
 from servedrill.load.health import CpuMeter, LagMeter, counts_ms, p99_s, settle_gc
@@ -229,8 +227,6 @@ def say(status: Status, *, within_s: float = 0.0) -> None:
 def main() -> NoReturn:
     """Read the job, run it, and leave with an exit code of this package."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(OSError):  # the end of its stdin ends it all the same
-        end_with_parent()
     if stat.S_ISFIFO(os.fstat(1).st_mode):
         os.set_blocking(1, False)
     try:

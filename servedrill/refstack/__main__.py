@@ -11,7 +11,6 @@ import msgspec
 
 from servedrill.refstack.config import Stack, read_stack
 from servedrill.refstack.policies import BadDefect, Policies
-from servedrill.refstack.process import die_with_parent
 
 ROLES = ("supervisor", "engine", "gateway", "dns", "alerts", "rollouts")
 
@@ -20,7 +19,6 @@ def main() -> int:
     """The exit status; 4, with one line on stderr, for a file or a defect that cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m servedrill.refstack", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the stack as JSON, see servedrill.refstack.config")
-    parser.add_argument("--parent", type=int, help="end with the process of this pid")
     parser.add_argument(
         "role",
         nargs="?",
@@ -30,8 +28,6 @@ def main() -> int:
     )
     parser.add_argument("name", nargs="?", default="", help="which one of that role")
     args = parser.parse_args()
-    if args.parent:
-        die_with_parent(args.parent)
     try:
         stack = read_stack(args.config)
         if args.role == "supervisor":

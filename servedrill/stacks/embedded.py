@@ -9,7 +9,6 @@ Reached over HTTP, signals and files alone.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -30,7 +29,7 @@ from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports, require_free
 from servedrill.host.processes import ProcessId, children, family, identify
 from servedrill.leases.keeper import UndoKeeper
-from servedrill.leases.undo import ending
+from servedrill.leases.marked import Marked
 from servedrill.stacks.embedded_rules import check_embedded
 from servedrill.stacks.embedded_settings import MODELS
 from servedrill.stacks.file import StackFile
@@ -98,7 +97,7 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
             *(self._replica(gateway, GATEWAY) for gateway in gateways),
         ]
         self._addresses = {g["name"]: g["published_at"] for g in gateways}
-        self._start("supervisor", "-m", "servedrill.refstack", "--config", str(config), "--parent", str(os.getpid()))
+        self._start("supervisor", "-m", "servedrill.refstack", "--config", str(config))
         if self._has_proxies:
             self._proxies.make(self._hops(engines, gateways, alerts_listen=f"127.0.0.1:{next(ports)}"))
         self._wait("the supervisor", lambda: self._answers(f"http://127.0.0.1:{self._control}/stack"), log="supervisor")
@@ -143,12 +142,12 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
         }
 
     def _start(self, name: str, *arguments: str) -> None:
+        marked = Marked()
+        self._on_undo.keep("process", marked.undo())
         with (self._logs / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
+            self._children[name] = marked.start(
                 [sys.executable, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        self._children[name] = process
-        self._on_undo.keep("process", *ending(process.pid))
 
     def _engine(self, name: str, port: int, proxy_port: int) -> dict[str, Any]:
         covered = name in self._covered

@@ -18,6 +18,8 @@ from servedrill.errors import NotInTime, StackError
 from servedrill.files.logs import tail
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import family, identify
+from servedrill.leases.keeper import UndoKeeper
+from servedrill.leases.marked import Marked
 from servedrill.stacks.supervisor import Planned
 
 _UP_WITHIN_S = 15.0
@@ -61,18 +63,20 @@ class Keeper(SupervisorApi):
         self._module, self._log, self._ends_within_s = module, log, ends_within_s
         self._process: subprocess.Popen[bytes] | None = None
 
-    def begin(self) -> int:
-        """Start the program, which waits for its plan; its pid."""
+    def begin(self, on_undo: UndoKeeper) -> None:
+        """Start the program, which waits for its plan."""
+        marked = Marked()
+        on_undo.keep("process", marked.undo())
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = marked.start(
                 [sys.executable, "-m", self._module],
+                tie=False,  # the end of its input is when it ends what it keeps
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 env=os.environ | {"PYTHONPATH": package_path()},
             )
-        return self._process.pid
 
     def plan(self, plan: msgspec.Struct) -> None:
         """Hand over what is to be kept. Raises `StackError` when the program does not get ready."""

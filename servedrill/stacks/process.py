@@ -3,7 +3,7 @@
     load -> [DNS name ->] proxy -> gateway -> proxy -> engine
 
 Everything hangs below one supervisor (`servedrill.stacks.supervisor`), which is on record with the watchdog before it
-starts anything.
+is there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from servedrill.history.promises import Promises
 from servedrill.host.ports import free_ports
 from servedrill.host.processes import ProcessId, family, identify
 from servedrill.leases.keeper import UndoKeeper
-from servedrill.leases.undo import ending
 from servedrill.stacks.command_rules import check_processes
 from servedrill.stacks.commands import Command
 from servedrill.stacks.file import StackFile
@@ -194,11 +193,11 @@ class ProcessStack(OnThisMachine, ThroughProxies):
         return Plan(control_port=port, secret=secret, processes=planned, nice=self._file.nice)
 
     def _keeper(self, module: str, *, log: str, ends_within_s: float = 5.0) -> Keeper:
-        """On record before it keeps anything."""
+        """On record before it is there."""
         keeper = Keeper(
             module, control_port=self._wiring.port(log), log=self._logs / f"{log}.log", ends_within_s=ends_within_s
         )
-        self._on_undo.keep("process", *ending(keeper.begin()))
+        keeper.begin(self._on_undo)
         return keeper
 
     def _first_look(self) -> Spoken:

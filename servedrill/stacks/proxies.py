@@ -35,7 +35,8 @@ from servedrill.files.meant import meant
 from servedrill.host.addresses import join_host_port
 from servedrill.host.clock import wait_for
 from servedrill.leases.keeper import UndoKeeper
-from servedrill.leases.undo import HttpCall, ending
+from servedrill.leases.marked import Marked
+from servedrill.leases.undo import HttpCall
 
 EMBEDDED = "embedded"
 _UP_WITHIN_S = 20.0
@@ -131,13 +132,13 @@ class Proxies:
             self._greet()
             return
         command = [sys.executable, "-m", "servedrill.toxiproxy", "--port", str(port), "--seed", str(self._seed)]
-        if self._table.server == EMBEDDED:
-            command.append("--die-with-parent")
-        else:
+        if self._table.server != EMBEDDED:
             command = [program(self._table.server), "-host", "127.0.0.1", "-port", str(port)]
         self._logs.mkdir(parents=True, exist_ok=True)
+        marked = Marked()
+        self._on_undo.keep("process", marked.undo())
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = marked.start(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -145,7 +146,6 @@ class Proxies:
                 start_new_session=True,
                 env={"LOG_LEVEL": "warn", **os.environ},
             )
-        self._on_undo.keep("process", *ending(self._process.pid))
         self._address = f"127.0.0.1:{port}"
 
     def make(self, hops: Iterable[Hop]) -> None:

@@ -29,7 +29,8 @@ from aiohttp import web
 
 from servedrill.control.guard import guarded
 from servedrill.host import processes
-from servedrill.host.prctl import adopt_orphans, end_with_parent
+from servedrill.host.launch import tied
+from servedrill.host.prctl import adopt_orphans
 
 _GONE_WITHIN_S = 10.0
 
@@ -103,7 +104,7 @@ class Kept:
         planned = self.planned
         with Path(planned.log).open("ab") as log:  # noqa: ASYNC230  # a local file, once a life
             process = await asyncio.create_subprocess_exec(
-                *planned.command,
+                *tied(planned.command, memory_group=planned.memory_group),
                 env=os.environ | planned.env,
                 cwd=planned.folder,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -111,7 +112,6 @@ class Kept:
                 stderr=log,
                 # Not a session: the kernel shares the CPU out by sessions, and nice values count within one only.
                 process_group=0,
-                preexec_fn=_Birth(planned.memory_group),
             )
         self.pid, self.starts = process.pid, self.starts + 1
         status = await process.wait()
@@ -140,19 +140,6 @@ class Kept:
             "last_exit": self.last_exit,
             "over": self.task is not None and self.task.done(),
         }
-
-
-class _Birth:
-    """Runs in the child before the command: end with the supervisor, live in the memory group."""
-
-    def __init__(self, memory_group: str) -> None:
-        self._group = memory_group
-
-    def __call__(self) -> None:
-        with contextlib.suppress(OSError):  # the supervisor ends it, or the watchdog
-            end_with_parent()
-        if self._group:
-            (Path(self._group) / "cgroup.procs").write_text(str(os.getpid()))
 
 
 def _group_gone(group: int) -> bool:

@@ -46,12 +46,12 @@ def test_who_comes_by_an_address_or_a_known_name_is_no_web_page(host: str) -> No
 
 
 @pytest.fixture(scope="module")
-def keeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keeper]:
+def keeper(tmp_path_factory: pytest.TempPathFactory, forgetting: Any) -> Iterator[Keeper]:
     """A supervisor with one command that was not started."""
     folder = tmp_path_factory.mktemp("supervisor")
     port = free_ports(1)[0]
     keeper = Keeper("servedrill.stacks.supervisor", control_port=port, log=folder / "supervisor.log")
-    keeper.begin()
+    keeper.begin(forgetting)
     quiet = Planned(
         name="one",
         role="other",

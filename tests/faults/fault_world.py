@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -19,14 +21,20 @@ import msgspec
 from servedrill.faults.fault import Evidence
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import ProcessId, identify, read_status
-from servedrill.leases.undo import Undo, WriteFile
+from servedrill.leases.undo import MARK, Undo, WriteFile
 
 
 class Sleeper:
-    """A process that sleeps until it is ended; a session of its own, so that nobody's Ctrl-C reaches it."""
+    """A process that sleeps until it is ended, with a mark, in a session of its own: nobody's Ctrl-C reaches it."""
 
     def __init__(self, *command: str) -> None:
-        self.process = subprocess.Popen(command or ("sleep", "120"), start_new_session=True, stdout=subprocess.PIPE)
+        self.mark = secrets.token_hex(8)
+        self.process = subprocess.Popen(
+            command or ("sleep", "120"),
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            env={**os.environ, MARK: self.mark},
+        )
         identity = identify(self.process.pid)
         assert identity is not None
         self.identity: ProcessId = identity

@@ -16,7 +16,8 @@ import pytest
 from servedrill.errors import FaultError
 from servedrill.faults.gpu import GpuBallast
 from servedrill.host.gpu import Gpu, NoGpu, read_gpus
-from servedrill.host.processes import ProcessId, identify
+from servedrill.host.processes import ProcessId, identify, with_variable
+from servedrill.leases.undo import MARK
 
 GIB = 1 << 30
 
@@ -65,14 +66,15 @@ def ballast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_engines_own_device_is_filled_and_freed(ballast: tuple[GpuBallast, Devices]) -> None:
-    """What was taken is measured while it is, and its undo names the very process."""
+    """What was taken is measured while it is, and its undo, which is known before, ends the very process."""
     fault, devices = ballast
     assert (fault.attributes["gpu"], fault.attributes["held_bytes"]) == ("b", 3 * GIB)
     (undo,) = fault.undo()
-    assert fault._ballast is not None
-    assert undo.pid == fault._ballast.pid  # type: ignore[union-attr]
+    assert fault._ballast is None
     assert not fault.evidence().proven
     fault.inject()
+    assert fault._ballast is not None
+    assert [one.pid for one in with_variable(f"{MARK}={undo.mark}")] == [fault._ballast.pid]  # type: ignore[union-attr]
     devices.ballast = fault._ballast
     assert fault.evidence().proven, fault.evidence().observed
     assert fault.heal().proven

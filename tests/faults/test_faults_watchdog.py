@@ -20,14 +20,13 @@ from servedrill.leases.keeper import StackKeeper
 from servedrill.leases.ledger import Closed, Opened
 from servedrill.leases.reader import open_leases
 from servedrill.leases.undo import (
-    EndProcess,
+    EndMarked,
     HttpCall,
     RemoveMemoryGroup,
     RemoveTree,
     ResumeProcess,
     Undo,
     WriteFile,
-    ending,
 )
 
 S = 1_000_000_000
@@ -42,7 +41,7 @@ def test_kill_9_of_the_parent_heals_everything(tmp_path: Path) -> None:
         frozen.stop()
         undo: list[Undo] = [
             ResumeProcess(**frozen.record),
-            EndProcess(**planted.record),
+            EndMarked(mark=planted.mark),
             WriteFile(path=str(setting), text="whole"),
             HttpCall(address=api.address, method="DELETE", path="/toxics/a", body='{"a": 1}'),
         ]
@@ -109,7 +108,7 @@ def test_a_clean_goodbye_changes_nothing(tmp_path: Path) -> None:
         frozen.stop()
         undo: list[Undo] = [
             ResumeProcess(**frozen.record),
-            EndProcess(**healthy.record),
+            EndMarked(mark=healthy.mark),
             HttpCall(address=api.address, method="POST", path="/"),
         ]
         with Parent(tmp_path, undo) as parent:
@@ -140,21 +139,22 @@ def test_the_watchdog_ignores_signals_that_are_meant_for_the_drill(tmp_path: Pat
 
 
 def test_what_a_stack_makes_is_kept_until_it_is_down(tmp_path: Path) -> None:
-    """Its processes are on the ledger from the start, to be ended by whoever is left."""
+    """On the ledger from the start, to be undone by whoever is left; what the stack has not ended itself is ended when
+    it is down, and nothing else."""
     guard = Guard(tmp_path)
     keeper = StackKeeper(guard)
     with sleeper() as one, sleeper() as two:
         group = RemoveMemoryGroup(path=str(tmp_path / "group"))
-        keeper.keep("process", *ending(one.pid))
-        keeper.keep("process", *ending(two.pid))
-        keeper.keep("process", *ending(2**22 + 1))  # no such process
+        keeper.keep("process", EndMarked(mark=one.mark))
+        keeper.keep("process")  # there is nothing to undo
         keeper.keep("memory-group", group)
         kept = open_leases(guard.ledger.path)
-        assert [entry.undo for entry in kept] == [[group], [EndProcess(**two.record)], [EndProcess(**one.record)]]
+        assert [entry.undo for entry in kept] == [[group], [EndMarked(mark=one.mark)]]
+        assert one.running
         keeper.close()
         assert open_leases(guard.ledger.path) == []
         guard.close()
-        assert one.running
+        assert one.process.wait(30) == -signal.SIGKILL
         assert two.running
 
 
@@ -162,7 +162,7 @@ def test_a_stack_whose_keeper_is_gone_is_ended(tmp_path: Path) -> None:
     """Processes have no deadline of their own: they end with the run."""
     guard = Guard(tmp_path)
     with sleeper() as one:
-        StackKeeper(guard).keep("process", *ending(one.pid))
+        StackKeeper(guard).keep("process", EndMarked(mark=one.mark))
         guard.close()
         assert one.process.wait(30) == -signal.SIGKILL
 
@@ -255,22 +255,33 @@ def read_by(pid: int) -> Read:
 def test_another_process_with_that_pid_is_left_alone() -> None:
     """Pids come again; a process with another start time is somebody else's."""
     with sleeper() as stranger:
-        other = {"pid": stranger.pid, "start_ticks": stranger.identity.start_ticks + 1}
         stranger.stop()
-        ResumeProcess(**other).carry_out()
-        EndProcess(**other).carry_out()
+        ResumeProcess(pid=stranger.pid, start_ticks=stranger.identity.start_ticks + 1).carry_out()
+        EndMarked(mark=stranger.mark[:-1]).carry_out()
+        EndMarked(mark="").carry_out()
         assert stranger.state == "T"
 
 
 def test_ending_a_process_ends_all_below_it() -> None:
-    """A supervisor's children do not outlive it."""
-    with sleeper("sh", "-c", "sleep 100 & sh -c 'sleep 101 & echo $!; wait' & echo $!; wait") as family:
+    """A supervisor's children do not outlive it, with a mark or without."""
+    with sleeper("sh", "-c", "env -i sleep 100 & echo $!; sh -c 'sleep 101 & echo $!; wait' & wait") as family:
         assert family.process.stdout is not None
         below = [identify(int(family.process.stdout.readline())) for _ in range(2)]
         assert all(one is not None and one.alive for one in below)
-        EndProcess(**family.record).carry_out()
+        EndMarked(mark=family.mark).carry_out()
         wait_for(lambda: not any(one.alive for one in below if one), what="the family to end", within_s=30)
         assert family.state in "Z"
+
+
+def test_what_an_ended_process_left_behind_is_found_by_its_mark() -> None:
+    """Nobody is above it any more, so no family leads to it."""
+    with sleeper("sh", "-c", "(sleep 100 >/dev/null & echo $!)") as gone:
+        assert gone.process.stdout is not None
+        left = identify(int(gone.process.stdout.readline()))
+        gone.process.wait(30)
+        assert left is not None and left.alive
+        EndMarked(mark=gone.mark).carry_out()
+        assert not left.alive
 
 
 def test_undoing_twice_is_undoing_once(tmp_path: Path) -> None:
@@ -287,7 +298,7 @@ def test_undoing_twice_is_undoing_once(tmp_path: Path) -> None:
             WriteFile(path=str(tmp_path / "no" / "such" / "file"), text="x"),
             RemoveTree(path=str(folder)),
             HttpCall(address=api.address, method="POST", path="/"),
-            EndProcess(**one.record),
+            EndMarked(mark=one.mark),
         ]
         records[0].carry_out()
         wait_for(lambda: one.running, what="the process to go on", within_s=30)

@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from servedrill.host.processes import ProcessId, family, identify
-from servedrill.leases.undo import EndProcess, HttpCall, RemoveContainers, RemoveMemoryGroup, Undo
+from servedrill.host.processes import ProcessId, family, identify, with_variable
+from servedrill.leases.undo import MARK, EndMarked, HttpCall, RemoveContainers, RemoveMemoryGroup, Undo
 
 
 class Remembering:
@@ -23,17 +23,20 @@ class Remembering:
         for one in undo:
             if isinstance(one, HttpCall):
                 assert proxies_at(one.address).get(one.path.removeprefix("/proxies/")) is None, "told before it is made"
+            if isinstance(one, EndMarked):
+                assert with_variable(f"{MARK}={one.mark}") == [], "told before it is there"
         self.undo += undo
 
     @property
     def processes(self) -> list[ProcessId]:
-        """Processes that would be ended."""
-        return [ProcessId(one.pid, one.start_ticks) for one in self.undo if isinstance(one, EndProcess)]
+        """Processes that run and would be ended, each with all that it has started."""
+        marks = [one.mark for one in self.undo if isinstance(one, EndMarked)]
+        return [process for mark in marks for process in with_variable(f"{MARK}={mark}")]
 
     def family(self) -> list[ProcessId]:
         """Those processes, and all that they started."""
         pids = [below for one in self.processes for below in family(one.pid)]
-        return [identity for pid in pids if (identity := identify(pid)) is not None]
+        return [identity for pid in dict.fromkeys(pids) if (identity := identify(pid)) is not None]
 
     @property
     def proxies(self) -> list[tuple[str, str]]:

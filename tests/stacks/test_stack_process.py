@@ -280,14 +280,14 @@ def test_everything_ends_with_the_process_that_started_it(tmp_path: Path) -> Non
         from toy_stack import up
         made = Remembering()
         with up(Path({str(path)!r}), Path({str(tmp_path / "run")!r}), made) as stack:
-            print(made.processes[0].pid, stack.process("engine").pid, stack.process("engine", "core").pid, flush=True)
+            print(*(one.pid for one in made.family()), flush=True)
             time.sleep(60)
         """
     )
     starter = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=os.environ)
     assert starter.stdout is not None
     identities = [identify(int(pid)) for pid in starter.stdout.readline().split()]
-    assert len(identities) == 3
+    assert len(identities) == 4  # supervisor, proxy, server, core
     starter.kill()
     starter.wait()
     starter.stdout.close()
