@@ -5,7 +5,8 @@
     │   ├── FileError       files that people wrote have mistakes        exit 4
     │   └── StackError      the stack cannot be brought up               exit 4
     ├── NotInTime           a condition did not come true in time
-    └── FaultError          a fault could not be put in place or healed
+    ├── FaultError          a fault could not be put in place or healed
+    └── Unwatched           nobody would heal, or somebody has healed behind our back
 
 A failed check is none of these: it is a verdict.
 """
@@ -67,3 +68,7 @@ class NotInTime(ServedrillError):
 
 class FaultError(ServedrillError):
     """A fault could not be put in place, or its healing could not be proven."""
+
+
+class Unwatched(ServedrillError):
+    """The watchdog is gone, or has healed what a drill thinks is broken: the drill cannot go on."""

@@ -11,7 +11,7 @@ from servedrill.checkers.checker import Checker
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.history.events import FORMAT, CpuWaits, DrillEnded, LoadHealth, Sample, Unknown
 from servedrill.history.history import History
-from servedrill.history.measurements import NOT_FIRST
+from servedrill.history.measurements import NOT_FIRST, UNWATCHED
 from servedrill.stats.percentiles import median, percentile, percentile_counted
 
 LAG_S_MAX = 0.04
@@ -39,6 +39,14 @@ class RanToItsEnd(Checker, frozen=True, kw_only=True):
         ended = history.of(DrillEnded)
         why = ended[-1].interrupted if ended else "the history has no end"
         return self.cannot_say(f"interrupted: {why}") if why else self.says(True, f"{len(history)} events")
+
+
+class DrillWatched(Checker, frozen=True, kw_only=True):
+    """The drill ran under the eyes of a watchdog, and did not stand still."""
+
+    def __call__(self, history: History) -> Finding:
+        seen = history.observed(UNWATCHED)
+        return self.cannot_say(str(seen.detail.get("because", ""))) if seen else self.says(True, "all the time")
 
 
 class FaultsTookEffect(Checker, frozen=True, kw_only=True):

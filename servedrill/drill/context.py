@@ -29,7 +29,7 @@ from servedrill.drill.observer import Observer
 from servedrill.drill.progress import Progress
 from servedrill.drill.references import Recorder
 from servedrill.drill.traffic import Traffic, as_asked, at_pace, burst
-from servedrill.errors import UsageError
+from servedrill.errors import Unwatched, UsageError
 from servedrill.faults.fault import Fault
 from servedrill.faults.lease import leased
 from servedrill.history.events import (
@@ -45,6 +45,7 @@ from servedrill.history.events import (
     WindowOpened,
 )
 from servedrill.history.journal import Journal
+from servedrill.history.measurements import UNWATCHED
 from servedrill.history.promises import Promises
 from servedrill.host.clock import NS, now_ns
 from servedrill.leases.guard import Guard
@@ -224,7 +225,7 @@ class Drill:
     def hold(self, seconds: float) -> None:
         """Let time pass, at the stack's pace, while traffic, faults and observation go on.
 
-        Raises `ServedrillError` when the load or the observer broke.
+        Raises `ServedrillError` when the load or the observer broke, or the watchdog is gone.
         """
         self._spare.prepare()
         until = time.monotonic() + seconds * self.promises.pace
@@ -241,8 +242,7 @@ class Drill:
             self.hold(self.promises.detect_s)
             return
         self._settles += 1
-        within_s = self.promises.settle_within_s
-        self.wait_until(self._at_rest, what=f"settled/{self._settles}", within_s=within_s)
+        self.wait_until(self._at_rest, what=f"settled/{self._settles}", within_s=self.promises.settle_within_s)
 
     def _at_rest(self) -> bool:
         latest = self.observer.latest
@@ -343,8 +343,7 @@ class Drill:
 
     def can(self, capability: str, *, part: str) -> bool:
         """Whether the stack has a capability; if not, the part that needs it is noted as skipped, with the reason."""
-        reason = lacking(self.stack, capability)
-        if reason:
+        if reason := lacking(self.stack, capability):
             self.skip(part, reason)
         return not reason
 
@@ -357,6 +356,7 @@ class Drill:
     def end(self, *, interrupted: str | None = None) -> None:
         """Stop traffic and observation and close the history; what is under way is waited for unless interrupted."""
         self.ended = True
+        interrupted = interrupted or self._guard.trouble or None
         try:
             for traffic in self._traffics:
                 if traffic.running and not interrupted:
@@ -367,7 +367,11 @@ class Drill:
                 self._recorder.record_new_versions()
                 self._let_go()
             self.observer.stop()
+        except Unwatched as error:
+            interrupted = interrupted or str(error)
         finally:
+            if trouble := self._guard.trouble:
+                self.observe(UNWATCHED, 1, because=trouble)
             self.journal.append(DrillEnded(t_ns=now_ns(), interrupted=interrupted))
             self.journal.close()
 
@@ -387,6 +391,7 @@ class Drill:
             self.expect(NothingHeld())
 
     def _tick(self) -> None:
+        self._guard.check()
         self.observer.check()
         status = None
         for traffic in self._traffics:

@@ -17,12 +17,15 @@ from servedrill.leases.shield import shielded
 def leased(guard: Guard, journal: Journal, *faults: Fault, deadline_s: float) -> Iterator[list[str]]:
     """The faults are in place inside the block, for ``deadline_s`` at most; yields the names of their leases.
 
+    Raises `Unwatched` where nobody would heal them.
+
     Evidence is taken when the block ends, while they still are. What cannot be proven to have taken effect or to be
     healed is written down as such: that is for the verdict to judge, and no reason to skip healing the next one.
     """
     open_: list[tuple[str, Fault]] = []
     try:
         for fault in faults:
+            guard.check()
             deadline_ns = now_ns() + int(deadline_s * NS)
             with shielded():
                 lease = guard.ledger.open(fault.name, fault.undo(), deadline_ns=deadline_ns)

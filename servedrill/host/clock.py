@@ -19,6 +19,11 @@ def now_ns() -> int:
     return time.monotonic_ns()
 
 
+def suspended_s() -> float:
+    """Seconds that this machine has been asleep since its start, which the one clock leaves out."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
+
+
 def wait_for(condition: Callable[[], bool], *, what: str, within_s: float, every_s: float = 0.02) -> float:
     """Poll until ``condition()`` is true; return the seconds it took.
 

@@ -25,8 +25,11 @@ ALWAYS: tuple[Checker, ...] = (
 )
 WHERE_CORES_ARE_SEEN = validity.StackNotStarved()
 """Judged only of a history that tells how long processes waited for a core: of a stack on this machine."""
+WHERE_UNWATCHED = validity.DrillWatched()
+"""Judged only of a history that says that its drill was not: whatever was refuted may be our own doing."""
 WHERE_NOT_ALL_IS_KNOWN = validity.HistoryKnown()
 """Judged only of a history with something in it that this version cannot read."""
+_NEVER_ASKED_FOR = (*ALWAYS, WHERE_CORES_ARE_SEEN, WHERE_UNWATCHED, WHERE_NOT_ALL_IS_KNOWN)
 
 
 def names() -> list[str]:
@@ -51,5 +54,7 @@ def require_declarable(check: str, *, where: str) -> None:
             expected="a name from docs/drills.md or module:Class of an installed package, with or without :window",
             hint=meant(check.partition(":")[0], names()),
         )
-    if any(type(checker) is cls for checker in (*ALWAYS, WHERE_CORES_ARE_SEEN, WHERE_NOT_ALL_IS_KNOWN)):
+    if any(
+        type(checker) is cls for checker in (*ALWAYS, WHERE_CORES_ARE_SEEN, WHERE_UNWATCHED, WHERE_NOT_ALL_IS_KNOWN)
+    ):
         raise UsageError(f"{cls.id} is always judged", where=where, expected="a checker that a drill asks for")

@@ -13,7 +13,8 @@ from servedrill.dialect.conformance import Difference, differences
 from servedrill.errors import UsageError
 from servedrill.history.events import CpuWaits, DeclaredWeakness, DrillEnded, Expected, PartSkipped
 from servedrill.history.history import History
-from servedrill.judging.catalogue import ALWAYS, WHERE_CORES_ARE_SEEN, WHERE_NOT_ALL_IS_KNOWN
+from servedrill.history.measurements import UNWATCHED
+from servedrill.judging.catalogue import ALWAYS, WHERE_CORES_ARE_SEEN, WHERE_NOT_ALL_IS_KNOWN, WHERE_UNWATCHED
 from servedrill.judging.clocks import where_clocks_allow
 from servedrill.judging.timeline import Restored, Times, timeline
 from servedrill.slo.spending import Spending, spendings
@@ -57,6 +58,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return [finding for finding in self.findings if finding.answer is answer and not finding.declared]
 
     @property
+    def unwatched(self) -> bool:
+        """Whether the watchdog was gone before the drill was over: what the drill ran into may be our own doing."""
+        return any(finding.checker == WHERE_UNWATCHED.id for finding in self.findings)
+
+    @property
     def never_restored(self) -> int:
         """Faults after which users were not served well again."""
         return sum(one.outcome == "never" for one in self.restored)
@@ -73,7 +79,8 @@ def judge(history: History) -> Verdict:
     FAIL when a claim is refuted, INCONCLUSIVE when one could not be judged, PASS only when every one was proven. Where
     the load generator could not keep its schedule, claims about time are not judged: a late client looks just like a
     slow server. Where the stack's processes got no cores, nothing is refuted but by what was said; what was proven all
-    the same stands. Of a history of another version what is known is judged, and what is not is a doubt.
+    the same stands. Where the watchdog was gone, or healed behind the drill's back, nothing is refuted. Of a history of
+    another version what is known is judged, and what is not is a doubt.
 
     Raises `UsageError` for a history without the beginning of a drill that this version can read.
     """
@@ -118,6 +125,8 @@ def findings_of(history: History) -> list[Finding]:
     always = list(ALWAYS)
     if history.of(CpuWaits):
         always.append(WHERE_CORES_ARE_SEEN)
+    if history.observed(UNWATCHED):
+        always.append(WHERE_UNWATCHED)
     if not history.all_known:
         always.append(WHERE_NOT_ALL_IS_KNOWN)
     return [
@@ -159,6 +168,8 @@ def _doubted(finding: Finding, doubts: set[str]) -> Finding:
     cls = find_checker(finding.checker)
     if finding.timing and "LoadKeptSchedule" in doubts:
         why = " (not judged: the load generator was late)"
+    elif WHERE_UNWATCHED.id in doubts:
+        why = " (not judged: see DrillWatched)"
     elif WHERE_CORES_ARE_SEEN.id in doubts and not (cls and cls.of_words):
         why = _NO_CORES
     else:

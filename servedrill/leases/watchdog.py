@@ -2,13 +2,15 @@
 
 It reads heartbeats from its standard input. Silence for `SILENCE_S`, or the end of the pipe (which is what ``kill -9``
 of the other side looks like), and it undoes every open lease of that process, and every one whose owner is gone, the
-latest first. A lease past its deadline is undone even while heartbeats go on. ``bye`` with no such lease open ends it.
+latest first, and closes it. A lease past its deadline is undone even while heartbeats go on, and stays open: who opened
+it may yet break something. ``bye`` with no such lease open ends it.
 
     python -m servedrill.leases.watchdog LEDGER PID START_TICKS
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -17,19 +19,19 @@ import time
 from pathlib import Path
 
 from servedrill.host.processes import ProcessId
-from servedrill.leases.ledger import Opened
+from servedrill.leases.ledger import Ledger, Opened
 from servedrill.leases.reader import LedgerReader
 
 SILENCE_S = 3.0
 BEAT_EVERY_S = 0.5
+READY, HEALING = b"ready\n", b"healing\n"
 
 
 def main(ledger: Path, process: ProcessId) -> int:
     """Watch over ``process``, until it says goodbye or everything is undone; the exit status."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    say(READY)
     reader, expired = LedgerReader(ledger), set[str]()
     heard = time.monotonic()
     while True:
@@ -42,24 +44,35 @@ def main(ledger: Path, process: ProcessId) -> int:
             if b"bye" in data:
                 return 0
         elif time.monotonic() - heard > SILENCE_S:
+            say(HEALING)
             break
         for lease in reader.open_leases():
             if lease.deadline_ns and time.monotonic_ns() > lease.deadline_ns and lease.lease not in expired:
                 expired.add(lease.lease)
                 heal(lease)
     for lease in reader.open_leases():
-        if lease.falls_to(process):
-            heal(lease)
+        if lease.falls_to(process) and heal(lease):
+            with contextlib.suppress(OSError):  # on a full disk it stays open, and is healed all the same
+                Ledger(ledger).close_lease(lease.lease)
     return 0
 
 
-def heal(lease: Opened) -> None:
-    """Undo one lease; a step that fails must not keep the next from being tried."""
+def say(word: bytes) -> None:
+    """To the other side, where there is one left."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, word)
+
+
+def heal(lease: Opened) -> bool:
+    """Undo one lease, and say whether all of it could be tried; a step that fails keeps no other from it."""
+    whole = True
     for undo in reversed(lease.undo):
         try:
             undo.carry_out()
         except Exception as error:
+            whole = False
             sys.stderr.write(f"{lease.lease}: {undo}: {error!r}\n")
+    return whole
 
 
 if __name__ == "__main__":

@@ -154,7 +154,8 @@ class DrillPlugin:
                 result = yield
             except BaseException as error:
                 verdict = self._judge(drill, pyfuncitem, interrupted=f"{type(error).__name__}: {error}")
-                if isinstance(error, OURS) and not isinstance(error, UsageError):
+                ours = isinstance(error, OURS) and not isinstance(error, UsageError)
+                if ours or (verdict.unwatched and isinstance(error, Exception)):
                     _raise_for(verdict)  # what this tool could not do is a doubt, and nothing that the stack did
                 raise
             verdict = self._judge(drill, pyfuncitem)

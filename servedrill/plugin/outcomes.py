@@ -14,6 +14,7 @@ import pytest
 
 from servedrill.checkers.finding import Answer
 from servedrill.errors import ExitCode, ServedrillError, UsageError
+from servedrill.reporting.shown import shown
 
 OURS = (ServedrillError, httpx.HTTPError, OSError)
 """What this tool could not do: its own errors, control calls that nobody answered, what the machine refused."""
@@ -35,6 +36,7 @@ class Outcomes:
         self._usage_errors: list[str] = []
         self._told: list[str] = []
         """The same of this process alone, which is what ends it."""
+        self._unbegun: dict[str, str] = {}
         self._doubts: set[str] = set()
         self._refuted: set[str] = set()
         self.interrupted = False
@@ -55,6 +57,8 @@ class Outcomes:
             report.outcome = "skipped"
             report.drill_inconclusive = True
             report.longrepr = (str(item.path), (item.location[1] or 0) + 1, f"INCONCLUSIVE: {error}")
+            if call.when == "setup":  # no verdict says it
+                report.drill_unbegun = str(error)
         elif isinstance(error, DrillFailed):
             report.drill_refuted = True
             report.longrepr = f"FAIL: {error}"
@@ -63,6 +67,8 @@ class Outcomes:
         """One report, of whichever process. What is in doubt counts as failed last (``--lf``): it is not done with."""
         if (usage := getattr(report, "drill_usage", None)) is not None:
             self._usage_errors.append(usage)
+        if (why := getattr(report, "drill_unbegun", None)) is not None:
+            self._unbegun[report.nodeid] = why
         if getattr(report, "drill_inconclusive", False):
             self._doubts.add(report.nodeid)
         if getattr(report, "drill_refuted", False):
@@ -74,7 +80,8 @@ class Outcomes:
 
     def lines(self) -> list[str]:
         """What a person has to be told beside the table."""
-        return [f"ERROR: {error}" for error in dict.fromkeys(self._usage_errors)]
+        doubts = [f"INCONCLUSIVE: {nodeid}: {shown(why)}" for nodeid, why in self._unbegun.items()]
+        return [*(f"ERROR: {error}" for error in dict.fromkeys(self._usage_errors)), *doubts]
 
     def status(self, status: int, answers: Iterable[Answer]) -> int:
         """The session's, from the one that pytest came to and from the verdicts.

@@ -111,6 +111,7 @@ class Session:
         folder = run.drill_folder(name, nodeid)
         seed = seed_of(self.options.seed, name)
         progress.phase("starting the stack", "")
+        run.guard.renew()
         with guarded_stack(
             self.file,
             folder,

@@ -51,7 +51,7 @@ def guarded_stack(
     """The stack is up inside the block and gone after it; logs go into ``folder``.
 
     ``needs``: capabilities without which it need not be started; ``uses``: those that it is prepared for where it has
-    them. Raises `StackError` for a stack that does not come up.
+    them. Raises `StackError` for a stack that does not come up, `Unwatched` where the watchdog is gone by then.
     """
     with contextlib.closing(StackKeeper(guard)) as keeper:
         limit_memory = "MemoryLimited" in (*needs, *uses)
@@ -59,6 +59,10 @@ def guarded_stack(
             file, folder, on_undo=keeper, defects=defects, seed=seed, limit_memory=limit_memory, needs=needs
         )
         with contextlib.ExitStack() as up:
-            with told_in_one_line(f"stack {file.name!r} could not be started"):
-                stack = up.enter_context(coming)
+            try:
+                with told_in_one_line(f"stack {file.name!r} could not be started"):
+                    stack = up.enter_context(coming)
+            except Exception:
+                guard.check()  # the stack may have been ended behind our back
+                raise
             yield stack

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from functools import partial
@@ -52,8 +53,9 @@ class MemoryGroups:
     def remove(self) -> None:
         """When nothing runs in them any more; nothing to do a second time."""
         for group in self._paths.values():
-            wait_for(partial(memory_groups.is_empty, group), what=f"{group} to be empty", within_s=_EMPTY_WITHIN_S)
-            group.rmdir()
+            with contextlib.suppress(FileNotFoundError):  # the watchdog may have come before us
+                wait_for(partial(memory_groups.is_empty, group), what=f"{group} to be empty", within_s=_EMPTY_WITHIN_S)
+                group.rmdir()
         self._paths.clear()
 
 

@@ -8,10 +8,12 @@ from starving import waits
 from servedrill.checkers import validity as c
 from servedrill.history import events as e
 from servedrill.history.history import History
+from servedrill.history.measurements import UNWATCHED
 
 WHOLE = history()
 NEW_EVENT = e.Unknown(t_ns=at(5), kind="kv_transfer", raw=b'{"type":"kv_transfer","t_ns":5}')
 NEW_FIELD = changed(WHOLE.events[0], format=e.FORMAT + 1, extra={"weather": "fine"})
+UNWATCHED_FOR_A_WHILE = e.Observed(t_ns=at(5), name=UNWATCHED, value=1, detail={"because": "it stood still for 35 s"})
 NEVER_HEALED = fault("down", healed=False)
 """A refutation that want of cores could be to blame for."""
 
@@ -20,6 +22,11 @@ PLANTS = [
         checker=c.RanToItsEnd(),
         clean={"whole": WHOLE},
         too_little={"interrupted": history(interrupted="Ctrl-C"), "no-end": History(WHOLE.events[:-1])},
+    ),
+    Plant(
+        checker=c.DrillWatched(),
+        clean={"watched": WHOLE},
+        too_little={"stood still": history(UNWATCHED_FOR_A_WHILE)},
     ),
     Plant(
         checker=c.HistoryKnown(),

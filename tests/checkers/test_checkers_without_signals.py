@@ -66,6 +66,7 @@ def test_a_signal_that_fails_is_as_good_as_none(checker: Checker, told: History,
 
 OF_ITS_OWN_DOING = {"RanToItsEnd", "FaultsTookEffect", "FaultsHealed", "LoadKeptSchedule", "HistoryKnown"} | {
     "SignalsHadData",  # a stack may have no replica that is scraped
+    "DrillWatched",  # nor a word of the watchdog's, which is all that there is to say where it was gone
     "StackNotStarved",  # nor a process that can be looked at
 }
 READ_PROCESSES = {"ProcessesUnchanged", "SocketsReturn", "MemoryBackBeforeRestart", "MemorySteady"}

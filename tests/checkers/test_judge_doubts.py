@@ -11,7 +11,7 @@ from servedrill.checkers.finding import Answer
 from servedrill.checkers.streaming import StallBounded
 from servedrill.history import events as e
 from servedrill.history.history import History
-from servedrill.history.measurements import NOT_FIRST
+from servedrill.history.measurements import NOT_FIRST, UNWATCHED
 from servedrill.judging.verdict import judge
 
 STALLS = StallBounded(window="baseline", stall_s_max=1.0).expected(at(END_S))
@@ -54,6 +54,20 @@ def test_a_weakness_that_is_declared_is_seen_on_a_starved_stack_too() -> None:
     weak = [e.DeclaredWeakness(checks=["NoFailures"], because="It does not do that.")]
     events = [changed(one, weaknesses=weak) if one is run.drill else one for one in run.events]
     assert judge(History(events)).answer is Answer.PASS
+
+
+def test_of_a_drill_that_nobody_watched_nothing_is_held_against_the_stack() -> None:
+    """Not even what was said: the watchdog may have ended the stack in the middle of an answer. What was proven stays,
+    and a clean run is no less a doubt."""
+    gone = e.Observed(t_ns=at(5), name=UNWATCHED, value=1, detail={"because": "it stood still for 35 s"})
+    failing = NoFailures(window="baseline").expected(at(END_S))
+    wrong = changed(answered(31), fingerprints=["v2"])
+    for events in ([], [*many(30, 1, 3, refused), failing, wrong]):
+        assert judge(clean_run(*events)).answer is (Answer.FAIL if events else Answer.PASS)
+        verdict = judge(clean_run(*events, gone))
+        assert verdict.answer is Answer.INCONCLUSIVE
+        assert verdict.unwatched
+        assert finding(verdict.findings, "DrillWatched").observed == "it stood still for 35 s"
 
 
 def test_a_starved_stack_still_may_not_say_what_is_wrong() -> None:
