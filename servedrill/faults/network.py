@@ -12,10 +12,9 @@ from __future__ import annotations
 import socket
 from typing import Any, TypedDict, Unpack
 
-from servedrill.errors import FaultError
 from servedrill.faults.fault import Evidence
 from servedrill.faults.streams import http_status
-from servedrill.faults.toxic import Direction, Toxic, ask, at_least, proxy_at, require_hop, server_at
+from servedrill.faults.toxic import Direction, Toxic, at_least, proxy_at, require_hop, server_at
 from servedrill.host.addresses import split_host_port
 from servedrill.leases.undo import HttpCall, Undo
 from servedrill.stacks.protocols import Proxied
@@ -114,10 +113,8 @@ class Down:
 
     def inject(self) -> None:
         """Disable the proxy. Raises `FaultError` where there is none."""
-        proxy_at(self._api, self.target)
-        response = ask(self._api, f"/proxies/{self.target}", {"enabled": False})
-        if response.status_code != 200:
-            raise FaultError(f"the proxy refused to go down at {self.target}: {response.text[:300].strip()}")
+        with proxy_at(self._api, self.target) as proxy:
+            proxy.disable()
 
     def evidence(self) -> Evidence:
         """An attempt to connect is refused."""
@@ -132,7 +129,8 @@ class Down:
         return Evidence(proven=accepts, observed=f"{self.target} {_said(accepts)}")
 
     def _accepts(self) -> bool:
-        host, port = split_host_port(proxy_at(self._api, self.target).listen)
+        with proxy_at(self._api, self.target) as proxy:
+            host, port = split_host_port(proxy.listen)
         if host in ("", "0.0.0.0", "::"):
             host, _ = split_host_port(self._api)
         try:

@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import httpx
 import msgspec
+from toxiproxy.proxy import Proxy
 
 from servedrill.control.bounded import call, read, told
+from servedrill.control.toxiproxies import toxiproxy_at
 from servedrill.errors import FaultError, NotInTime, UsageError
 from servedrill.faults.fault import Evidence
 from servedrill.host.addresses import split_host_port
@@ -71,12 +74,6 @@ class _Version(msgspec.Struct, frozen=True):
     version: str
 
 
-class ProxySeen(msgspec.Struct, frozen=True):
-    """What a server says of one of its proxies."""
-
-    listen: str
-
-
 @dataclass(frozen=True, slots=True)
 class Server:
     """A fault proxy, and what it can do."""
@@ -100,17 +97,19 @@ def server_at(address: str) -> Server:
     return Server(address, f"toxiproxy-server {version}", ORIGINAL, keeps_evidence=False)
 
 
-def ask(address: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
-    """GET of a control API, or POST of a body. Raises `httpx.HTTPError`."""
-    return call("GET" if body is None else "POST", f"http://{address}{path}", timeout_s=5, json=body)
+def ask(address: str, path: str) -> httpx.Response:
+    """GET of a control API. Raises `httpx.HTTPError`."""
+    return call("GET", f"http://{address}{path}", timeout_s=5)
 
 
-def proxy_at(address: str, hop: str) -> ProxySeen:
-    """The proxy at a hop. Raises `FaultError` where there is none, `httpx.HTTPError` where nobody says."""
-    response = ask(address, f"/proxies/{hop}")
-    if response.status_code != 200:
-        raise FaultError(f"no proxy {hop!r} at {address}")
-    return read(response, ProxySeen)
+@contextlib.contextmanager
+def proxy_at(address: str, hop: str) -> Iterator[Proxy]:
+    """The proxy at a hop. Raises `FaultError` where there is none, or it refuses."""
+    with toxiproxy_at(address) as server:
+        proxy = server.get_proxy(hop)
+        if proxy is None:
+            raise FaultError(f"no proxy {hop!r} at {address}")
+        yield proxy
 
 
 def require_hop(stack: Proxied, hop: str, *, fault: str) -> None:
@@ -167,12 +166,12 @@ class Toxic:
 
     def inject(self) -> None:
         """Add the toxic. Raises `FaultError` where the proxy has no such hop, or refuses."""
-        proxy_at(self._server.address, self.target)
-        toxic = {"name": self._toxic, "type": self.name, "stream": self._stream, "toxicity": self._toxicity}
-        path = f"/proxies/{self.target}/toxics"
-        response = ask(self._server.address, path, {**toxic, "attributes": self._given})
-        if response.status_code != 200:
-            raise FaultError(f"the proxy refused {self.name} on {self.target}: {response.text[:300].strip()}")
+        with proxy_at(self._server.address, self.target) as proxy:
+            toxic = {"name": self._toxic, "type": self.name, "stream": self._stream, "toxicity": self._toxicity}
+            try:
+                proxy.add_toxic(**toxic, attributes=self._given)
+            except FaultError as error:
+                raise FaultError(f"the proxy refused {self.name} on {self.target}: {error}") from error
         if ask(self._server.address, self._path).status_code != 200:
             raise FaultError(f"{self.name} is not on {self.target} although the proxy took it")
         if not self._server.keeps_evidence:
@@ -246,8 +245,9 @@ class Toxic:
     def _carried(self) -> dict[int, Carried] | None:
         """None where the hop is not on this machine, or the kernel does not say."""
         try:
-            return carried_at(*split_host_port(proxy_at(self._server.address, self.target).listen))
-        except (OSError, ValueError, FaultError, httpx.HTTPError):
+            with proxy_at(self._server.address, self.target) as proxy:
+                return carried_at(*split_host_port(proxy.listen))
+        except (OSError, ValueError, FaultError):
             return None
 
     def heal(self) -> Evidence:

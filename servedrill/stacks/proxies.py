@@ -29,6 +29,7 @@ import httpx
 import msgspec
 
 from servedrill.control.bounded import call, read, refused, told
+from servedrill.control.toxiproxies import error_of
 from servedrill.errors import NotInTime, StackError, UsageError
 from servedrill.files.logs import tail
 from servedrill.files.meant import meant
@@ -87,10 +88,6 @@ class Hop:
 
 class _Theirs(msgspec.Struct, frozen=True):
     listen: str
-
-
-class _Refusal(msgspec.Struct, frozen=True):
-    error: str
 
 
 class Proxies:
@@ -168,7 +165,7 @@ class Proxies:
             if answer.status_code != 201:
                 del self._listens[hop.name]  # somebody else's, or none: not ours to remove
                 raise StackError(
-                    f"the proxy {hop.name} cannot listen on {hop.listen}: {_error_of(answer)}", where=self._where
+                    f"the proxy {hop.name} cannot listen on {hop.listen}: {error_of(answer)}", where=self._where
                 )
 
     def close(self) -> None:
@@ -296,10 +293,3 @@ def control_address(url: str) -> str:
     if parts.scheme != "http" or not parts.hostname or port is None or parts.path not in ("", "/") or parts.query:
         raise UsageError(f"is {url!r}", where="proxy.server", expected="a URL such as http://127.0.0.1:8474")
     return join_host_port(parts.hostname, port)
-
-
-def _error_of(answer: httpx.Response) -> str:
-    try:
-        return read(answer, _Refusal).error
-    except httpx.HTTPError:
-        return answer.text[:300].strip()
