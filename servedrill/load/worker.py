@@ -237,6 +237,9 @@ def main() -> NoReturn:
     except UsageError as error:
         print(error, file=sys.stderr)
         sys.exit(ExitCode.USAGE)
+    except OSError as error:  # the disk is full, or its folder is gone
+        print(error, file=sys.stderr)
+        sys.exit(ExitCode.INTERNAL)
     sys.exit(ExitCode.PASSED)
 
 

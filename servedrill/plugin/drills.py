@@ -213,7 +213,8 @@ class DrillPlugin:
         print_summary(console_for(self._terminal()), self._verdicts(), str(folder))
         if (baseline := asked(self.config, "baseline")) is not None:
             self._compare(folder, Path(baseline).resolve())
-        for line in self._left:
+        told = self._session.run.told if self._session is not None and self._session.run is not None else ""
+        for line in (*self._left, *filter(None, [told])):
             terminalreporter.write_line(shown(line))
         options = self.session().options
         terminalreporter.write_line(

@@ -21,7 +21,7 @@ from servedrill.judging.verdict import Verdict
 from servedrill.leases.guard import Guard
 from servedrill.runs.about import About, Options, about_now
 from servedrill.runs.layout import LATEST, RUN, VERDICT, VERDICTS
-from servedrill.runs.written import read_written
+from servedrill.runs.written import read_written, write_written
 
 
 class Run:
@@ -35,6 +35,8 @@ class Run:
         """
         self.options = options
         self.verdicts: dict[str, Verdict] = {}
+        self.told = ""
+        """A line for people: the first thing that could not be written down; empty where everything was."""
         began = datetime.now(UTC)
         root = Path(options.runs).absolute()
         try:
@@ -70,15 +72,25 @@ class Run:
         return folder
 
     def add(self, folder: str, verdict: Verdict) -> None:
-        """What came out of the drill in this folder."""
+        """What came out of the drill in this folder; what of it cannot be written down is told."""
         self.verdicts[folder] = verdict
-        self._write()
+        with self.telling():
+            self._write()
 
     def close(self) -> None:
-        """The run is over; the watchdog heals what is still open before it ends."""
-        self._about = msgspec.structs.replace(self._about, ended=datetime.now(UTC).isoformat())
-        self._write()
+        """The run is over; the watchdog heals what is still open before it ends, and before anything else is done."""
         self.guard.close()
+        self._about = msgspec.structs.replace(self._about, ended=datetime.now(UTC).isoformat())
+        with self.telling():
+            self._write()
+
+    @contextlib.contextmanager
+    def telling(self) -> Iterator[None]:
+        """What cannot be written in the block, on a full disk or in a folder that is gone, is told and ends nothing."""
+        try:
+            yield
+        except (OSError, UsageError) as error:
+            self.told = self.told or f"not all of the run is on disk: {error}"
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -118,7 +130,7 @@ class Run:
 
     def _write_files(self) -> None:
         for name, content in ((RUN, self._about), (VERDICTS, list(self.verdicts.values()))):
-            (self.folder / name).write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
+            write_written(self.folder / name, content)
 
     def _point_latest(self, root: Path) -> None:
         latest = root / LATEST

@@ -5,25 +5,23 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-import msgspec
-
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.errors import UsageError
 from servedrill.history.events import ObjectivesGiven
 from servedrill.history.history import History
 from servedrill.judging.verdict import Verdict, judge
 from servedrill.runs.layout import HISTORY, VERDICT, VERDICTS
-from servedrill.runs.written import read_written
+from servedrill.runs.written import read_written, write_written
 
 
 def judge_folder(folder: Path, *objectives: ObjectivesGiven) -> Verdict:
     """Judge the history in a drill's folder, by other objectives than it was given if there are any, and write the
     verdict beside it.
 
-    Raises `UsageError` for a folder without a drill's history.
+    Raises `UsageError` for a folder without a drill's history, and where the verdict cannot be written.
     """
     verdict = judge(History.read(folder / HISTORY, *objectives))
-    (folder / VERDICT).write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1) + b"\n")
+    write_written(folder / VERDICT, verdict)
     return verdict
 
 
@@ -43,7 +41,7 @@ def read_verdict(folder: Path, *, judging: bool = True) -> Verdict:
         return _unjudged(folder, "it was not judged")
     try:
         return judge(History.read(folder / HISTORY))
-    except UsageError as error:
+    except (OSError, UsageError) as error:
         return _unjudged(folder, str(error))
 
 

@@ -1,16 +1,23 @@
-"""JSON that a run wrote, read back: whatever became of the file meanwhile, it is one line and not the end of a list."""
+"""JSON that a run writes, and that is read back: whatever became of the file meanwhile, it is one line and not the end
+of a list."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from servedrill.errors import UsageError
 from servedrill.files.regular import read_regular
+from servedrill.files.whole import write_whole
 
 T = TypeVar("T")
+
+
+def write_written(path: Path, content: Any) -> None:
+    """The file holds it, or what it held before where that cannot be. Raises `UsageError`."""
+    write_whole(path, msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
 
 
 def read_written(path: Path, type_: type[T], *, expected: str, hint: str) -> T:

@@ -23,7 +23,7 @@ from servedrill.judging.verdict import Verdict
 from servedrill.runs.about import Options
 from servedrill.runs.folder import Run
 from servedrill.runs.gate import objectives_for
-from servedrill.runs.verdicts import judge_folder
+from servedrill.runs.verdicts import judge_folder, read_verdict
 from servedrill.session.options import check_capabilities, check_options
 from servedrill.session.stack import BringUp, guarded_stack
 from servedrill.stacks.capabilities import lacking
@@ -156,10 +156,18 @@ class Session:
     def judge(self, drill: Drill, *, interrupted: str | None = None) -> Verdict:
         """End the drill, judge its history and add the verdict to the run; ``interrupted`` says why it did not get to
         its end.
+
+        Where that cannot be written down, the verdict is of what was.
         """
-        drill.end(interrupted=interrupted)
-        verdict = self._judge_folder(drill.folder)
-        self._begun().add(drill.folder.name, verdict)
+        run = self._begun()
+        with run.telling():
+            drill.end(interrupted=interrupted)
+        verdict = None
+        if drill.folder.is_dir():  # somebody may have removed it
+            with run.telling():
+                verdict = self._judge_folder(drill.folder)
+        verdict = verdict or read_verdict(drill.folder)
+        run.add(drill.folder.name, verdict)
         return verdict
 
     def close(self) -> None:

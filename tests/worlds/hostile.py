@@ -96,8 +96,12 @@ def event(choices: Any, **more: Any) -> bytes:
 
 def says(asked: Asked, word: str = " w") -> list[dict[str, Any]]:
     """A choice that says one word, on the route that was asked."""
-    said = {"delta": {"content": word}} if asked.path.endswith("chat/completions") else {"text": word}
+    said = {"delta": {"content": word}} if _chat(asked) else {"text": word}
     return [{"index": 0, **said}]
+
+
+def _chat(asked: Asked) -> bool:
+    return asked.path.endswith("chat/completions")
 
 
 def well(peer: Peer, asked: Asked) -> None:
@@ -106,14 +110,15 @@ def well(peer: Peer, asked: Asked) -> None:
     usage = {"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": tokens + 1}
     match asked.place:
         case "stream":
-            parts = [event(says(asked)) for _ in range(tokens)]
+            begin = [event([{"index": 0, "delta": {"role": "assistant", "content": ""}}])] if _chat(asked) else []
+            parts = [*begin, *(event(says(asked)) for _ in range(tokens))]
             end = [{**says(asked, "")[0], "finish_reason": "length"}]
             last = [event(end), event([], usage=usage), chunk(b"data: [DONE]\n\n"), chunk(b"")]
             peer.send(SSE, *parts, *last)
         case "whole":
             text = " w" * tokens
             choice = {"index": 0, "text": text, "finish_reason": "length"}
-            if asked.path.endswith("chat/completions"):
+            if _chat(asked):
                 choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "length"}
             peer.send(plain(json.dumps({"model": "m", "choices": [choice], "usage": usage}).encode()))
         case "models":
