@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
 from servedrill.checkers.frame import Frame
@@ -65,14 +67,17 @@ class TokenExact(Checker, frozen=True, kw_only=True):
         def problem(request: RequestRecord) -> str:
             return frame.problem(request) or self.problem(request, defaults)
 
+        def without_ignore_eos(request: RequestRecord) -> str:
+            params = {name: value for name, value in request.params.items() if name != "ignore_eos"}
+            return problem(msgspec.structs.replace(request, params=params))
+
+        seen = f"{len(answers)} answers checked word by word"
         wrong = answers.keep(answers.each_answer(problem))
-        if wrong:
+        if wrong and not any(answers.each_answer(without_ignore_eos)):
+            seen += "; all of them end where the model ends: somebody on the way drops `ignore_eos`"
+        elif wrong:
             return self.refuted(wrong, problem, checked=len(answers))
-        return (
-            self.says(True, f"{len(answers)} answers checked word by word", checked=len(answers))
-            if answers
-            else self.cannot_say("no answer to check")
-        )
+        return self.says(True, seen, checked=len(answers)) if answers else self.cannot_say("no answer to check")
 
     def refuted(self, wrong: Requests, problem: Callable[[RequestRecord], str], *, checked: int) -> Finding:
         """Names the first three wrong answers and what is wrong with each; ``checked``: how many were looked at."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from made_up import PHASES, Plant, answered, cancelled, changed, cut, golden, history, many, refused, silent
+from made_up import GREEDY, PHASES, Plant, answered, cancelled, changed, cut, golden, history, many, refused, silent
 
 from servedrill.checkers import integrity as c
 from servedrill.history.events import RequestRecord
@@ -50,6 +50,8 @@ BUGS = {
     "cancelled-and-wrong": said(cancelled(1), lambda words: [*words, words[-1]], completion_tokens=None),
 }
 
+ENDED_BY_ITSELF = [changed(record, params=GREEDY) for record in many(5, 0, 4, tokens=400, params={"temperature": 0})]
+
 PLANTS = [
     Plant(
         checker=c.TokenExact(),
@@ -57,6 +59,7 @@ PLANTS = [
             "greedy": history(*CLEAN),
             "sampled": history(*many(5, 0, 4, params=SAMPLED)),
             "until-the-model-ends": history(*many(5, 0, 4, tokens=400, params={"temperature": 0})),
+            "ignore_eos-dropped-on-the-way": history(*ENDED_BY_ITSELF),
             "several-choices": history(*many(5, 0, 4, params=SAMPLED, n=3)),
             "completions": history(*many(5, 0, 4, route="completions")),
             "not-streamed": history(*many(5, 0, 4, stream=False), *many(5, 0, 4, stream=False, route="completions")),
@@ -78,6 +81,7 @@ PLANTS = [
         },
         bugs={
             **{what: history(*CLEAN, record) for what, record in BUGS.items()},
+            "ignore_eos-dropped-now-and-then": history(*ENDED_BY_ITSELF, answered(5, tokens=400)),
             "not-the-default-temperature": history(
                 changed(answered(1, params={"temperature": 0.7}), params={}),
                 promises={"default_temperature": 0.5, "default_max_tokens": 256},
