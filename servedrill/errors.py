@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum
 
+from servedrill.secrecy.known import hidden
+
 
 class ExitCode(IntEnum):
     """What a run's exit status means; the first six are pytest's own."""
@@ -30,14 +32,17 @@ class ExitCode(IntEnum):
 
 
 class ServedrillError(Exception):
-    """Root of every error that this package raises on purpose."""
+    """Root of every error that this package raises on purpose; none says a secret, wherever it is shown."""
+
+    def __init__(self, *said: str) -> None:
+        super().__init__(*map(hidden, said))
 
 
 class UsageError(ServedrillError):
     """One clear line: what is wrong, where, what was expected, what to do next."""
 
     def __init__(self, what: str, *, where: str = "", expected: str = "", hint: str = "") -> None:
-        self.what, self.where, self.expected, self.hint = what, where, expected, hint
+        self.what, self.where, self.expected, self.hint = map(hidden, (what, where, expected, hint))
         parts = [f"{where}: {what}" if where else what]
         if expected:
             parts.append(f"expected {expected}")
@@ -50,7 +55,7 @@ class FileError(UsageError):
     """Everything that is wrong with files that people wrote: one line for each mistake, with its place."""
 
     def __init__(self, mistakes: Iterable[str]) -> None:
-        self.mistakes = tuple(mistakes)
+        self.mistakes = tuple(map(hidden, mistakes))
         super().__init__("\n".join(self.mistakes))
 
 

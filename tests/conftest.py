@@ -7,12 +7,14 @@ file, `-n`, `--dist`, `--pdb` and `-s` are as everywhere.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from servedrill.plugin import ELSEWHERE
+from servedrill.secrecy.known import KNOWN
 
 _HERE = Path(__file__).parent
 _PER_CORE = 2
@@ -66,6 +68,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         first = {_HERE / path: place for place, path in enumerate(_LONGEST)}
         items.sort(key=lambda item: first.get(item.path, len(first)))
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_of_another_test() -> Iterator[None]:
+    """What one test has to hide stands in no text of the next."""
+    yield
+    KNOWN.__init__()
 
 
 def _files_asked_for(config: pytest.Config) -> int:

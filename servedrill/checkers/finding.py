@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from servedrill.history.events import finite
+from servedrill.secrecy.known import text
 
 EVIDENCE_MAX = 8
 
@@ -20,7 +21,7 @@ class Answer(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One checker's answer."""
+    """One checker's answer; its texts have a length, whatever that of the names is that a stack gives itself."""
 
     checker: str
     answer: Answer
@@ -38,3 +39,5 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "figures", finite(self.figures))
+        for field in ("claim", "observed", "threshold"):
+            msgspec.structs.force_setattr(self, field, text(getattr(self, field)))

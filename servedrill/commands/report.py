@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from servedrill.errors import ExitCode
-from servedrill.files.whole import write_whole
+from servedrill.files.whole import write_whole, written_json
 from servedrill.runs.layout import LATEST, RUNS
 
 
@@ -82,8 +82,6 @@ def _report(given: argparse.Namespace) -> int:
 
 
 def _write_journals(drills: list[Any], path: Path) -> None:
-    import msgspec
-
     from servedrill.history.source import Lines
     from servedrill.reporting.chaostoolkit import journal
     from servedrill.runs.digest import Digest
@@ -91,5 +89,5 @@ def _write_journals(drills: list[Any], path: Path) -> None:
     for drill in drills:
         target = path if len(drills) == 1 else path.with_name(f"{path.stem}-{drill.name}{path.suffix or '.json'}")
         made = journal(drill, Digest(Lines(drill.history, kept_max_bytes=0)))
-        write_whole(target, msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n")
+        write_whole(target, written_json(made))
         print(target)

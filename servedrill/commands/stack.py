@@ -42,8 +42,10 @@ def _up(given: argparse.Namespace) -> int:
     from servedrill.session.options import check_defects
     from servedrill.session.stack import guarded_stack
     from servedrill.stacks.reading import read_stack_file
+    from servedrill.stacks.secrets_of import require_hidden
 
     file = read_stack_file(given.stack)
+    require_hidden(file)
     check_defects(given.defect, where="--defect")
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

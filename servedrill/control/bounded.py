@@ -2,7 +2,7 @@
 
 A timeout of a read is met by a server that sends a byte a second; what counts here is the answer, to its last byte.
 Whoever asks gets an `httpx.HTTPError` that says which bound was met. Bodies are read as UTF-8, whatever their charset
-says; cookies are not kept.
+says, and without secrets; cookies are not kept.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 import urllib.request
 import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator, MutableMapping
+from functools import cached_property
 from typing import Any, TypeVar
 
 import httpcore
@@ -20,6 +21,7 @@ import httpx
 import msgspec
 
 from servedrill.control.direct import direct
+from servedrill.secrecy.known import KNOWN, cut
 
 T = TypeVar("T")
 BYTES_MAX = 4 << 20
@@ -87,7 +89,12 @@ _UNPACKED = {"accept-encoding": "identity"}
 
 
 class _Answer(httpx.Response):
-    """A response whose text is UTF-8 whatever else its head says: ``charset=hex`` names a codec, and no text."""
+    """A response without secrets, whose text is UTF-8 whatever else its head says: ``charset=hex`` names a codec, and
+    no text."""
+
+    @cached_property
+    def content(self) -> bytes:  # read once, and looked through once
+        return KNOWN.hidden_bytes(super().content)
 
     @property
     def charset_encoding(self) -> None:
@@ -100,7 +107,7 @@ class _Meter:
     def __init__(self, packed: str, bytes_max: int) -> None:
         """Raises `TooMuch` for a way to pack that was not asked for and is not read."""
         if packed not in ("", "identity", "gzip", "x-gzip", "deflate"):
-            raise TooMuch(f"packed as {packed[:40]!r}, which was not asked for")
+            raise TooMuch(f"packed as {cut(packed, 40)!r}, which was not asked for")
         self._unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32) if packed not in ("", "identity") else None
         self._came = self._unpacked = 0
         self._bytes_max = bytes_max
@@ -126,7 +133,7 @@ def _answer(
     names = {b"set-cookie", b"content-encoding"}
     if not all(_leads(request.url, value) for name, value in headers if name.lower() == b"location"):
         names.add(b"location")
-    kept = [(name, value) for name, value in headers if name.lower() not in names]
+    kept = [(name, KNOWN.hidden_bytes(value)) for name, value in headers if name.lower() not in names]
     return _Answer(status_code=status, headers=kept, stream=stream, extensions=dict(more))
 
 

@@ -10,19 +10,23 @@ from __future__ import annotations
 import os
 import secrets
 
+from servedrill.secrecy.known import KNOWN, secret_in
+
 SECRET = "SERVEDRILL_CONTROL_SECRET"
 
 
 def new_secret() -> str:
     """One that nobody guesses: 32 random bytes as text."""
-    return secrets.token_urlsafe(32)
+    made = secrets.token_urlsafe(32)
+    KNOWN.learn(made)
+    return made
 
 
 def run_secret() -> str:
     """That of this process and of all that it starts; made when it is first asked for."""
     if not os.environ.get(SECRET):
         os.environ[SECRET] = new_secret()
-    return os.environ[SECRET]
+    return secret_in(SECRET) or ""
 
 
 def proof(secret: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from servedrill.dialect.frames import NAME_MAX, NAMES_MAX, UNREADABLE, Chunk, begins, decode_chunk
 from servedrill.dialect.openai import DONE
 from servedrill.dialect.sse import EventSplitter, EventTooLongError
+from servedrill.secrecy.known import KNOWN
 
 
 class Habits:
@@ -38,7 +39,8 @@ class Habits:
                 self.done = True
                 continue
             try:
-                self._chunk(decode_chunk(data), data)
+                said = KNOWN.hidden_bytes(data)
+                self._chunk(decode_chunk(said), said)
             except UNREADABLE:
                 continue
 

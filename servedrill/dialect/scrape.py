@@ -13,6 +13,7 @@ from prometheus_client.samples import Sample
 from servedrill.dialect.frames import UNREADABLE
 from servedrill.dialect.vendor import Term, Vendor
 from servedrill.errors import ServedrillError
+from servedrill.secrecy.known import name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +110,7 @@ def _told(samples: list[Sample], term: Term) -> dict[str, float]:
         figures[whose] = _most(figures.get(whose), sample.value)
     words: dict[str, float] = {}
     for whose, figure in figures.items():
-        word = f"{term.word}/{dict(whose).get(term.label, '')}" if term.label else term.word
+        word = f"{term.word}/{name(dict(whose).get(term.label, ''))}" if term.label else term.word
         before = words.get(word)
         words[word] = _most(before, figure) if term.largest else figure if before is None else before + figure
     return words

@@ -8,6 +8,7 @@ import msgspec
 
 from servedrill.history.events import AlertSeen, Exchange
 from servedrill.host.clock import now_ns
+from servedrill.secrecy.known import name, names
 
 
 class AlertStatus(msgspec.Struct, frozen=True, rename="camel"):
@@ -37,8 +38,8 @@ class ListedAlert(msgspec.Struct, frozen=True):
         status = self.status or AlertStatus()
         by = status.by
         state: Literal["suppressed", "firing"] = "suppressed" if by or status.state == "suppressed" else "firing"
-        name = self.labels.get("alertname", "")
-        return AlertSeen(t_ns=now_ns(), alert=name, labels=self.labels, state=state, by=by)
+        labels = {name(label): name(value) for label, value in self.labels.items()}
+        return AlertSeen(t_ns=now_ns(), alert=labels.get("alertname", ""), labels=labels, state=state, by=names(by))
 
 
 class TappedExchange(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,6 @@ be checked, too.
 
 from __future__ import annotations
 
-import os
 import random
 
 import httpx
@@ -30,6 +29,7 @@ from servedrill.load.plan import RequestClass
 from servedrill.load.record import short_prompt
 from servedrill.oracle.prompts import expand, words_prompt
 from servedrill.oracle.tokens import hash64
+from servedrill.secrecy.known import secret_in
 from servedrill.stacks.protocols import Stack
 
 POOL = 8
@@ -149,7 +149,7 @@ class Recorder:
         """The answer, and in words what came; an empty one where there was none."""
         promises, entry = self._stack.promises, self._stack.entry()
         model = promises.model if url == entry.base_url else promises.direct_model
-        headers = bearer(os.environ.get(entry.api_key_env or "", ""))
+        headers = bearer(secret_in(entry.api_key_env))
         dialect = self._stack.spoken.dialect
         greedy = {} if "temperature" in dialect.without else {"temperature": 0}
         asked = question(cls.route, model, expand(prompt)) | {dialect.max_tokens: tokens} | greedy | cls.params

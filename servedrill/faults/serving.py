@@ -19,6 +19,7 @@ from servedrill.faults.process import SignallableStack
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import read_status
 from servedrill.leases.undo import HttpCall, Undo
+from servedrill.secrecy.known import cut
 
 
 class EngineSleep:
@@ -55,7 +56,7 @@ class EngineSleep:
         self.held_bytes = int(read_page(text, vendor).values.get("memory_bytes", 0)) if vendor else 0
         response = call("POST", f"{self._url}{SLEEP}?level={self._level}", timeout_s=15)
         if response.status_code != 200:
-            raise FaultError(f"{self.target} did not go to sleep: {response.status_code} {response.text[:200]}")
+            raise FaultError(f"{self.target} did not go to sleep: {response.status_code} {cut(response.text, 200)}")
         self.freed_bytes = before - self._resident_bytes()
         self.attributes["freed_bytes"] = self.freed_bytes
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from servedrill.errors import UsageError
+from servedrill.secrecy.known import hidden_within
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -24,3 +28,9 @@ def write_whole(path: Path, content: bytes) -> None:
         raise UsageError(
             f"cannot be written: {error.strerror}", where=str(path), expected="a place for a file"
         ) from error
+
+
+def written_json(value: Any) -> bytes:
+    """What is written of a run as JSON beside its history: for people to read, and without secrets."""
+    told = hidden_within(msgspec.to_builtins(value))
+    return msgspec.json.format(msgspec.json.encode(told), indent=1) + b"\n"

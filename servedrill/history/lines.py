@@ -15,6 +15,7 @@ from typing import Any, get_args
 import msgspec
 
 from servedrill.history.events import FORMAT, AnyEvent, KnownEvent, Unknown
+from servedrill.secrecy.known import KNOWN, hidden_within
 
 _encode = msgspec.json.Encoder().encode
 _decoder: msgspec.json.Decoder[KnownEvent] = msgspec.json.Decoder(KnownEvent)
@@ -38,8 +39,16 @@ def encode(event: AnyEvent) -> bytes:
     if isinstance(event, Unknown):
         return event.raw
     if event.extra is None:
-        return _encode(event)
-    return _encode({**msgspec.to_builtins(msgspec.structs.replace(event, extra=None)), **event.extra})
+        line = _encode(event)
+    else:
+        line = _encode({**msgspec.to_builtins(msgspec.structs.replace(event, extra=None)), **event.extra})
+    return _encode(_without_secrets(line)) if KNOWN.stands_in(line) else line
+
+
+def _without_secrets(line: bytes) -> dict[str, Any]:
+    """Of what an event says; its fields have their names, and its figures are what they are."""
+    told: dict[str, Any] = msgspec.json.decode(line)
+    return {field: value if field == "type" else hidden_within(value) for field, value in told.items()}
 
 
 class LineDecoder:

@@ -1,4 +1,4 @@
-"""A command that is run to its end, and what it said: bounded in time and in bytes."""
+"""A command that is run to its end, and what it said: bounded in time and in bytes, and without secrets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, cast
+
+from servedrill.secrecy.known import hidden
 
 BYTES_MAX = 1 << 20
 _LAST_WORDS_S = 0.2
@@ -48,7 +50,7 @@ def run_to_end(argv: Sequence[str], *, within_s: float) -> Ran:
         status = process.wait()
         for pipe in said:
             pipe.close()
-    out, err = (text.decode(errors="replace") for text in said.values())
+    out, err = (hidden(text.decode(errors="replace")) for text in said.values())
     return Ran(status=status, out=out, err=err, met=met)
 
 

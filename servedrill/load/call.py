@@ -19,7 +19,6 @@ from servedrill.history.events import Attempt, CancelPlan, RequestRecord
 from servedrill.host.clock import NS, now_ns
 from servedrill.load.alarm import Alarm
 from servedrill.load.answer import Answer, Ending
-from servedrill.load.heard import Heard
 from servedrill.load.plan import RequestClass
 from servedrill.load.pool import Pool
 from servedrill.load.protocol import Connection, Sink
@@ -39,7 +38,6 @@ class Owner(Protocol):
 
     loop: asyncio.AbstractEventLoop
     pool: Pool
-    heard: Heard
     seed: int
     done_frame: bool
     """Whether streams end with ``[DONE]``."""
@@ -227,7 +225,7 @@ class Call:
         self._arm()
 
     def _note_attempt(self, now: int, error: str | None, retry_after_s: float | None = None) -> None:
-        headers, heard = self._response, self._owner.heard
+        headers = self._response
         self.attempts.append(
             Attempt(
                 t_send_ns=self._t_attempt_ns,
@@ -235,9 +233,9 @@ class Call:
                 address=self._address,
                 status=self.answer.status,
                 retry_after_s=retry_after_s,
-                request_id=header(headers.get(_REQUEST_ID), heard) or self._request_id,
-                served_by=header(headers.get(_SERVED_BY), heard),
-                via=header(headers.get(_SERVED_VIA), heard),
+                request_id=header(headers.get(_REQUEST_ID)) or self._request_id,
+                served_by=header(headers.get(_SERVED_BY)),
+                via=header(headers.get(_SERVED_VIA)),
                 error=error,
             )
         )
@@ -323,7 +321,6 @@ class Call:
             self.cls,
             self.answer,
             self.attempts,
-            heard=self._owner.heard,
             t_int_ns=self.t_int_ns,
             t_send_ns=self.t_write_ns,
             t_end_ns=now,

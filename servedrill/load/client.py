@@ -12,10 +12,10 @@ from servedrill.history.events import RequestRecord
 from servedrill.load.addresses import Addresses, SystemName
 from servedrill.load.call import Call
 from servedrill.load.encode import RequestEncoder
-from servedrill.load.heard import Heard
 from servedrill.load.plan import LoadPlan, Target
 from servedrill.load.pool import Pool, api_key
 from servedrill.load.schedule import PlannedRequest
+from servedrill.secrecy.known import KNOWN
 
 
 class Client:
@@ -44,7 +44,7 @@ class Client:
         self._on_record = on_record
         self._nonce = plan.nonce
         key = api_key(plan.target)
-        self.heard = Heard([key, *(cls.api_key for cls in plan.classes)])
+        KNOWN.learn(*(cls.api_key for cls in plan.classes))
         self.done_frame = plan.dialect.done
         self._classes = {
             cls.name: (cls, RequestEncoder(cls, plan.target, api_key=key, dialect=plan.dialect)) for cls in plan.classes

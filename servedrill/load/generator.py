@@ -27,6 +27,7 @@ from servedrill.host.clock import now_ns, wait_for
 from servedrill.host.launch import tied
 from servedrill.load.messages import Command, Job, Status, merged
 from servedrill.load.plan import LoadPlan
+from servedrill.secrecy.known import KNOWN, ending
 
 _READY_WITHIN_S = 15.0
 _START_IN_NS = 20_000_000
@@ -75,7 +76,7 @@ class Load:
                 worker = self._spare.take() if self._spare and index == 0 else None
                 self._workers.append(worker or WorkerProcess(f"load-worker-{index}", self._log_dir))
             for index, worker in enumerate(self._workers):
-                worker.give(Job(plan=self.plan, journal=str(self._journal_path), worker=index, workers=self._count))
+                worker.give(self._job(index))
             for worker in self._workers:
                 worker.wait_ready()
             self.t0_ns = now_ns() + _START_IN_NS
@@ -134,6 +135,10 @@ class Load:
                 self._wait_exit(_EXIT_WITHIN_S, what="load workers to end")
         for worker in self._workers:
             worker.kill()
+
+    def _job(self, index: int) -> Job:
+        path = str(self._journal_path)
+        return Job(plan=self.plan, journal=path, worker=index, workers=self._count, secrets=KNOWN.secrets)
 
     def _tell(self, command: Command) -> None:
         line = msgspec.json.encode(command) + b"\n"
@@ -278,8 +283,10 @@ class WorkerProcess:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()
             with stderr:
-                stderr.seek(max(0, stderr.seek(0, os.SEEK_END) - _STDERR_TAIL_BYTES))
-                self._said = stderr.read().decode(errors="replace").strip()
+                begun = max(0, stderr.seek(0, os.SEEK_END) - 2 * _STDERR_TAIL_BYTES)
+                stderr.seek(begun)
+                said = stderr.read().decode(errors="replace")
+                self._said = ending(said.partition("\n")[2] if begun else said, _STDERR_TAIL_BYTES).strip()
             self._over.set()
 
 

@@ -16,6 +16,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     journal: str
     worker: int = 0
     workers: int = 1
+    secrets: list[str] = []
+    """What its parent knows may not be written down."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

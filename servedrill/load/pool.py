@@ -8,7 +8,6 @@ too.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ from servedrill.host.addresses import join_host_port
 from servedrill.load.addresses import Addresses
 from servedrill.load.plan import Target
 from servedrill.load.protocol import Connection
+from servedrill.secrecy.known import secret_in
 
 _SLOW_READER_BUFFER_BYTES = 4096
 
@@ -113,6 +113,4 @@ def _tls(target: Target) -> ssl.SSLContext:
 
 def api_key(target: Target) -> str | None:
     """The bearer token, from the environment."""
-    if target.api_key_env is None:
-        return None
-    return os.environ.get(target.api_key_env)
+    return secret_in(target.api_key_env)

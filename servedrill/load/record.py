@@ -8,9 +8,9 @@ from itertools import pairwise
 from servedrill.dialect.frames import ErrorSeen
 from servedrill.history.events import Attempt, CancelPlan, RequestRecord
 from servedrill.load.answer import Answer
-from servedrill.load.heard import Heard
 from servedrill.load.plan import RequestClass
 from servedrill.load.schedule import PlannedRequest
+from servedrill.secrecy import known
 
 _PROMPT_LINE = 200
 
@@ -21,7 +21,6 @@ def request_record(
     answer: Answer,
     attempts: list[Attempt],
     *,
-    heard: Heard,
     t_int_ns: int,
     t_send_ns: int | None,
     t_end_ns: int,
@@ -55,19 +54,19 @@ def request_record(
         gaps_ns=[later - earlier for earlier, later in pairwise(stamps_ns)],
         attempts=attempts,
         status=answer.status,
-        texts=[heard.content(said) for said in answer.texts],
-        finish_reasons=[None if why is None else heard.name(why) for why in answer.finish_reasons],
+        texts=[known.hidden(said) for said in answer.texts],
+        finish_reasons=[None if why is None else known.name(why) for why in answer.finish_reasons],
         preambles=answer.preambles,
         done_frames=answer.done_frames,
-        models=heard.names(answer.models),
-        fingerprints=heard.names(answer.fingerprints),
+        models=known.names(answer.models),
+        fingerprints=known.names(answer.fingerprints),
         completion_tokens=answer.completion_tokens,
         cached_tokens=answer.cached_tokens,
         usage_prompt_tokens=answer.prompt_tokens,
         error_status=None if answer.error is None else error.code if answer.status == 200 else answer.status,
-        error_type=None if error.type is None else heard.name(error.type),
-        error_message=None if error.message is None else heard.text(error.message),
-        error_request_id=_id_of_error(answer, heard),
+        error_type=None if error.type is None else known.name(error.type),
+        error_message=None if error.message is None else known.text(error.message),
+        error_request_id=_id_of_error(answer),
         error_schema_ok=None if answer.error is None else error.schema_ok,
         failure=failure,
         cancel=cancel,
@@ -75,10 +74,10 @@ def request_record(
     )
 
 
-def _id_of_error(answer: Answer, heard: Heard) -> str | None:
+def _id_of_error(answer: Answer) -> str | None:
     if answer.error is None:
         return None
-    return header(answer.request_id, heard) if answer.error.request_id is None else heard.name(answer.error.request_id)
+    return header(answer.request_id) if answer.error.request_id is None else known.name(answer.error.request_id)
 
 
 def short_prompt(prompt: str) -> str:
@@ -88,6 +87,6 @@ def short_prompt(prompt: str) -> str:
     return "sha:" + hashlib.sha256(prompt.encode()).hexdigest()
 
 
-def header(value: bytes | None, heard: Heard) -> str | None:
+def header(value: bytes | None) -> str | None:
     """A header's value, if it is there, as it is written down."""
-    return None if value is None else heard.name(value.decode("latin-1"))
+    return None if value is None else known.name(value.decode("latin-1"))

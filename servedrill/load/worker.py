@@ -31,6 +31,7 @@ from servedrill.load.client import Client
 from servedrill.load.dispatch import Dispatcher
 from servedrill.load.health import CpuMeter, LagMeter, counts_ms, p99_s, settle_gc
 from servedrill.load.messages import Command, Job, Status
+from servedrill.secrecy.known import KNOWN
 
 _FLUSH_S = 0.05
 _STATUS_S = 0.25
@@ -231,6 +232,7 @@ def main() -> NoReturn:
         os.set_blocking(1, False)
     try:
         job = msgspec.json.decode(_first_line(), type=Job)
+        KNOWN.learn(*job.secrets)
         refused = take_precedence()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(job, refused))

@@ -17,6 +17,7 @@ from servedrill.errors import UsageError
 from servedrill.judging.verdict import Verdict
 from servedrill.plugin.asked import asked, seed_asked, untyped
 from servedrill.plugin.outcomes import OURS, DrillFailed, DrillInconclusive, Outcomes, without_repeat
+from servedrill.plugin.unsaid import hidden_in_repr, saying_no_secret, without_secrets
 from servedrill.plugin.workers import is_worker, shared_run
 from servedrill.reporting.console import ConsoleProgress, print_summary
 from servedrill.reporting.junit import properties
@@ -149,7 +150,7 @@ class DrillPlugin:
         drill = self._open
         if drill is None:
             return (yield)
-        with self._uncaptured():
+        with self._uncaptured(), saying_no_secret():
             try:
                 result = yield
             except BaseException as error:
@@ -174,6 +175,7 @@ class DrillPlugin:
         if item.nodeid in self._drills:
             report.drill_ran = True
             self._outcomes.tell(item, call, report)
+            without_secrets(report)
         return report
 
     def heard(self, report: pytest.TestReport) -> None:
@@ -189,9 +191,16 @@ class DrillPlugin:
         """Somebody's Ctrl-C, or the way in which pytest-xdist stops for ``-x``."""
         self._outcomes.interrupted = excinfo.type is KeyboardInterrupt
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_internalerror(self, excrepr: Any) -> None:
+        """Whoever draws it is told next."""
+        hidden_in_repr(excrepr)
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write what the run leaves, and give the session its exit status."""
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        hidden_in_repr(getattr(reporter, "_keyboardinterrupt_memo", None))  # drawn when everything else is over
         if self._session is not None:
             self._session.close()
         if is_worker(self.config):

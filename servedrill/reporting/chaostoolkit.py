@@ -15,9 +15,9 @@ from servedrill._version import __version__
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.history.history import FaultSpan, History
 from servedrill.judging.verdict import interrupted
-from servedrill.reporting.masks import masked
 from servedrill.runs.digest import Digest
 from servedrill.runs.stored import StoredDrill
+from servedrill.secrecy.looks import masked
 
 _PROVIDER = {"type": "python", "module": "servedrill.checkers", "func": "judge"}
 

@@ -8,9 +8,9 @@ import re
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.judging.words import count, decisive, headline, share, times
 from servedrill.reporting.budgets import RunBudget, run_budgets
-from servedrill.reporting.masks import masked_text
 from servedrill.reporting.shown import shown
 from servedrill.runs.stored import StoredDrill, StoredRun
+from servedrill.secrecy.looks import masked_text
 from servedrill.slo.durations import short
 from servedrill.slo.words import percent
 

@@ -8,8 +8,8 @@ import msgspec
 
 from servedrill.history.events import AlertSeen, Observed, ProcessSeen, Sample
 from servedrill.history.history import FaultSpan, Window
-from servedrill.reporting.masks import masked
 from servedrill.runs.digest import Digest
+from servedrill.secrecy.looks import masked
 
 _TOGETHER_S = 0.5
 """Faults of one kind that began within this time are one band: the same thing done to several replicas."""

@@ -16,6 +16,7 @@ from servedrill.checkers.finding import Answer
 from servedrill.errors import UsageError
 from servedrill.reporting.budgets import judged
 from servedrill.runs.stored import StoredRun
+from servedrill.secrecy.known import learn_url
 
 JOB = "servedrill"
 _PUSH_TIMEOUT_S = 10.0
@@ -31,7 +32,7 @@ def push(run: StoredRun, url: str) -> None:
     """The same to a Pushgateway, in the place of what this job pushed before. Raises `UsageError` where that cannot
     be."""
     try:
-        push_to_gateway(url, job=JOB, registry=_registry(run), timeout=_PUSH_TIMEOUT_S)
+        push_to_gateway(learn_url(url), job=JOB, registry=_registry(run), timeout=_PUSH_TIMEOUT_S)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"cannot be pushed to: {error}", where="--push", expected="a Pushgateway, like http://127.0.0.1:9091"

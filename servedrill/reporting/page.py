@@ -30,12 +30,12 @@ from servedrill.reporting.attainment import Attainment, attainment
 from servedrill.reporting.budgets import judged, run_budgets
 from servedrill.reporting.figure import Plot
 from servedrill.reporting.marks import Band, Fault, Mark, bands, faults, marks
-from servedrill.reporting.masks import masked, masked_text
 from servedrill.reporting.plots import plots
 from servedrill.reporting.shown import shown, shown_json
 from servedrill.reporting.stories import Story, stories
 from servedrill.runs.digest import Digest
 from servedrill.runs.stored import StoredDrill, StoredRun
+from servedrill.secrecy.looks import masked, masked_text
 from servedrill.slo.durations import short
 from servedrill.slo.words import alert_said, percent
 

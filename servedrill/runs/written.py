@@ -10,14 +10,14 @@ import msgspec
 
 from servedrill.errors import UsageError
 from servedrill.files.regular import read_regular
-from servedrill.files.whole import write_whole
+from servedrill.files.whole import write_whole, written_json
 
 T = TypeVar("T")
 
 
 def write_written(path: Path, content: Any) -> None:
     """The file holds it, or what it held before where that cannot be. Raises `UsageError`."""
-    write_whole(path, msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
+    write_whole(path, written_json(content))
 
 
 def read_written(path: Path, type_: type[T], *, expected: str, hint: str) -> T:

@@ -15,17 +15,20 @@ from servedrill.slo.openslo import read_slos
 from servedrill.stacks.capabilities import require_known
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.reading import read_stack_file
+from servedrill.stacks.secrets_of import require_hidden
 
 
 def check_options(options: Options, *, production: bool = False, baseline: str | None = None) -> StackFile:
     """The stack that the options name.
 
     Raises `UsageError` for a stack file, an SLO file, a recorded trace, a defect or a baseline (a run's folder) that
-    cannot be used, and for a stack of production unless ``production`` allows it.
+    cannot be used, for a key that could not be kept out of the run, and for a stack of production unless ``production``
+    allows it.
     """
     if baseline:
         read_about(Path(baseline))
     file = read_stack_file(Path(options.stack_file) if options.stack_file else None)
+    require_hidden(file)
     for weakness in file.weaknesses:
         for check in weakness.checks:
             require_declarable(check, where=f"{file.path}: weaknesses")

@@ -6,7 +6,6 @@ A token, where one is needed, is read from the environment and goes nowhere but 
 from __future__ import annotations
 
 import math
-import os
 from typing import Any, TypeVar
 
 import httpx
@@ -14,6 +13,7 @@ import msgspec
 
 from servedrill.control.bounded import call, read, told
 from servedrill.errors import UsageError
+from servedrill.secrecy.known import secret_in, text
 
 T = TypeVar("T")
 TOKEN = "SERVEDRILL_PROMETHEUS_TOKEN"
@@ -69,7 +69,7 @@ class Prometheus:
         return [alert.labels for alert in self._get("alerts", _Alerts).alerts if alert.state == "firing"]
 
     def _get(self, what: str, type_: type[T], **parameters: str) -> T:
-        token = os.environ.get(TOKEN)
+        token = secret_in(TOKEN)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         hint = f"is the URL right? A token is taken from {TOKEN}"
         try:
@@ -79,7 +79,7 @@ class Prometheus:
         except httpx.HTTPError as error:
             raise UsageError(f"no answer: {told(error)}", where=self.url, hint=hint) from error
         if page.status != "success":
-            raise UsageError(f"HTTP {answer.status_code} {page.error}".strip(), where=self.url, hint=hint)
+            raise UsageError(f"HTTP {answer.status_code} {text(page.error)}".strip(), where=self.url, hint=hint)
         try:
             return msgspec.convert(page.data, type_)
         except msgspec.ValidationError as error:

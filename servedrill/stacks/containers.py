@@ -22,6 +22,7 @@ import msgspec
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
+from servedrill.secrecy.known import text
 from servedrill.stacks.supervisor import Kept, Planned, Supervisor, first_line, serve
 
 LABEL = "servedrill.run"
@@ -65,7 +66,7 @@ class KeptContainer(Kept):
         try:
             container = await asyncio.to_thread(self._begin)
         except APIError as error:
-            self.last_exit = f"not started: {error.explanation or error}"
+            self.last_exit = f"not started: {text(str(error.explanation or error))}"
             return 125  # as the docker command says it
         threading.Thread(target=self._copy_log, args=(container,), daemon=True).start()
         await asyncio.to_thread(container.wait)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import httpx
 
 from servedrill.dialect.openai import PATHS, Route, bearer, question
+from servedrill.secrecy.known import cut, secret_in
 from servedrill.stacks.commands import environment_variable
 
 MISSING = frozenset({404, 405, 501})
@@ -28,11 +28,15 @@ class Door:
     api_key_env: str | None
     where: str
 
+    def __post_init__(self) -> None:
+        secret_in(self.api_key_env)  # known before anybody can repeat it
+
     @property
     def headers(self) -> dict[str, str]:
         """With the key. Raises `UsageError` where its variable is not set."""
-        key = environment_variable(self.api_key_env, where=self.where) if self.api_key_env else None
-        return bearer(key)
+        if self.api_key_env:
+            environment_variable(self.api_key_env, where=self.where)
+        return bearer(secret_in(self.api_key_env))
 
     def ways(self) -> Iterator[tuple[Route, str]]:
         """Routes, each with a name that the bound of an answer's length may have there, the likeliest first."""
@@ -50,6 +54,4 @@ class Door:
 
     def shown(self, response: httpx.Response) -> str:
         """Status and the beginning of a body. Some servers repeat the key that they refuse."""
-        key = os.environ.get(self.api_key_env, "") if self.api_key_env else ""
-        text = response.text.replace(key, "***") if key else response.text  # before it is cut: half a key is one, too
-        return f"{response.status_code} {text[:300]}"
+        return f"{response.status_code} {cut(response.text, 300)}"

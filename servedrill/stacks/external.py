@@ -15,16 +15,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import msgspec
 
 from servedrill.control.bounded import client, told
 from servedrill.dialect.openai import base
 from servedrill.errors import StackError
+from servedrill.files.whole import written_json
 from servedrill.history.dialect import Spoken
 from servedrill.history.promises import Promises
 from servedrill.host.addresses import join_host_port
 from servedrill.host.ports import free_ports
 from servedrill.leases.keeper import UndoKeeper
+from servedrill.secrecy.known import text
 from servedrill.stacks.external_rules import check_external
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.first_look import first_look
@@ -64,7 +65,7 @@ class ExternalStack(ThroughProxies):
     def up(self) -> None:
         """Raises `StackError` when nothing answers, with another model, or to another key."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        (self._folder / "stack.json").write_bytes(msgspec.json.format(msgspec.json.encode(self._file), indent=1))
+        (self._folder / "stack.json").write_bytes(written_json(self._file))
         proxied = [replica for replica in self._file.replica if replica.listen]
         self._replicas = [
             Replica(
@@ -113,7 +114,7 @@ class ExternalStack(ThroughProxies):
                 break
             page = there
         raise StackError(
-            f"no metrics of {replica.name}: {page} gave {status}",
+            f"no metrics of {replica.name}: {text(str(page))} gave {status}",
             where=self._file.path,
             expected="a metrics page for each replica that is named",
             hint=f"{replica.name} asks for a key: api_key_env"

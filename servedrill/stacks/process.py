@@ -16,13 +16,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from servedrill.control.bounded import client
 from servedrill.control.secret import proof, run_secret
 from servedrill.dialect.vllm import IS_SLEEPING, LOAD_ADAPTER
 from servedrill.errors import StackError
 from servedrill.files.logs import tail
+from servedrill.files.whole import written_json
 from servedrill.history.dialect import Spoken
 from servedrill.history.promises import Promises
 from servedrill.host.ports import free_ports
@@ -113,7 +112,7 @@ class ProcessStack(OnThisMachine, ThroughProxies):
             if c.role != OTHER
         ]
         planned = [self._planned(command, self.promises.version) for command in self._commands]
-        (self._folder / "stack.json").write_bytes(msgspec.json.format(msgspec.json.encode(self._file), indent=1))
+        (self._folder / "stack.json").write_bytes(written_json(self._file))
         self._wiring.write_files()
         if self._covered or self._file.proxy.hop:
             self._proxies.start(port=free_ports(1)[0])

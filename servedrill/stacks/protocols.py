@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -20,6 +19,7 @@ from servedrill.history.dialect import Spoken
 from servedrill.history.promises import Promises
 from servedrill.host import gpu
 from servedrill.host.processes import family
+from servedrill.secrecy.known import secret_in
 from servedrill.stacks.capabilities import Capability, register
 from servedrill.stacks.roles import ENGINE, GATEWAY, Service, grouped, served_by
 
@@ -61,7 +61,7 @@ class Replica:
     @property
     def headers(self) -> dict[str, str]:
         """What its metrics and its health are asked with."""
-        return bearer(os.environ.get(self.api_key_env or "", ""))
+        return bearer(secret_in(self.api_key_env))
 
     @property
     def metrics_url(self) -> str:

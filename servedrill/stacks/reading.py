@@ -22,6 +22,7 @@ from servedrill.stacks.commands import Command, expanded
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.kinds import PARTS, StackKind, kind_named, kinds_that_read
 from servedrill.stacks.proxy_rules import check_hops, check_proxy
+from servedrill.stacks.secrets_of import learn_secrets
 
 FILES = Kind(
     file="a stack file, or no --drill-stack for the embedded stack",
@@ -34,13 +35,14 @@ _NICE_MAX = 19
 def read_stack_file(path: Path | None) -> StackFile:
     """The file's content; the embedded stack with its defaults when there is none.
 
-    Raises `FileError` with every mistake in it.
+    Raises `FileError` with every mistake in it. The secrets that it leads to are known from then on.
     """
     if path is None:
         return StackFile()
     file, mistakes = _read(path)
     if mistakes:
         raise FileError(map(str, mistakes))
+    learn_secrets(file)
     return file
 
 

@@ -11,10 +11,10 @@ import pytest
 from servedrill.history.events import Attempt
 from servedrill.load.answer import Answer
 from servedrill.load.arrivals import Constant
-from servedrill.load.heard import NAME_MAX, TEXT_MAX, Heard
 from servedrill.load.plan import RequestClass
 from servedrill.load.record import header, request_record
 from servedrill.load.schedule import PlannedRequest
+from servedrill.secrecy.known import KNOWN, NAME_MAX, TEXT_MAX
 
 KEY = "sk-very-secret-0123456789"
 
@@ -23,12 +23,12 @@ def record(status: int, *bodies: Any, stream: bool, header_says: str = "") -> st
     """The line in the history."""
     answer = Answer(stream=stream, n=1)
     answer.status = status
-    heard = Heard([None, "", "ab", KEY, f"{KEY}-longer"])
+    KNOWN.learn(None, "", "ab", KEY, f"{KEY}-longer")
     for body in bodies:
         text = json.dumps(body).encode()
         answer.feed(b"data: " + text + b"\n\n" if stream and status == 200 else text, 1)
     failure = answer.finish("complete", 2)
-    told = header(header_says.encode("latin-1"), heard)
+    told = header(header_says.encode("latin-1"))
     tries = [
         Attempt(t_send_ns=1, t_end_ns=2, address="a:1", status=status, request_id=told or "", served_by=told, via=told)
     ]
@@ -38,7 +38,7 @@ def record(status: int, *bodies: Any, stream: bool, header_says: str = "") -> st
     )  # fmt: skip
     cls = RequestClass(name="chat", model="m", arrivals=Constant(rate=1.0))
     made = request_record(
-        planned, cls, answer, tries, heard=heard, t_int_ns=0, t_send_ns=0, t_end_ns=2, failure=failure, cancel=None,
+        planned, cls, answer, tries, t_int_ns=0, t_send_ns=0, t_end_ns=2, failure=failure, cancel=None,
         cancelled_ns=None,
     )  # fmt: skip
     return msgspec.json.encode(made).decode()

@@ -22,10 +22,10 @@ from servedrill.reporting.chaostoolkit import journal
 from servedrill.reporting.junit import properties
 from servedrill.reporting.leavings import leave
 from servedrill.reporting.markdown import code, plain, summary
-from servedrill.reporting.masks import masked
 from servedrill.reporting.openmetrics import openmetrics
 from servedrill.reporting.schema import FILES, schemas
 from servedrill.runs.digest import Digest
+from servedrill.secrecy.looks import masked
 
 ROOT = Path(__file__).parents[2]
 
