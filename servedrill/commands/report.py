@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from servedrill.errors import ExitCode
+from servedrill.errors import ExitCode, UsageError
 from servedrill.files.whole import write_whole, written_json
 from servedrill.runs.layout import LATEST, RUNS
 
@@ -18,7 +18,8 @@ def register(commands: Any) -> None:
         "report",
         help="draw a run as one HTML page; or as Markdown, OpenMetrics, a Chaos Toolkit journal",
         description="Draw a run as one HTML page that opens anywhere, offline. "
-        "With another format and without -o, only that is written.",
+        "With another format and without -o, only that is written. A verdict that cannot be read is made again from "
+        "its history; exit code 6 where something is lost all the same.",
     )
     report.add_argument(
         "run_folder",
@@ -51,9 +52,17 @@ def register(commands: Any) -> None:
 
 def _report(given: argparse.Namespace) -> int:
     from servedrill.reporting.page import FILE, drill_page, write_page
+    from servedrill.reporting.shown import shown
     from servedrill.runs.stored import read_run
 
-    run = read_run(given.run_folder.resolve())
+    damage: list[bool] = []
+
+    def tell(error: UsageError, lost: bool) -> None:
+        damage.append(lost)
+        meanwhile = "the report does without it" if lost else "the report has what its history comes to now"
+        print(f"servedrill: {shown(str(error))}; {meanwhile}", file=sys.stderr)
+
+    run = read_run(given.run_folder.resolve(), on_damage=tell)
     if given.markdown:
         from servedrill.reporting.markdown import summary
 
@@ -78,7 +87,7 @@ def _report(given: argparse.Namespace) -> int:
         page = given.output or run.folder / FILE
         write_page(run, page, [drill_page(drill) for drill in run.drills])
         print(page)
-    return ExitCode.PASSED
+    return ExitCode.INCONCLUSIVE if any(damage) else ExitCode.PASSED
 
 
 def _write_journals(drills: list[Any], path: Path) -> None:

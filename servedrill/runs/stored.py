@@ -4,6 +4,7 @@ end."""
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from servedrill.history.journal import iter_events
 from servedrill.judging.verdict import Verdict
 from servedrill.runs.about import About
 from servedrill.runs.layout import HISTORY, RUN, STACK
-from servedrill.runs.verdicts import read_verdict
+from servedrill.runs.verdicts import read_verdict, unjudged, verdict_of_history
 from servedrill.runs.written import read_written
 
 
@@ -72,26 +73,51 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
             return None
 
 
-def read_run(folder: Path, *, judging: bool = True) -> StoredRun:
-    """A run as its folder has it. Raises `UsageError` for a folder that is none.
+def read_run(
+    folder: Path, *, judging: bool = True, on_damage: Callable[[UsageError, bool], None] | None = None
+) -> StoredRun:
+    """A run as its folder has it. Raises `UsageError` for a folder that is none, and for damage.
 
     A drill that was killed before it was judged is judged now, by what it had written until then; without ``judging``
-    it is INCONCLUSIVE.
+    it is INCONCLUSIVE. With ``on_damage``, which is told of it and of whether anything is lost by it, a run.json that
+    cannot be read is done without where there are histories, and a verdict that cannot be read is made again.
     """
-    about = read_about(folder)
     names = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{HISTORY}"))}
+    try:
+        about = read_about(folder)
+    except UsageError as error:
+        if on_damage is None or not names:
+            raise
+        on_damage(error, True)
+        about = About()
     order = [name for name in about.replay if name in names]
     order += [name for name in names if name not in order]
     drills = [
         StoredDrill(
             name=name,
             folder=names[name],
-            verdict=read_verdict(names[name], judging=judging),
+            verdict=_verdict(names[name], judging=judging, on_damage=on_damage),
             replay=about.replay.get(name, ""),
         )
         for name in order
     ]
     return StoredRun(folder=folder, about=about, drills=drills)
+
+
+def _verdict(folder: Path, *, judging: bool, on_damage: Callable[[UsageError, bool], None] | None) -> Verdict:
+    try:
+        return read_verdict(folder, judging=judging)
+    except UsageError as error:
+        if on_damage is None:
+            raise
+        damage = error
+    try:
+        made = verdict_of_history(folder)
+    except UsageError as error:
+        on_damage(damage, True)
+        return unjudged(folder, str(error))
+    on_damage(damage, False)
+    return made
 
 
 def read_about(folder: Path) -> About:

@@ -38,11 +38,20 @@ def read_verdict(folder: Path, *, judging: bool = True) -> Verdict:
         except OSError as error:
             raise UsageError(f"cannot be read: {error.strerror}", where=str(path)) from error
     if not judging:
-        return _unjudged(folder, "it was not judged")
+        return unjudged(folder, "it was not judged")
+    try:
+        return verdict_of_history(folder)
+    except UsageError as error:
+        return unjudged(folder, str(error))
+
+
+def verdict_of_history(folder: Path) -> Verdict:
+    """What the history in a drill's folder comes to now, which is not written down. Raises `UsageError` where it
+    cannot be read."""
     try:
         return judge(History.read(folder / HISTORY))
-    except (OSError, UsageError) as error:
-        return _unjudged(folder, str(error))
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error}", where=str(folder / HISTORY)) from error
 
 
 def read_verdicts(folder: Path) -> list[Verdict]:
@@ -52,7 +61,7 @@ def read_verdicts(folder: Path) -> list[Verdict]:
     return []
 
 
-def _unjudged(folder: Path, why: str) -> Verdict:
+def unjudged(folder: Path, why: str) -> Verdict:
     """Of a drill without a verdict."""
     claim = "The drill ran to its end."
     finding = Finding(

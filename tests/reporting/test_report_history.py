@@ -157,22 +157,46 @@ def test_a_damaged_run_hides_no_other(damage: str, tmp_path: Path, capsys: pytes
     assert cli.main(["report", str(last), "--markdown"]) == 0
 
 
-@pytest.mark.parametrize("damage", [name for name in DAMAGES if name != "a number that is too large"])
-@pytest.mark.parametrize("command", ["report", "compare"])
-def test_asked_for_a_damaged_run_itself_a_command_says_so(
-    command: str, damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """One line with the file, and the exit code of usage."""
-    broken = night(tmp_path, 2)
+def damaged(folder: Path, damage: str) -> tuple[Path, Path]:
+    """A run and the file of it that is damaged."""
+    broken = night(folder, 2)
     file, content = DAMAGES[damage]
     (broken / file).unlink()
     if content is None:
         os.mkfifo(broken / file)
     else:
         (broken / file).write_bytes(content)
-    assert cli.main([command, *[str(broken)] * (1 + (command == "compare"))]) == 4
+    return broken, broken / file
+
+
+@pytest.mark.parametrize("damage", [name for name in DAMAGES if name != "a number that is too large"])
+def test_a_damaged_run_is_not_compared(damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line with the file, and the exit code of usage."""
+    broken, file = damaged(tmp_path, damage)
+    assert cli.main(["compare", str(broken), str(broken)]) == 4
     said = capsys.readouterr().err
-    assert (said.count("\n"), str(broken / file) in said) == (1, True)
+    assert (said.count("\n"), str(file) in said) == (1, True)
+
+
+@pytest.mark.parametrize("damage", [name for name in DAMAGES if name != "a number that is too large"])
+def test_of_a_damaged_run_is_drawn_what_is_there(
+    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line with the file; a verdict is made again from its history, what a run was asked for is lost."""
+    broken, file = damaged(tmp_path, damage)
+    assert cli.main(["report", str(broken)]) == (0 if file.name == "verdict.json" else 6)
+    printed = capsys.readouterr()
+    assert (printed.err.count("\n"), str(file) in printed.err) == (1, True)
+    assert "the report" in printed.err
+    assert (broken / "report.html").is_file()
+
+
+def test_a_damaged_verdict_and_history_leave_a_doubt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The drill is there, INCONCLUSIVE, with the reason."""
+    broken, _ = damaged(tmp_path, "a verdict that is no UTF-8")
+    (broken / "paper" / "history.jsonl").write_bytes(b"garbage\n")
+    assert cli.main(["report", str(broken), "--markdown"]) == 6
+    assert "nothing to judge" in capsys.readouterr().out
 
 
 def test_the_command_lists_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
