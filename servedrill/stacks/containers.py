@@ -22,7 +22,8 @@ import msgspec
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
-from servedrill.secrecy.known import text
+from servedrill.secrecy.known import KNOWN, text
+from servedrill.secrecy.lines import Lines
 from servedrill.stacks.supervisor import Kept, Planned, Supervisor, first_line, serve
 
 LABEL = "servedrill.run"
@@ -48,6 +49,8 @@ class ContainerPlan(msgspec.Struct, kw_only=True):
     run: str
     network: str
     containers: list[PlannedContainer]
+    secrets: list[str] = []
+    """What may not be written into logs."""
 
 
 class KeptContainer(Kept):
@@ -140,9 +143,11 @@ class KeptContainer(Kept):
         return {}
 
     def _copy_log(self, container: Container) -> None:
+        lines = Lines()
         with Path(self.planned.log).open("ab", buffering=0) as log, contextlib.suppress(DockerException, OSError):
             for chunk in container.logs(stream=True, follow=True, tail=0 if self.planned.existing else "all"):
-                log.write(chunk)
+                log.write(lines.feed(chunk))
+            log.write(lines.end())
 
 
 def clean(client: docker.DockerClient, run: str) -> None:
@@ -163,6 +168,7 @@ def main() -> int:
     """Keep the containers of the plan on standard input until that ends; the exit status."""
     try:
         plan = msgspec.json.decode(first_line(), type=ContainerPlan)
+        KNOWN.learn(*plan.secrets)
         client = docker.from_env(timeout=600)  # waiting for a container's end is one long answer
         kept = [KeptContainer(planned, client=client, plan=plan) for planned in plan.containers]
         asyncio.run(_keep(Supervisor(kept, PlannedContainer), plan))

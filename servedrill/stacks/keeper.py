@@ -20,6 +20,7 @@ from servedrill.host.clock import wait_for
 from servedrill.host.processes import family, identify
 from servedrill.leases.keeper import UndoKeeper
 from servedrill.leases.marked import Marked
+from servedrill.secrecy.known import KNOWN
 from servedrill.stacks.supervisor import Planned
 
 _UP_WITHIN_S = 15.0
@@ -81,7 +82,8 @@ class Keeper(SupervisorApi):
     def plan(self, plan: msgspec.Struct) -> None:
         """Hand over what is to be kept. Raises `StackError` when the program does not get ready."""
         assert self._process is not None and self._process.stdin is not None
-        self._process.stdin.write(msgspec.json.encode(plan) + b"\n")
+        told = msgspec.structs.replace(plan, secrets=KNOWN.secrets)
+        self._process.stdin.write(msgspec.json.encode(told) + b"\n")
         self._process.stdin.flush()
         try:
             wait_for(self._answers_or_dead, what=self._module, within_s=_UP_WITHIN_S)

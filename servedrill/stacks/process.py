@@ -113,7 +113,7 @@ class ProcessStack(OnThisMachine, ThroughProxies):
         ]
         planned = [self._planned(command, self.promises.version) for command in self._commands]
         (self._folder / "stack.json").write_bytes(written_json(self._file))
-        self._wiring.write_files()
+        self._wiring.write_files(self._on_undo)
         if self._covered or self._file.proxy.hop:
             self._proxies.start(port=free_ports(1)[0])
             self._proxies.make(self._wiring.proxied_hops())
@@ -142,6 +142,7 @@ class ProcessStack(OnThisMachine, ThroughProxies):
                 keeper.end()
             self._groups.remove()
         finally:
+            self._wiring.hide_files()
             self._http.close()
             self._proxies.close()
 

@@ -31,6 +31,8 @@ from servedrill.control.guard import guarded
 from servedrill.host import processes
 from servedrill.host.launch import tied
 from servedrill.host.prctl import adopt_orphans
+from servedrill.secrecy.known import KNOWN
+from servedrill.secrecy.lines import LogPipe
 
 _GONE_WITHIN_S = 10.0
 
@@ -70,6 +72,8 @@ class Plan(msgspec.Struct, kw_only=True):
     processes: list[Planned]
     nice: int = 0
     """Of everything here together against the rest of the machine, as `nice(1)` counts."""
+    secrets: list[str] = []
+    """What may not be written into logs."""
 
 
 class Kept:
@@ -83,6 +87,7 @@ class Kept:
         self.exits: list[float] = []
         self.asked_to_restart = False
         self.task: asyncio.Task[None] | None = None
+        self._log: _Log | None = None
 
     async def keep(self) -> None:
         """Until the policy says never again."""
@@ -102,19 +107,23 @@ class Kept:
     async def live(self) -> int:
         """One life; returns its exit status, as `subprocess` has it, when nothing of its process group is left."""
         planned = self.planned
-        with Path(planned.log).open("ab") as log:  # noqa: ASYNC230  # a local file, once a life
+        log = self._log = _Log(planned.log)
+        try:
             process = await asyncio.create_subprocess_exec(
                 *tied(planned.command, memory_group=planned.memory_group),
                 env=os.environ | planned.env,
                 cwd=planned.folder,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=log.inlet,
+                stderr=log.inlet,
                 # Not a session: the kernel shares the CPU out by sessions, and nice values count within one only.
                 process_group=0,
             )
+        finally:
+            log.begun()
         self.pid, self.starts = process.pid, self.starts + 1
         status = await process.wait()
+        log.look()  # its last words are there before anybody is told of its end
         self.last_exit = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
         group, self.pid = self.pid, None
         until = time.monotonic() + _GONE_WITHIN_S
@@ -129,6 +138,8 @@ class Kept:
 
     def end(self) -> None:
         """Nothing of it is left afterwards."""
+        if self._log is not None:
+            self._log.look()
 
     def view(self) -> dict[str, object]:
         """What is told of it over HTTP."""
@@ -140,6 +151,27 @@ class Kept:
             "last_exit": self.last_exit,
             "over": self.task is not None and self.task.done(),
         }
+
+
+class _Log:
+    """What a process says, written down without secrets for as long as anybody of it lives."""
+
+    def __init__(self, path: str) -> None:
+        self._pipe: LogPipe | None = LogPipe(Path(path))
+        self.inlet = self._pipe.inlet
+        asyncio.get_running_loop().add_reader(self._pipe.outlet, self.look)
+
+    def begun(self) -> None:
+        """The process has the inlet, or there is none."""
+        os.close(self.inlet)
+
+    def look(self) -> None:
+        """Take what has come."""
+        if self._pipe is not None:
+            outlet = self._pipe.outlet
+            if not self._pipe.take():
+                asyncio.get_running_loop().remove_reader(outlet)
+                self._pipe = None
 
 
 def _group_gone(group: int) -> bool:
@@ -240,6 +272,7 @@ def main() -> int:
         print(f"supervisor: {error}: what commands leave behind is not adopted", flush=True)
     try:
         plan = msgspec.json.decode(first_line(), type=Plan)
+        KNOWN.learn(*plan.secrets)
         step_back(plan.nice)
         supervisor = Supervisor(map(Kept, plan.processes))
         asyncio.run(serve(supervisor, control_port=plan.control_port, secret=plan.secret))

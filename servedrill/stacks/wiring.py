@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -9,6 +11,9 @@ from pathlib import Path
 from servedrill.errors import StackError
 from servedrill.host.addresses import split_host_port
 from servedrill.host.ports import free_ports, require_free
+from servedrill.leases.keeper import UndoKeeper
+from servedrill.leases.undo import RemoveFile
+from servedrill.secrecy.known import hidden
 from servedrill.stacks.commands import Command, Container, cache_folder, environment_variable, fill
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.proxies import Hop
@@ -32,6 +37,7 @@ class Wiring:
         self._ports: dict[str, int] = {}
         self.hops: dict[str, str] = {}
         """Process -> ``host:port`` of the proxy in front of it."""
+        self._with_secrets: list[Path] = []
         self.name_port = 0
         """Of all gateways behind the DNS name."""
 
@@ -109,9 +115,26 @@ class Wiring:
         values: dict[str, str | Callable[[str], str]] = {"host": self.host, "port": lambda name: str(self.port(name))}
         return fill(text, values, where=self._file.path)
 
-    def write_files(self) -> None:
-        """The configuration files that the file has in it, below the drill's folder."""
+    def write_files(self, on_undo: UndoKeeper) -> None:
+        """The configuration files that the file has in it, below the drill's folder.
+
+        One with a secret in it has that for as long as the stack is up: nobody else can read it (containers may run as
+        anybody, so those have to), and the watchdog removes it where `hide_files` is not come to.
+        """
         for file in self._file.file:
             path = self._folder / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self.filled(file.text, Command(name="file", command=[])))
+            text, mode = self.filled(file.text, Command(name="file", command=[])), 0o644
+            if hidden(text) != text:
+                on_undo.keep("file", RemoveFile(path=str(path)))
+                self._with_secrets.append(path)
+                mode = mode if self._file.container else 0o600
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "w") as written:
+                written.write(text)
+
+    def hide_files(self) -> None:
+        """Take secrets out of the files, when nobody reads them any more."""
+        while self._with_secrets:
+            path = self._with_secrets.pop()
+            with contextlib.suppress(OSError):
+                path.write_text(hidden(path.read_text()))
