@@ -146,6 +146,18 @@ def defects(session: nox.Session) -> None:
 
 
 @nox.session
+def attacks(session: nox.Session) -> None:
+    """Drills on a stack that answers as nobody should, in every way there is, and runs that were damaged (about 30
+    minutes)."""
+    session.install("-e", ".[test]")
+    session.run(
+        "pytest", "tests/session/test_session_attacks.py", "tests/reporting/test_report_history.py",
+        "tests/plugin/test_plugin_disk.py", *(session.posargs or ["-n", "3", "--dist", "load"]),
+        env={"SERVEDRILL_ATTACKS": "all"},
+    )  # fmt: skip
+
+
+@nox.session
 def interrupts(session: nox.Session) -> None:
     """20 times Ctrl-C and 20 times kill -9 at random moments: nothing is left behind (about 8 minutes)."""
     session.install("-e", ".")

@@ -14,7 +14,7 @@ from typing import Any, TypedDict, Unpack
 
 from servedrill.faults.fault import Evidence
 from servedrill.faults.streams import http_status
-from servedrill.faults.toxic import Direction, Toxic, at_least, proxy_at, require_hop, server_at
+from servedrill.faults.toxic import Direction, Toxic, at_least, proxy_at, require_hop, server_at, share
 from servedrill.host.addresses import split_host_port
 from servedrill.leases.undo import HttpCall, Undo
 from servedrill.stacks.protocols import Proxied
@@ -34,6 +34,7 @@ class Reach(TypedDict, total=False):
 
 def latency(stack: Proxied, hop: str, *, ms: int, jitter_ms: int = 0, **reach: Unpack[Reach]) -> Toxic:
     """Every chunk is ``ms`` ± ``jitter_ms`` late. Proven by chunks delayed."""
+    at_least(0, ms=ms, jitter_ms=jitter_ms)
     at_least(1, ms=ms + jitter_ms)
     return Toxic(stack, hop, "latency", latency=ms, jitter=jitter_ms, **reach)
 
@@ -56,6 +57,7 @@ def slow_close(stack: Proxied, hop: str, *, ms: int, **reach: Unpack[Reach]) -> 
 def black_hole(stack: Proxied, hop: str, **reach: Unpack[Reach]) -> Toxic:
     """Connections open and nothing ever comes through, not even their end: a peer that was stopped behind a living
     socket. The original server lets ends pass (its ``timeout`` of 0). Proven by bytes dropped."""
+    share(toxicity=reach.get("toxicity", 1.0))
     require_hop(stack, hop, fault="black_hole")
     if server_at(stack.proxy_api()).keeps_evidence:
         return Toxic(stack, hop, "silence", **reach)

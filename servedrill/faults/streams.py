@@ -8,7 +8,7 @@ name. A stream is an answer of type ``text/event-stream``; its events are counte
 from __future__ import annotations
 
 from servedrill.errors import UsageError
-from servedrill.faults.toxic import Toxic, at_least
+from servedrill.faults.toxic import FIGURE_MAX, Toxic, at_least, share, status_of_http
 from servedrill.stacks.protocols import Proxied
 
 USERS = "/v1/"
@@ -36,6 +36,8 @@ def http_status(
     request. Proven by requests answered.
     """
     at_least(0, retry_after_s=retry_after_s, fail_times=fail_times)
+    share(probability=probability)
+    status_of_http(status)
     return Toxic(
         stack,
         hop,
@@ -83,7 +85,7 @@ def delay_first_token(stack: Proxied, hop: str, *, ms: int, toxicity: float = 1.
 
 def token_rate(stack: Proxied, hop: str, *, tokens_per_s: float, toxicity: float = 1.0) -> Toxic:
     """Events of each stream leave no faster, as from an engine that shares its GPU. Proven by events delayed."""
-    if tokens_per_s <= 0:
+    if not 0 < tokens_per_s <= FIGURE_MAX:
         raise UsageError(f"tokens_per_s is {tokens_per_s:g}", where="token_rate", expected="more than 0")
     return Toxic(stack, hop, "token_rate", toxicity=toxicity, tokens_per_s=tokens_per_s)
 
@@ -180,6 +182,7 @@ def error_event(
     Proven by events added.
     """
     at_least(0, after_events=after_events)
+    status_of_http(status)
     return Toxic(
         stack,
         hop,

@@ -142,6 +142,7 @@ class Toxic:
         effects: tuple[str, ...] | None = None,
         **attributes: Any,
     ) -> None:
+        share(toxicity=toxicity)
         require_hop(stack, hop, fault=kind)
         self.name, self.target = kind, hop
         self.attributes = {**attributes, "stream": stream, "toxicity": toxicity}
@@ -263,8 +264,25 @@ def _since(before: Carried | None, now: Carried) -> Carried:
     return now if before is None else Carried(now.received - before.received, now.sent - before.sent)
 
 
+FIGURE_MAX = 1e15
+"""Beyond it are infinities, what is no number, and slips of the hand."""
+
+
 def at_least(least: float, **given: float) -> None:
-    """Raise `UsageError` for a figure below ``least``: a fault of nothing is none."""
+    """Raise `UsageError` for a figure below ``least``, and for one that is none: a fault of nothing is none."""
     for name, value in given.items():
-        if value < least:
+        if not least <= value <= FIGURE_MAX:
             raise UsageError(f"{name} is {value:g}", where="fault", expected=f"{least:g} or more")
+
+
+def status_of_http(status: int) -> None:
+    """Raise `UsageError` for one that no answer has."""
+    if not 200 <= status <= 599:
+        raise UsageError(f"status is {status:g}", where="fault", expected="200 to 599")
+
+
+def share(**given: float) -> None:
+    """Raise `UsageError` for a figure that is no share: 0 to 1."""
+    for name, value in given.items():
+        if not 0 <= value <= 1:
+            raise UsageError(f"{name} is {value:g}", where="fault", expected="0 to 1")

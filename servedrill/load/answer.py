@@ -16,6 +16,9 @@ _MIB = 1 << 20
 _BODY_BYTES_MAX, _TEXT_MAX, _STREAM_BYTES_MAX = 2 * _MIB, _MIB, 64 * _MIB
 """Of a body that is no stream, of what a stream's choices say, and of all that comes as a stream; the first two for
 each choice. 128,000 tokens are half a MiB of text, and 40 MiB on the wire."""
+_DELTAS_MAX, _DELTAS_EACH, _DELTAS_MORE = 1 << 17, 16, 4096
+"""Pieces in which a stream's content may come: where it is known how many tokens were asked for, so many for each, and
+some more."""
 _NEVER = 1 << 62
 
 Ending: TypeAlias = Literal[
@@ -37,6 +40,7 @@ class Answer:
         "_begun",
         "_body",
         "_came",
+        "_deltas_max",
         "_done",
         "_fingerprint",
         "_leave",
@@ -68,14 +72,16 @@ class Answer:
         *,
         stream: bool,
         n: int,
+        tokens_max: int | None = None,
         done: bool = True,
         leave_at: int | None = None,
         leave: Callable[[int], None] | None = None,
     ) -> None:
-        """``done``: whether a stream has to end with ``[DONE]``. ``leave`` is called with the instant of the
-        ``leave_at``-th content delta of a stream.
+        """``tokens_max``: how many were asked for, for each choice. ``done``: whether a stream has to end with
+        ``[DONE]``. ``leave`` is called with the instant of the ``leave_at``-th content delta of a stream.
         """
         self.stream, self.n, self._done = stream, n, done
+        self._deltas_max = _DELTAS_MAX if tokens_max is None else n * (_DELTAS_EACH * tokens_max + _DELTAS_MORE)
         self._leave_at = leave_at if leave_at is not None and leave is not None else _NEVER
         self._leave = leave or _stay
         self.status: int | None = None
@@ -195,6 +201,8 @@ class Answer:
         if chunk.error is not None or chunk.object == "error":
             self.error = read_error(data)
             self._fail("error_event")
+        if len(self.stamps_ns) > self._deltas_max:
+            self._meet(f"content in more than {self._deltas_max} pieces")
         if self._said > _TEXT_MAX * self.n:
             self._meet(f"a text of more than {_TEXT_MAX * self.n // _MIB} MiB")
         if len(self.stamps_ns) >= self._leave_at:

@@ -153,6 +153,7 @@ class Call:
         self.answer = Answer(
             stream=self.planned.stream,
             n=self.planned.n,
+            tokens_max=self.planned.max_tokens,
             done=self._owner.done_frame,
             leave_at=self._hangup_deltas,
             leave=self._leave,

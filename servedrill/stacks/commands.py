@@ -144,7 +144,7 @@ class Name(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ttl_s: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 1
     check_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 0.2
     check_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 0.3
-    check_failures: Annotated[int, msgspec.Meta(ge=1)] = 2
+    check_failures: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 2
 
 
 def cache_folder() -> Path:

@@ -280,7 +280,7 @@ def test_an_unknown_toxic_is_named_with_those_that_the_server_knows(hop: Hop) ->
 def test_a_value_that_the_proxy_refuses_is_told(hop: Hop) -> None:
     """In the proxy's own words."""
     with pytest.raises(FaultError, match=r"refused http_status on hop.*status has to be between 200 and 599"):
-        streams.http_status(hop, "hop", status=99).inject()
+        Toxic(hop, "hop", "http_status", stream="upstream", status=99).inject()
 
 
 def test_a_proxy_that_is_not_there_is_told(hop: Hop) -> None:

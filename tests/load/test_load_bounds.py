@@ -48,6 +48,7 @@ def test_a_request_ends_and_has_failed(records: dict[str, RequestRecord], mode: 
         ("a line without end", {}, "more than 1 MiB without the end of an event"),
         ("an event without end", {}, "more than 1 MiB without the end of an event"),
         ("long tokens without end", {}, "a text of more than 1 MiB"),
+        ("tokens without end", {"output_tokens": 8}, "content in more than 4224 pieces"),
         ("comments without end", {}, "a stream of more than 64 MiB"),
         ("200 MB", {"stream": False}, "a body of more than 2 MiB"),
         ("headers without end", {}, "more around the body than any server sends"),
