@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from servedrill.secrecy.known import cut
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -30,7 +32,7 @@ def foreign(headers: Mapping[str, str], *, known: Collection[str] = ()) -> str |
         return "a web page asked for it (Sec-Fetch-Site)"
     host = headers.get("Host", "")
     if host and not _leads_here(host, known):
-        return f"Host is {host[:100]!r}; expected an address or localhost"
+        return f"Host is {cut(host, 100)!r}; expected an address or localhost"
     return None
 
 

@@ -21,6 +21,7 @@ from toxiproxy.api import APIConsumer
 from servedrill.control.bounded import call, read, told
 from servedrill.errors import FaultError
 from servedrill.host.addresses import join_host_port, split_host_port
+from servedrill.secrecy.known import cut, text
 
 _WITHIN_S = 5.0
 _one_at_a_time = threading.Lock()
@@ -33,9 +34,9 @@ class _Refusal(msgspec.Struct, frozen=True):
 def error_of(answer: httpx.Response) -> str:
     """What a server says is wrong; its status and the beginning of what it said where that is no error of its API."""
     try:
-        return read(answer, _Refusal).error
+        return text(read(answer, _Refusal).error)
     except httpx.HTTPError:
-        return f"HTTP {answer.status_code} {answer.text[:200].strip()}".strip()
+        return f"HTTP {answer.status_code} {cut(answer.text, 200).strip()}".strip()
 
 
 class _Calls:
@@ -74,6 +75,6 @@ def toxiproxy_at(address: str) -> Iterator[Toxiproxy]:
         except FaultError:
             raise
         except Exception as error:
-            raise FaultError(f"the fault proxy at {address}: {told(error)[:300]}") from error
+            raise FaultError(f"the fault proxy at {address}: {cut(told(error), 300)}") from error
         finally:
             toxiproxy.server.APIConsumer = toxiproxy.proxy.APIConsumer = APIConsumer

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from servedrill.dialect.frames import NAME_MAX, NAMES_MAX, UNREADABLE, Chunk, begins, decode_chunk
 from servedrill.dialect.openai import DONE
 from servedrill.dialect.sse import EventSplitter, EventTooLongError
-from servedrill.secrecy.known import KNOWN
+from servedrill.secrecy.known import KNOWN, cut
 
 
 class Habits:
@@ -46,7 +46,7 @@ class Habits:
 
     def _chunk(self, chunk: Chunk, data: bytes) -> None:
         if chunk.error is not None or chunk.object == "error":
-            self.error = data[:300].decode(errors="replace")
+            self.error = cut(data.decode(errors="replace"), 300)
         if chunk.model and len(chunk.model) <= NAME_MAX and len(self.models) < NAMES_MAX:
             self.models.add(chunk.model)
         self.usage |= chunk.usage is not None

@@ -13,7 +13,7 @@ from prometheus_client.samples import Sample
 from servedrill.dialect.frames import UNREADABLE
 from servedrill.dialect.vendor import Term, Vendor
 from servedrill.errors import ServedrillError
-from servedrill.secrecy.known import name
+from servedrill.secrecy.known import cut, name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def _samples(lines: list[str]) -> list[Sample]:
         families = text_string_to_metric_families("\n".join(lines) + "\n")
         return [sample for family in families for sample in family.samples]
     except UNREADABLE as error:
-        raise PageError(f"metrics that cannot be read: {error}"[:_SAID_MAX]) from error
+        raise PageError(f"metrics that cannot be read: {cut(str(error), _SAID_MAX)}") from error
 
 
 def names_on(text: str, *, most: int = 3) -> list[str]:
@@ -78,7 +78,7 @@ def names_on(text: str, *, most: int = 3) -> list[str]:
     knows."""
     names = [name for line in text.splitlines() if (name := _name(line)) and not name.startswith("#")]
     counted = Counter(_BEGINNING.split(name, maxsplit=1)[0] for name in names)
-    return [f"{beginning[:_SAID_MAX]}*" for beginning, _ in counted.most_common(most)]
+    return [f"{cut(beginning, _SAID_MAX)}*" for beginning, _ in counted.most_common(most)]
 
 
 _BEGINNING = re.compile(r"(?<=[:_])")

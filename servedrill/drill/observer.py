@@ -31,6 +31,7 @@ from servedrill.history.measurements import UNREAD
 from servedrill.host import processes
 from servedrill.host.clock import now_ns, wait_for
 from servedrill.host.run_delay import RunDelays, run_delay_untold
+from servedrill.secrecy.known import cut
 from servedrill.stacks.capabilities import lacking
 from servedrill.stacks.protocols import Alerting, Proxied, Replica, Signallable, Stack
 
@@ -173,7 +174,7 @@ class Observer:
             told = read(await http.get(f"{replica.url}{vendor.version_path}"), dict[str, Any])
         except httpx.HTTPError:
             return ""
-        return str(told.get(vendor.version_key, ""))[:_VERSION_MAX]
+        return cut(str(told.get(vendor.version_key, "")), _VERSION_MAX)
 
     async def _tap(self, http: httpx.AsyncClient, hop: str) -> None:
         assert isinstance(self._stack, Proxied)

@@ -16,6 +16,7 @@ import msgspec
 from servedrill.errors import StackError
 from servedrill.host.launch import tied
 from servedrill.host.output import run_to_end
+from servedrill.secrecy.known import cut
 
 _WITHIN_S = 60.0
 
@@ -75,5 +76,5 @@ def run_hook(command: str, *, what: str) -> str:
         raise StackError(f"{done.met}: {command}", where=what)
     if done.status != 0:
         said = (done.err or done.out).strip().splitlines()[-1:] or ["(nothing)"]
-        raise StackError(f"exit status {done.status}: {said[0][:300]}", where=what, hint=f"it was: {command}")
+        raise StackError(f"exit status {done.status}: {cut(said[0], 300)}", where=what, hint=f"it was: {command}")
     return done.out.strip()
