@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import pytest
 
-from servedrill.checkers.answered import ErrorsFast, ErrorsReadable, NoFailures, RefusedWith
-from servedrill.checkers.claims import refused_without_a_storm, served, unnoticed
-from servedrill.checkers.recovery import BystandersUnaffected, GoodputRecovers, NewTrafficStops, Settled
-from servedrill.checkers.replicas import BreakersClosed
-from servedrill.checkers.retries import (
+from servedrill import (
+    BreakersClosed,
+    BystandersUnaffected,
+    Drill,
+    ErrorsFast,
+    ErrorsReadable,
+    GoodputRecovers,
+    NewTrafficStops,
+    NoFailures,
+    RefusedWith,
     RetriesSpread,
     RetriesWithinBudget,
     RetryAfterHonoured,
+    Settled,
+    StreamsStream,
     TriesBounded,
     TriesSpread,
+    bad_requests,
+    black_hole,
+    cancels,
+    chat,
+    code,
+    http_status,
+    latency,
+    refused_without_a_storm,
+    served,
+    unnoticed,
 )
-from servedrill.checkers.streaming import StreamsStream
-from servedrill.drill.context import Drill
-from servedrill.drill.traffic import bad_requests, cancels, chat, code
-from servedrill.faults.network import black_hole, http_status, latency
 
 
 @pytest.mark.drill_needs("Proxied:engines")

@@ -6,17 +6,31 @@ from typing import Any
 
 import pytest
 
-from servedrill.checkers.answered import AdmissionBounded, NoFailures, OverloadRefused, RefusedWith
-from servedrill.checkers.claims import came_back, good_again, served, unnoticed
-from servedrill.checkers.integrity import OutputBounded
-from servedrill.checkers.replicas import BreakersClosed, HealthTellsTheTruth, KvPoolFilled, ProcessesUnchanged
-from servedrill.checkers.streaming import StreamsStream
-from servedrill.drill.context import Drill
-from servedrill.drill.traffic import SAMPLED, burst, chat, code
-from servedrill.faults.memory import MemoryBallast
-from servedrill.history.promises import Promises
-from servedrill.load.lengths import Uniform
-from servedrill.load.plan import RequestClass
+from servedrill import (
+    SAMPLED,
+    AdmissionBounded,
+    BreakersClosed,
+    Drill,
+    HealthTellsTheTruth,
+    KvPoolFilled,
+    MemoryBallast,
+    NoFailures,
+    OutputBounded,
+    OverloadRefused,
+    ProcessesUnchanged,
+    Promises,
+    RefusedWith,
+    RequestClass,
+    StreamsStream,
+    Uniform,
+    burst,
+    came_back,
+    chat,
+    code,
+    good_again,
+    served,
+    unnoticed,
+)
 
 TOO_MUCH = ["long-prompt", "long-output", "long-output-code", "many-choices"]
 ENDLESS = ["endless-chat", "endless-code"]

@@ -7,16 +7,30 @@ from typing import Any
 
 import pytest
 
-from servedrill.checkers.answered import EveryRequestResolved, NoFailures
-from servedrill.checkers.claims import came_back, good_again, served, unnoticed
-from servedrill.checkers.recovery import NewTrafficStops, SloMet
-from servedrill.checkers.replicas import AlertFired, DrainLosesNothing, HealthTellsTheTruth, ReadyMeansFast
-from servedrill.checkers.retries import EveryTryAnswered
-from servedrill.checkers.streaming import StallBounded, StreamsStream
-from servedrill.drill.context import Drill
-from servedrill.drill.traffic import chat, code, summary
-from servedrill.faults.process import ProcessKill, ProcessRestart
-from servedrill.load.lengths import Uniform
+from servedrill import (
+    AlertFired,
+    DrainLosesNothing,
+    Drill,
+    EveryRequestResolved,
+    EveryTryAnswered,
+    HealthTellsTheTruth,
+    NewTrafficStops,
+    NoFailures,
+    ProcessKill,
+    ProcessRestart,
+    ReadyMeansFast,
+    SloMet,
+    StallBounded,
+    StreamsStream,
+    Uniform,
+    came_back,
+    chat,
+    code,
+    good_again,
+    served,
+    summary,
+    unnoticed,
+)
 
 CORE = "An engine whose core dies behind its living server."
 

@@ -7,17 +7,25 @@ from typing import Any
 
 import pytest
 
-from servedrill.checkers.answered import EveryRequestResolved, NoFailures
-from servedrill.checkers.claims import front_door_lost, served
-from servedrill.checkers.failover import AddressShareRestored, NoStaleConnections, TrafficShifts
-from servedrill.checkers.recovery import GoodputRecovers
-from servedrill.checkers.streaming import StreamsStream
-from servedrill.drill.context import Drill
-from servedrill.drill.traffic import chat, idle_sweep
-from servedrill.faults.dns import DnsChange
-from servedrill.faults.network import slow_close
-from servedrill.faults.process import ProcessKill, ProcessPause
-from servedrill.load.lengths import Uniform
+from servedrill import (
+    AddressShareRestored,
+    DnsChange,
+    Drill,
+    EveryRequestResolved,
+    GoodputRecovers,
+    NoFailures,
+    NoStaleConnections,
+    ProcessKill,
+    ProcessPause,
+    StreamsStream,
+    TrafficShifts,
+    Uniform,
+    chat,
+    front_door_lost,
+    idle_sweep,
+    served,
+    slow_close,
+)
 
 
 @pytest.mark.drill_needs("Signallable", "Named", "Proxied")

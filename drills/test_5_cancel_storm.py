@@ -6,20 +6,26 @@ from typing import Any
 
 import pytest
 
-from servedrill.checkers.answered import ErrorsReadable, NoFailures
-from servedrill.checkers.conservation import (
+from servedrill import (
     CancelsCovered,
     CapacityKept,
+    Drill,
+    ErrorsReadable,
     GenerationStops,
     LittleWasted,
+    MemorySteady,
+    NoFailures,
     NothingLeft,
+    Poisson,
+    ProcessesUnchanged,
     SocketsReturn,
+    StallBounded,
+    StreamsStream,
+    burst,
+    cancel_storm,
+    cancels,
+    chat,
 )
-from servedrill.checkers.replicas import MemorySteady, ProcessesUnchanged
-from servedrill.checkers.streaming import StallBounded, StreamsStream
-from servedrill.drill.context import Drill
-from servedrill.drill.traffic import burst, cancel_storm, cancels, chat
-from servedrill.load.arrivals import Poisson
 
 
 @pytest.mark.drill_catches(

@@ -6,18 +6,26 @@ from typing import Any
 
 import pytest
 
-from servedrill.checkers.answered import NoFailures
-from servedrill.checkers.integrity import GoldenAnswersRight
-from servedrill.checkers.recovery import SloMet
-from servedrill.checkers.replicas import MemorySteady
-from servedrill.checkers.streaming import StreamsStream
-from servedrill.checkers.swap import CanaryShareBounded, ProbeSaid, RolloutEnded, VersionsServed
-from servedrill.drill.context import Drill
-from servedrill.drill.quality import quality_observed
-from servedrill.drill.traffic import burst, chat, golden
-from servedrill.faults.rollout import ModelRollout
-from servedrill.faults.serving import EngineSleep, load_adapter
-from servedrill.load.lengths import Uniform
+from servedrill import (
+    CanaryShareBounded,
+    Drill,
+    EngineSleep,
+    GoldenAnswersRight,
+    MemorySteady,
+    ModelRollout,
+    NoFailures,
+    ProbeSaid,
+    RolloutEnded,
+    SloMet,
+    StreamsStream,
+    Uniform,
+    VersionsServed,
+    burst,
+    chat,
+    golden,
+    load_adapter,
+    quality_observed,
+)
 
 BAD = {"v2-slow": "pot_s", "v2-params": "max_model_len", "v2-worse": "golden", "v2-damaged": "load"}
 """Candidate -> a word of the reason for which it has to be refused."""

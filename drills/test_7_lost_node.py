@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from servedrill.checkers.claims import good_again, served, unnoticed
-from servedrill.checkers.recovery import NewTrafficStops, Settled
-from servedrill.checkers.streaming import StreamsStream
-from servedrill.drill.context import Drill
-from servedrill.drill.traffic import chat, code
-from servedrill.faults.container import ContainerPause, NetworkCut
+from servedrill import (
+    ContainerPause,
+    Drill,
+    NetworkCut,
+    NewTrafficStops,
+    Settled,
+    StreamsStream,
+    chat,
+    code,
+    good_again,
+    served,
+    unnoticed,
+)
 
 
 @pytest.mark.drill_needs("Containerised", "Proxied")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from servedrill.checkers.answered import NoFailures
-from servedrill.checkers.claims import served
-from servedrill.checkers.recovery import GoodputRecovers
-from servedrill.checkers.streaming import StreamsStream
-from servedrill.checkers.swap import ProbeSaid
-from servedrill.drill.context import Drill
-from servedrill.drill.traffic import chat
-from servedrill.faults.gpu import GpuBallast
-from servedrill.faults.process import ProcessKill
+from servedrill import (
+    Drill,
+    GoodputRecovers,
+    GpuBallast,
+    NoFailures,
+    ProbeSaid,
+    ProcessKill,
+    StreamsStream,
+    chat,
+    served,
+)
 
 BACK = "What a dead engine held on its GPU is free before it starts again: no more is held after the drill than before."
 
