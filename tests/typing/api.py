@@ -73,8 +73,8 @@ def test_mine(drill: Drill) -> None:
     """A drill of one's own."""
     stack: Proxied = drill.stack
     fault: Fault = latency(stack, drill.engines[0], ms=200)
-    classes: list[RequestClass] = [chat(rate=8, output_tokens=Uniform(4, 8)), chat(rate=2, name="people", arrivals=Poisson(rate=2))]
-    drill.load(*classes)
+    people: RequestClass = chat(rate=2, name="people", arrivals=Poisson(rate=2))
+    drill.load(chat(rate=8, output_tokens=Uniform(4, 8)), people)
     drill.baseline(1.6)
     drill.break_for(1.0, fault, black_hole(stack, drill.engines[1]), CordonNode("gpu-7"), window="broken")
     drill.expect(
