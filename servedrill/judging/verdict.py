@@ -52,6 +52,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     skipped: list[Skipped] = []
     conformance: list[Difference] = []
     """Where the stack talks otherwise than OpenAI's own API; no part of the answer."""
+    software: list[str] = []
+    """Vendors of the stack's metrics pages, as `servedrill.dialect.vendors` names them; ours left out."""
 
     def of(self, answer: Answer) -> list[Finding]:
         """Findings of that answer which count, declared weaknesses left out."""
@@ -117,6 +119,7 @@ def judge(history: History) -> Verdict:
         spending=spendings(history),
         skipped=[Skipped(part=event.part, reason=event.reason) for event in history.of(PartSkipped)],
         conformance=differences(history.spoken),
+        software=sorted({page.vendor for page in history.pages.values()} - {"", "servedrill"}),
     )
 
 

@@ -25,7 +25,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     source: str
     """https URL."""
     version: str
-    """Of the software that it was seen in."""
+    """Of the software that it was seen or read in."""
 
     @property
     def told(self) -> str:

@@ -6,9 +6,11 @@ NO_COLOR and TERM=dumb are respected by rich itself.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +19,7 @@ from servedrill.checkers.finding import Answer, Finding
 from servedrill.judging.verdict import Verdict
 from servedrill.judging.words import decisive, times
 from servedrill.load.messages import Status
+from servedrill.reporting.advice import described, remedy_of, software_of
 from servedrill.reporting.shown import Drawn
 from servedrill.reporting.tables import print_table
 
@@ -107,8 +110,12 @@ def print_summary(console: Console, verdicts: list[Verdict], folder: str) -> Non
                     f"  seed {verdict.seed}",
                 )
             )
+            software = software_of(verdict, described(Path(folder), verdict.drill))
             for finding in doubts:
                 console.print(_explained(finding))
+                if remedy := remedy_of(finding):
+                    advice = Text(f"what to do: {remedy.short(software)}")
+                    console.print(Padding(advice, (0, 0, 0, 15), expand=False))
             for line in unclaimed:
                 console.print(line)
     console.print()

@@ -64,11 +64,11 @@ def _expected_and_seen(page: DrillPage) -> list[str]:
     verdict = page.verdict
     lines = ["## What was expected, and what was seen", ""]
     for finding in verdict.of(Answer.FAIL):
-        lines += finding_lines(finding)
+        lines += finding_lines(finding, page.software)
     if doubts := verdict.of(Answer.INCONCLUSIVE):
         lines += ["", "Could not be judged:", ""]
         for finding in doubts:
-            lines += finding_lines(finding)
+            lines += finding_lines(finding, page.software)
     return [
         *lines,
         "",

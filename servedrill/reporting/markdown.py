@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Collection
 
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.judging.words import count, decisive, headline, share, times
+from servedrill.reporting.advice import remedy_of, software_of
 from servedrill.reporting.budgets import RunBudget, run_budgets
 from servedrill.reporting.shown import shown
 from servedrill.runs.stored import StoredDrill, StoredRun
@@ -58,8 +60,9 @@ def summary(run: StoredRun) -> str:
                 f"<details><summary>{html.escape(drill.name)}: {count(len(doubts), 'claim')} not proven</summary>",
                 "",
             ]
+            software = software_of(drill.verdict, drill.stack())
             for finding in doubts:
-                lines += finding_lines(finding)
+                lines += finding_lines(finding, software)
             lines += ["", "</details>"]
         for finding in drill.verdict.weaknesses:
             lines += [
@@ -116,14 +119,23 @@ def _budgets(budgets: list[RunBudget]) -> list[str]:
     return lines
 
 
-def finding_lines(finding: Finding) -> list[str]:
-    """One finding as a list item."""
+def finding_lines(finding: Finding, software: Collection[str] = ()) -> list[str]:
+    """One finding as a list item, with all that can be done about it; what is for this software comes first."""
     lines = [f"- **{finding.answer.value.upper()}** {plain(finding.claim)}  "]
     expected = f"; expected {plain(finding.threshold)}" if finding.threshold else ""
     window = f"; window {plain(finding.window)}" if finding.window else ""
     lines.append(f"  Seen: {plain(finding.observed)}{expected}{window}  ")
     if finding.evidence:
-        lines.append(f"  Evidence: {', '.join(code(name) for name in finding.evidence)}")
+        lines.append(f"  Evidence: {', '.join(code(name) for name in finding.evidence)}  ")
+    remedy = remedy_of(finding)
+    if remedy is None:
+        return lines
+    lines += [f"  What it means: {plain(remedy.users)}  ", f"  What to do: {plain(remedy.do)}"]
+    for cause in remedy.causes:
+        lines.append(f"  - May be: {plain(cause.what)}{f' ({code(cause.incident)})' if cause.incident else ''}")
+    for one in remedy.for_software(software):
+        seen = f"{plain(f'version {one.version}')}, <{one.source}>"
+        lines.append(f"  - {plain(one.software)}: {code(one.setting)} {plain(one.does)} ({seen})")
     return lines
 
 

@@ -26,6 +26,7 @@ from servedrill.history.events import DrillStarted
 from servedrill.history.source import Lines
 from servedrill.judging import words
 from servedrill.judging.verdict import Verdict
+from servedrill.reporting.advice import remedy_of, software_of
 from servedrill.reporting.attainment import Attainment, attainment
 from servedrill.reporting.budgets import judged, run_budgets
 from servedrill.reporting.figure import Plot
@@ -78,6 +79,11 @@ class DrillPage(msgspec.Struct, frozen=True, kw_only=True):
     def verdict(self) -> Verdict:
         """What the drill came to."""
         return self.drill.verdict
+
+    @property
+    def software(self) -> frozenset[str]:
+        """What the stack is made of, as far as it can be told."""
+        return software_of(self.verdict, self.stack)
 
     @property
     def told(self) -> dict[str, int]:
@@ -208,6 +214,7 @@ def _environment() -> jinja2.Environment:
         "day": _day,
         "count": words.count,
         "mttr": words.mttr,
+        "remedy": remedy_of,
         "share": words.share,
         "judged": judged,
         "percent": percent,
