@@ -17,7 +17,7 @@ from servedrill.errors import UsageError
 from servedrill.judging.verdict import Verdict
 from servedrill.plugin.asked import asked, seed_asked, untyped
 from servedrill.plugin.outcomes import OURS, DrillFailed, DrillInconclusive, Outcomes, without_repeat
-from servedrill.plugin.unsaid import hidden_in_repr, saying_no_secret, without_secrets
+from servedrill.plugin.unsaid import hidden_in_repr, hide_logs, saying_no_secret, without_secrets
 from servedrill.plugin.workers import is_worker, shared_run
 from servedrill.reporting.console import ConsoleProgress, print_summary
 from servedrill.reporting.junit import properties
@@ -112,6 +112,7 @@ class DrillPlugin:
     def open(self, item: pytest.Item) -> Iterator[Drill]:
         """A drill for a test, named and described by it. Skips the test where the stack lacks what it needs."""
         self._drills.add(item.nodeid)
+        hide_logs(self.config)
         name = without_repeat(item, item.name).removeprefix("test_")
         with contextlib.ExitStack() as stack:
             with self._uncaptured():

@@ -6,9 +6,12 @@ pytest cuts long values in the middle, so parts of a secret beside such a cut go
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
+
+import pytest
 
 from servedrill.secrecy.known import KNOWN
 
@@ -17,6 +20,24 @@ def without_secrets(report: Any) -> None:
     """A test's report; every plugin that is told of it is told this."""
     for name in ("longrepr", "sections", "user_properties"):
         setattr(report, name, hidden_in_repr(getattr(report, name)))
+
+
+def hide_logs(config: pytest.Config) -> None:
+    """Whatever pytest shows or files of what is logged (``log_cli``, ``--log-file``, reports) has no secret."""
+    logging_ = config.pluginmanager.get_plugin("logging-plugin")
+    for name in ("log_cli_handler", "log_file_handler", "caplog_handler", "report_handler"):
+        handler = getattr(logging_, name, None)
+        if isinstance(handler, logging.Handler):
+            handler.addFilter(_without_secrets)
+
+
+def _without_secrets(record: logging.LogRecord) -> bool:
+    said = record.getMessage()
+    if (shown := KNOWN.hidden(said)) != said:
+        record.msg, record.args = shown, ()
+    if record.exc_info:
+        record.exc_text = KNOWN.hidden(logging.Formatter().formatException(record.exc_info))
+    return True
 
 
 @contextlib.contextmanager

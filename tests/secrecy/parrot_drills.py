@@ -37,6 +37,10 @@ def test_looks(drill):
     longer = "." * 100 + os.environ["PARROT_KEY"] * 9
     print(answer.text)
     logging.getLogger("drill").warning(answer.text)
+    try:
+        raise ValueError(answer.text)
+    except ValueError:
+        logging.getLogger("drill").exception("said %s", answer.headers)
     assert (answer.text, many, longer) == "something else", answer.text
 
 

@@ -21,6 +21,19 @@ from tests.worlds.parrot import small
 ROOT = Path(__file__).parents[2]
 KEY, METRICS_KEY, PASSWORD = "sk-Parrot+/=\"7391'Geheimnis", "metrics_7391_key", "pass/7391+word"
 QUERY = "Query/9284+token="
+PYTEST = (sys.executable, "-m", "pytest", "-p", "servedrill.plugin", "-p", "no:cacheprovider", "--drill-runs", "runs")
+SHOWN = (
+    "--tb=long",
+    "-l",
+    "-rA",
+    "--full-trace",
+    "-o",
+    "log_cli=true",
+    "--log-level",
+    "DEBUG",
+    "--log-file",
+    "log.txt",
+)
 INPUTS = ("parrot.toml", "test_it.py", "conftest.py")
 """What a person wrote, not the run."""
 
@@ -89,28 +102,7 @@ def test_a_key_that_is_repeated_everywhere_is_written_nowhere(tmp_path: Path, mo
         (tmp_path / "parrot.toml").write_text(stack)
         (tmp_path / "conftest.py").write_text("from fixtures.drill import drill\n")
         (tmp_path / "test_it.py").write_text(DRILLS)
-        asked = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "servedrill.plugin",
-            "-p",
-            "no:cacheprovider",
-            "--drill-runs",
-            "runs",
-        ]
-        asked += [
-            "--drill-stack",
-            "parrot.toml",
-            "--tb=long",
-            "-l",
-            "-rA",
-            "--full-trace",
-            "--junitxml",
-            "junit.xml",
-            *more,
-        ]
+        asked = [*PYTEST, "--drill-stack", "parrot.toml", "--junitxml", "junit.xml", *SHOWN, *more]
         done = subprocess.run(
             asked, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             timeout=300, check=False,
@@ -124,6 +116,7 @@ def test_a_key_that_is_repeated_everywhere_is_written_nowhere(tmp_path: Path, mo
         console += servedrill(tmp_path, *command).stdout
     found = leaks(tmp_path, console)
     assert not found, "\n".join(found)
+    assert more or "•••" in (tmp_path / "log.txt").read_text(), "nothing was logged"
     history = (tmp_path / "runs/latest/listens/history.jsonl").read_text()
     assert history.count("•••") > 100, "the parrot said nothing"
     assert len((tmp_path / "runs/latest/listens/verdict.json").read_bytes()) < 200_000
