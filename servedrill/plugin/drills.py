@@ -97,7 +97,7 @@ class DrillPlugin:
             folder = Path(asked(self.config, "runs") or RUNS).absolute() / shared.folder
             return folder if folder.is_dir() else None
         run = self._session.run if self._session is not None else None
-        return run.folder if run is not None else None
+        return run.folder if run is not None and run.folder.is_dir() else None
 
     def _verdicts(self) -> list[Verdict]:
         """Of all drills, whichever process ran them."""

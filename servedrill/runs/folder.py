@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,20 +57,22 @@ class Run:
         self._shared = bool(shared)
         self._about = about_now(options, began=began)
         self._write()
-        self._point_latest(root)
+        _point_latest(root, self.folder)
         self.guard = Guard(self.folder)
 
     def replay_command(self, nodeid: str) -> str:
         """The command that runs one drill again with the same schedule."""
         return shlex.join(["pytest", nodeid, *self.options.arguments()])
 
-    def drill_folder(self, name: str, nodeid: str) -> Path:
+    def drill_folder(self, name: str) -> Path:
         """A new folder for one drill; its name is the drill's, in characters that a file may have, numbered where it is
         taken."""
-        folder = _new_folder(self.folder, re.sub(r"[^\w.+-]+", "-", name).strip("-") or "drill")
+        return _new_folder(self.folder, re.sub(r"[^\w.+-]+", "-", name).strip("-") or "drill")
+
+    def begin(self, folder: Path, nodeid: str) -> None:
+        """The drill of the folder begins: it is one of this run, whatever comes."""
         self._about.replay[folder.name] = self.replay_command(nodeid)
         self._write()
-        return folder
 
     def add(self, folder: str, verdict: Verdict) -> None:
         """What came out of the drill in this folder; what of it cannot be written down is told."""
@@ -78,11 +81,16 @@ class Run:
             self._write()
 
     def close(self) -> None:
-        """The run is over; the watchdog heals what is still open before it ends, and before anything else is done."""
+        """The run is over; the watchdog heals what is still open before it ends, and before anything else is done. Where
+        every drill was skipped there is no run."""
         self.guard.close()
         self._about = msgspec.structs.replace(self._about, ended=datetime.now(UTC).isoformat())
         with self.telling():
             self._write()
+            if not self._shared and not any(path.is_dir() for path in self.folder.iterdir()):
+                shutil.rmtree(self.folder, ignore_errors=True)
+                others = sorted(path for path in self.folder.parent.glob("2*") if (path / RUN).is_file())
+                _point_latest(self.folder.parent, others[-1] if others else None)
 
     @contextlib.contextmanager
     def telling(self) -> Iterator[None]:
@@ -132,11 +140,13 @@ class Run:
         for name, content in ((RUN, self._about), (VERDICTS, list(self.verdicts.values()))):
             write_written(self.folder / name, content)
 
-    def _point_latest(self, root: Path) -> None:
-        latest = root / LATEST
-        with contextlib.suppress(OSError):
-            latest.unlink(missing_ok=True)
-            latest.symlink_to(self.folder.name)
+
+def _point_latest(root: Path, run: Path | None) -> None:
+    latest = root / LATEST
+    with contextlib.suppress(OSError):
+        latest.unlink(missing_ok=True)
+        if run is not None:
+            latest.symlink_to(run.name)
 
 
 def _new_folder(parent: Path, name: str) -> Path:

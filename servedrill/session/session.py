@@ -10,6 +10,7 @@ with contextlib.closing(Session(Options(seed=7))) as session:
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from servedrill.session.options import check_capabilities, check_options
 from servedrill.session.stack import BringUp, guarded_stack
 from servedrill.stacks.capabilities import lacking
 from servedrill.stacks.lifecycle import stack_up
+from servedrill.stacks.protocols import Stack
 
 
 class StackLacks(ServedrillError):
@@ -108,7 +110,7 @@ class Session:
             stack=self.file.name,
             runs=Path(self.options.runs),
         )
-        folder = run.drill_folder(name, nodeid)
+        folder = run.drill_folder(name)
         seed = seed_of(self.options.seed, name)
         progress.phase("starting the stack", "")
         run.guard.renew()
@@ -122,30 +124,37 @@ class Session:
             uses=uses,
             bring_up=self._bring_up,
         ) as stack:
-            for capability in needs:
-                if reason := lacking(stack, capability):
-                    raise StackLacks(reason)
-            drill = Drill(
-                stack,
-                name=name,
-                hypothesis=hypothesis,
-                seed=seed,
-                control=self.options.control,
-                defects=self.options.defects,
-                folder=folder,
-                guard=run.guard,
-                progress=progress,
-                arrivals=self.options.arrivals,
-                weaknesses=self._weaknesses(name),
-            )
-            drill.journal.append(*objectives)
-            with self._judged(drill):
-                yield drill
+            lack = next(filter(None, (lacking(stack, capability) for capability in needs)), None)
+            if lack is None:
+                run.begin(folder, nodeid)
+                with self._judged(self._drill(stack, name, hypothesis, seed, folder, run, progress)) as drill:
+                    drill.journal.append(*objectives)
+                    yield drill
+                return
+        shutil.rmtree(folder, ignore_errors=True)
+        raise StackLacks(lack)
+
+    def _drill(
+        self, stack: Stack, name: str, hypothesis: str, seed: int, folder: Path, run: Run, progress: Progress
+    ) -> Drill:
+        return Drill(
+            stack,
+            name=name,
+            hypothesis=hypothesis,
+            seed=seed,
+            control=self.options.control,
+            defects=self.options.defects,
+            folder=folder,
+            guard=run.guard,
+            progress=progress,
+            arrivals=self.options.arrivals,
+            weaknesses=self._weaknesses(name),
+        )
 
     @contextlib.contextmanager
-    def _judged(self, drill: Drill) -> Iterator[None]:
+    def _judged(self, drill: Drill) -> Iterator[Drill]:
         try:
-            yield
+            yield drill
         except BaseException as error:
             if not drill.ended:
                 self.judge(drill, interrupted=f"{type(error).__name__}: {error}")

@@ -111,16 +111,32 @@ def test_a_drill_whose_stack_lacks_what_it_needs_is_no_verdict(session: Session)
     with lacks, session.open("it", needs=["Signallable"], **ABOUT):
         raise AssertionError("it cannot have been tried")
     assert session.verdicts == []
+    assert session.run is not None and not (session.run.folder / "it").exists()
 
 
-def test_a_stack_that_is_known_to_lack_it_is_not_even_started(runs: Path) -> None:
-    """The embedded stack has no containers, and says so before it has a process."""
+def test_a_run_whose_drills_were_all_skipped_leaves_nothing(runs: Path) -> None:
+    """A folder of it would be the latest run, and empty; the one before is the latest still."""
+    for needs in ([], ["Signallable"]):
+        with contextlib.closing(Session(Options(runs=str(runs)), bring_up=paper_up)) as session:
+            with contextlib.suppress(StackLacks), session.open("it", needs=needs, **ABOUT):
+                pass
+        if not needs:
+            before = {path.name for path in runs.iterdir()}
+            assert (runs / "latest" / "it").is_dir()
+    assert {path.name for path in runs.iterdir()} == before
+    assert (runs / "latest" / "it").is_dir()
+
+
+def test_a_stack_that_is_known_to_lack_it_is_not_even_started(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded stack has no containers, and says so before it has a process: there was nothing to remove."""
+    removed: dict[str, list[Path]] = {}
+    take_away = "servedrill.session.session.shutil.rmtree"
+    monkeypatch.setattr(take_away, lambda path, **_: removed.update({path.name: [*path.iterdir()]}))
     with contextlib.closing(Session(Options(runs=str(runs)))) as session:
         lacks = pytest.raises(StackLacks, match="stack 'embedded' is not Containerised")
         with lacks, session.open("it", needs=["Containerised"], **ABOUT):
             raise AssertionError("it cannot have been tried")
-        assert session.run is not None
-        assert list((session.run.folder / "it").iterdir()) == []
+        assert removed == {"it": []}
 
 
 @pytest.mark.parametrize("asked", [{"needs": ["Signalable"]}, {"uses": ["Signalable:core"]}], ids=str)
