@@ -1,3 +1,3 @@
-from fixtures.drill import drill
+from servedrill.fixtures.drill import drill
 
 __all__ = ["drill"]

@@ -19,6 +19,7 @@ import yaml
 
 from servedrill.files.places import START, Key, Mistake, Position, dotted
 from servedrill.files.regular import read_regular
+from servedrill.files.shipped import shipped
 from servedrill.files.toml_positions import positions as toml_positions
 
 SIZE_BYTES_MAX = 1 << 20
@@ -95,7 +96,7 @@ def read_documents(path: Path, kind: Kind) -> tuple[list[Document], list[Mistake
             )
         ]
     try:
-        text = read_regular(path, bytes_max=SIZE_BYTES_MAX).decode("utf-8-sig")
+        text = read_regular(shipped(path), bytes_max=SIZE_BYTES_MAX).decode("utf-8-sig")
     except OSError as error:
         return [], [Mistake(str(path), START, "", f"cannot be read: {error.strerror}", expected=kind.file)]
     except UnicodeDecodeError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import secrets
+import shlex
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from servedrill.checkers.finding import Answer
 from servedrill.drill.context import Drill
 from servedrill.errors import UsageError
 from servedrill.judging.verdict import Verdict
+from servedrill.plugin.again import address, words
 from servedrill.plugin.asked import asked, seed_asked, untyped
 from servedrill.plugin.outcomes import OURS, DrillFailed, DrillInconclusive, Outcomes, without_repeat
 from servedrill.plugin.unsaid import hidden_in_repr, hide_logs, saying_no_secret, without_secrets
@@ -80,6 +82,7 @@ class DrillPlugin:
             control=option("drill_control"),
             defects=option("drill_defect"),
             runs=asked(self.config, "runs") or RUNS,
+            pyargs=self.config.option.pyargs,
         )
         return Session(
             options,
@@ -123,7 +126,7 @@ class DrillPlugin:
                 opened = session.open(
                     name,
                     hypothesis=_first_paragraph(getattr(item, "function", None)) or name,
-                    nodeid=without_repeat(item, item.nodeid),
+                    nodeid=address(item, without_repeat(item, item.nodeid)),
                     needs=_capabilities(item, "drill_needs"),
                     uses=_capabilities(item, "drill_uses"),
                     progress=progress,
@@ -227,9 +230,8 @@ class DrillPlugin:
         for line in (*self._left, *filter(None, [told])):
             terminalreporter.write_line(shown(line))
         options = self.session().options
-        terminalreporter.write_line(
-            f"seed {options.seed}; run again with: pytest drills {' '.join(options.arguments())}"
-        )
+        again = shlex.join(["pytest", *words(self.config), *options.arguments()])
+        terminalreporter.write_line(shown(f"seed {options.seed}; run again with: {again}"))
 
     def _compare(self, folder: Path, baseline: Path) -> None:
         """Hold the run against its baseline; what cannot be compared is said and changes no outcome."""

@@ -25,10 +25,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     control: bool = False
     defects: list[str] = []
     runs: str = RUNS
+    pyargs: bool = False
+    """Whether drills were asked for as modules, as those that are installed are."""
 
     def arguments(self) -> list[str]:
         """The same, as pytest's arguments."""
-        arguments = ["--drill-seed", str(self.seed)]
+        arguments = ["--pyargs"] if self.pyargs else []
+        arguments += ["--drill-seed", str(self.seed)]
         for name, value in (
             ("--drill-stack", self.stack_file),
             ("--drill-slo", self.slo_file),

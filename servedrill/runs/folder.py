@@ -81,8 +81,10 @@ class Run:
             self._write()
 
     def close(self) -> None:
-        """The run is over; the watchdog heals what is still open before it ends, and before anything else is done. Where
-        every drill was skipped there is no run."""
+        """The run is over; the watchdog heals what is still open before it ends, and before anything else is done.
+
+        Where every drill was skipped there is no run.
+        """
         self.guard.close()
         self._about = msgspec.structs.replace(self._about, ended=datetime.now(UTC).isoformat())
         with self.telling():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -85,7 +86,7 @@ def test_with_an_ini_file_pytest_drills_is_all_one_types(pytester: pytest.Pytest
     pytester.makeini("[pytest]\ndrill_stack = stack.toml\ndrill_seed = 7\ndrill_runs = elsewhere\n")
     (pytester.path / "stack.toml").write_text('name = "mine"\n')
     done = run_drills(pytester, runs=None)
-    assert "seed 7; run again with: pytest drills --drill-seed 7 --drill-stack stack.toml" in done.stdout.str()
+    assert "seed 7; run again with: pytest --drill-seed 7 --drill-stack stack.toml" in done.stdout.str()
     assert (pytester.path / "elsewhere" / "latest" / "it" / "history.jsonl").exists()
 
 
@@ -103,7 +104,9 @@ def test_what_cannot_be_used_is_told_with_its_place(
     pytester: pytest.Pytester, ini: str, variables: dict[str, str], said: str, processes: tuple[str, ...]
 ) -> None:
     """One line and 4, by the drill that needs it; nothing is written."""
-    pytester.makepyfile(test_it="def test_it(drill):\n    pass\n", conftest="from fixtures.drill import drill\n")
+    pytester.makepyfile(
+        test_it="def test_it(drill):\n    pass\n", conftest="from servedrill.fixtures.drill import drill\n"
+    )
     pytester.makeini(f"[pytest]\n{ini}\n")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *PLUGIN, *processes],
@@ -113,3 +116,16 @@ def test_what_cannot_be_used_is_told_with_its_place(
     assert done.returncode == 4, done.stdout + done.stderr
     assert len(re.findall(f"^ERROR: {said}", done.stdout, re.MULTILINE)) == 1, done.stdout
     assert not (pytester.path / ".servedrill").exists()
+
+
+def test_what_was_asked_for_is_asked_for_again(pytester: pytest.Pytester) -> None:
+    """The same files and words, from the same folder, wherever pytest counts its node ids from."""
+    pytester.makeini("[pytest]\n")
+    below = pytester.mkdir("below")
+    (below / "test_it.py").write_text("def test_it(drill):\n    pass\n\ndef test_other(drill):\n    pass\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(below)
+        done = run_drills(pytester, "test_it.py", "-k", "it and not other", "--drill-seed=7")
+    assert "run again with: pytest test_it.py -k 'it and not other' --drill-seed 7" in done.stdout.str()
+    about = json.loads((below / "runs" / "latest" / "run.json").read_text())
+    assert about["replay"] == {"it": "pytest test_it.py::test_it --drill-seed 7"}

@@ -81,7 +81,7 @@ PROXIES = {"http_proxy": NOBODY, "https_proxy": NOBODY, "all_proxy": NOBODY, "no
 
 def command(folder: Path, body: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
     """pytest in ``folder`` with one test file, the drill fixture, a small stack, no other plugin; its environment."""
-    (folder / "conftest.py").write_text("from fixtures.drill import drill\n")
+    (folder / "conftest.py").write_text("from servedrill.fixtures.drill import drill\n")
     (folder / "test_it.py").write_text(body)
     (folder / "small.toml").write_text(SMALL)
     pytest_ = [

@@ -129,6 +129,7 @@ def test_a_run_leaves_what_happened(whole: Whole) -> None:
         "control": True,
         "defects": [],
         "runs": "runs",
+        "pyargs": False,
     }
     assert {"servedrill", "python", "pytest"} <= set(about["versions"])
     assert [event["type"] for event in whole.history("holds")][::100] == ["drill_started"]
@@ -166,9 +167,7 @@ def test_a_capability_that_the_stack_lacks_skips_its_drill(whole: Whole) -> None
 
 def test_a_seed_is_told_and_replays(whole: Whole) -> None:
     """Without one a new one is drawn; with it every drill has the seed that it had."""
-    (seed,) = re.findall(
-        r"seed (\d+); run again with: pytest drills --drill-seed \d+ --drill-control", "\n".join(whole.lines)
-    )
+    (seed,) = re.findall(r"seed (\d+); run again with: pytest --drill-seed \d+ --drill-control", "\n".join(whole.lines))
     about = whole.json("run.json")
     assert about["seed"] == int(seed)
     assert about["replay"]["holds"] == f"pytest test_it.py::test_holds --drill-seed {seed} --drill-control"

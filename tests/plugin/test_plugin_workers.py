@@ -95,7 +95,7 @@ def test_workers_come_to_what_one_process_comes_to(tmp_path: Path, side: str, te
     assert {verdict["drill"] for verdict in ended.json("verdicts.json")} == names
     assert set(ended.json("run.json")["replay"]) >= names
     assert ended.json("run.json")["ended"]
-    assert ended.text.count("run again with: pytest drills --drill-seed") == 1
+    assert ended.text.count("run again with: pytest --drill-seed") == 1
     seed = re.findall(r"seed (\d+); run again", ended.text)[0]
     assert {ended.json("run.json")["seed"]} == {int(seed)}
     assert (folder / "report.html").is_file() == (side != "stealing")

@@ -16,8 +16,8 @@ from typing import Any
 import httpcore  # noqa: F401  # httpx loads it late: in a run, after which pytester would forget it, but httpx not
 import pytest
 
-from fixtures.drill import drill as drill
 from servedrill.errors import StackError
+from servedrill.fixtures.drill import drill as drill
 from servedrill.history.dialect import Spoken
 from servedrill.plugin import drills_of
 from servedrill.stacks.file import StackFile
