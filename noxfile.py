@@ -42,6 +42,13 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "tests", *session.posargs)
 
 
+@nox.session(python=["3.12", "3.13"])
+def pythons(session: nox.Session) -> None:
+    """The tests, on each later Python that this machine has."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests", *session.posargs)
+
+
 @nox.session
 def minimums(session: nox.Session) -> None:
     """The tests of what touches libraries most, at the lowest versions that pyproject.toml allows."""
