@@ -45,8 +45,10 @@ class DrillWatched(Checker, frozen=True, kw_only=True):
     """The drill ran under the eyes of a watchdog, and did not stand still."""
 
     def __call__(self, history: History) -> Finding:
-        seen = history.observed(UNWATCHED)
-        return self.cannot_say(str(seen.detail.get("because", ""))) if seen else self.says(True, "all the time")
+        if seen := history.observed(UNWATCHED):
+            return self.cannot_say(str(seen.detail.get("because", "")))
+        ended = bool(history.of(DrillEnded))
+        return self.says(True, "all the time") if ended else self.cannot_say("whoever wrote the history was killed")
 
 
 class FaultsTookEffect(Checker, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ ALWAYS: tuple[Checker, ...] = (
 WHERE_CORES_ARE_SEEN = validity.StackNotStarved()
 """Judged only of a history that tells how long processes waited for a core: of a stack on this machine."""
 WHERE_UNWATCHED = validity.DrillWatched()
-"""Judged only of a history that says that its drill was not: whatever was refuted may be our own doing."""
+"""Judged only of a history that says that its drill was not, or has no end: what was refuted may be our own doing."""
 WHERE_NOT_ALL_IS_KNOWN = validity.HistoryKnown()
 """Judged only of a history with something in it that this version cannot read."""
 _NEVER_ASKED_FOR = (*ALWAYS, WHERE_CORES_ARE_SEEN, WHERE_UNWATCHED, WHERE_NOT_ALL_IS_KNOWN)

@@ -128,7 +128,7 @@ def findings_of(history: History) -> list[Finding]:
     always = list(ALWAYS)
     if history.of(CpuWaits):
         always.append(WHERE_CORES_ARE_SEEN)
-    if history.observed(UNWATCHED):
+    if history.observed(UNWATCHED) or not history.of(DrillEnded):
         always.append(WHERE_UNWATCHED)
     if not history.all_known:
         always.append(WHERE_NOT_ALL_IS_KNOWN)

@@ -25,6 +25,8 @@ class Marked:
 
     def __init__(self) -> None:
         self._mark = secrets.token_hex(8)
+        self.process: subprocess.Popen[bytes] | None = None
+        """None before it was started."""
 
     def undo(self) -> EndMarked:
         """Ends it; to be put on record first."""
@@ -38,4 +40,16 @@ class Marked:
         Without ``tie``: what ends by itself when its input does, and has something to do then.
         """
         environment = {**(os.environ if env is None else env), MARK: self._mark}
-        return subprocess.Popen(tied(command) if tie else command, env=environment, **options)
+        self.process = subprocess.Popen(tied(command) if tie else command, env=environment, **options)
+        return self.process
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, as `subprocess` has it; None while it runs, or was not started."""
+        return None if self.process is None else self.process.poll()
+
+    def end(self) -> None:
+        """SIGKILL to it and to all that came of it; nothing to do a second time, or where its start was interrupted."""
+        self.undo().carry_out()
+        if self.process is not None:
+            self.process.wait()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from servedrill.checkers.finding import Answer
@@ -31,7 +32,7 @@ from servedrill.runs.about import Options
 from servedrill.runs.baseline import compare_runs
 from servedrill.runs.layout import RUNS
 from servedrill.runs.stored import read_run
-from servedrill.runs.verdicts import judge_folder, read_verdicts
+from servedrill.runs.verdicts import judge_folder, judge_what_is_left, read_verdicts
 from servedrill.session.session import Session, StackLacks
 from servedrill.session.stack import BringUp
 from servedrill.stacks.lifecycle import stack_up
@@ -210,7 +211,10 @@ class DrillPlugin:
         if is_worker(self.config):
             return
         folder = self._folder()
-        if folder is not None:
+        if folder is not None and shared_run(self.config) is not None:
+            with contextlib.suppress(UsageError):
+                judge_what_is_left(folder)  # by a worker that was killed
+        if folder is not None and self._verdicts():
             self._left = leave(folder, page=not self.config.getoption("drill_no_report"))
         session.exitstatus = self._outcomes.status(session.exitstatus, [v.answer for v in self._verdicts()])
 
@@ -223,13 +227,18 @@ class DrillPlugin:
         folder = self._folder()
         if folder is None:
             return
+        if not self._verdicts():
+            terminalreporter.write_line(f"no drill was begun; what its stack wrote is in {folder}")
+            return
         print_summary(console_for(self._terminal()), self._verdicts(), str(folder))
         if (baseline := asked(self.config, "baseline")) is not None:
             self._compare(folder, Path(baseline).resolve())
         told = self._session.run.told if self._session is not None and self._session.run is not None else ""
         for line in (*self._left, *filter(None, [told])):
             terminalreporter.write_line(shown(line))
-        options = self.session().options
+        options, shared = self.session().options, shared_run(self.config)
+        if shared is not None:  # chosen for all, after this process had chosen for itself
+            options = msgspec.structs.replace(options, seed=shared.seed)
         again = shlex.join(["pytest", *words(self.config), *options.arguments()])
         terminalreporter.write_line(shown(f"seed {options.seed}; run again with: {again}"))
 

@@ -61,6 +61,21 @@ def read_verdicts(folder: Path) -> list[Verdict]:
     return []
 
 
+def judge_what_is_left(run: Path) -> None:
+    """Drills of a run whose process was killed have a history and no verdict: they get one, and the run's list has it.
+
+    Raises `UsageError` where it cannot be written.
+    """
+    left = [path.parent for path in sorted(run.glob(f"*/{HISTORY}")) if not (path.parent / VERDICT).exists()]
+    if not left:
+        return
+    verdicts = read_verdicts(run)
+    for folder in left:
+        with contextlib.suppress(UsageError):  # it was killed before its first line
+            verdicts.append(judge_folder(folder))
+    write_written(run / VERDICTS, verdicts)
+
+
 def unjudged(folder: Path, why: str) -> Verdict:
     """Of a drill without a verdict."""
     claim = "The drill ran to its end."

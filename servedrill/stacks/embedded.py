@@ -27,7 +27,7 @@ from servedrill.history.dialect import Spoken
 from servedrill.history.promises import Promises
 from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports, require_free
-from servedrill.host.processes import ProcessId, children, family, identify
+from servedrill.host.processes import ProcessId, children, identify
 from servedrill.leases.keeper import UndoKeeper
 from servedrill.leases.marked import Marked
 from servedrill.stacks.embedded_rules import check_embedded
@@ -60,7 +60,7 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
         self._file, self._folder, self._defects, self._seed = file.embedded, folder, defects, seed
         self._on_undo, self._limit_memory = on_undo, limit_memory
         self._logs = folder / "logs"
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._children: dict[str, Marked] = {}
         self._groups = MemoryGroups(on_undo)
         self._http = client(timeout_s=5)
         self._replicas: list[Replica] = []
@@ -115,13 +115,8 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
             self._proxies.close()
 
     def _end_processes(self) -> None:
-        for process in reversed(self._children.values()):
-            identities = [identity for pid in family(process.pid) if (identity := identify(pid)) is not None]
-            process.kill()
-            process.wait()
-            wait_for(
-                partial(_all_gone, identities), what=f"process {process.pid} and those below it to end", within_s=5
-            )
+        for child in reversed(self._children.values()):
+            child.end()
         self._children.clear()
         self._groups.remove()
 
@@ -142,10 +137,10 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
         }
 
     def _start(self, name: str, *arguments: str) -> None:
-        marked = Marked()
-        self._on_undo.keep("process", marked.undo())
+        self._children[name] = child = Marked()
+        self._on_undo.keep("process", child.undo())
         with (self._logs / f"{name}.log").open("ab") as log:
-            self._children[name] = marked.start(
+            child.start(
                 [sys.executable, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
@@ -182,7 +177,7 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
         dead: list[str] = []
 
         def ready_or_dead() -> bool:
-            dead[:] = [name for name, process in self._children.items() if process.poll() is not None]
+            dead[:] = [name for name, child in self._children.items() if child.status is not None]
             return bool(dead) or bool(condition())
 
         try:
@@ -192,7 +187,7 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
                 f"{what} did not get ready within {error.waited_s:.0f} s", hint=tail(self._logs / f"{log}.log")
             ) from error
         if dead:
-            status = self._children[dead[0]].returncode
+            status = self._children[dead[0]].status
             raise StackError(
                 f"the {dead[0]} did not start: exit status {status}", hint=tail(self._logs / f"{dead[0]}.log")
             )
@@ -300,10 +295,6 @@ def promised_by(stack: dict[str, Any]) -> Promises:
         default_temperature=next(m["temperature"] for m in stack["models"] if m["version"] == stack["serves"]),
         candidates=[m["version"] for m in stack["models"] if m["version"] != stack["serves"]],
     )
-
-
-def _all_gone(identities: list[ProcessId]) -> bool:
-    return not any(identity.alive for identity in identities)
 
 
 KIND = StackKind(

@@ -185,8 +185,8 @@ class ProcessStack(OnThisMachine, ThroughProxies):
 
     def _begin_keepers(self, planned: list[Planned]) -> None:
         keeper = self._keeper("servedrill.stacks.supervisor", log="supervisor")
+        self._keepers = dict.fromkeys([one.name for one in planned], keeper)  # to be ended from now on
         keeper.plan(self._plan(planned, keeper.secret))
-        self._keepers = dict.fromkeys([one.name for one in planned], keeper)
 
     def _plan(self, planned: list[Planned], secret: str) -> Plan:
         port = self._wiring.port("supervisor")

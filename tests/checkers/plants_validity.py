@@ -26,7 +26,7 @@ PLANTS = [
     Plant(
         checker=c.DrillWatched(),
         clean={"watched": WHOLE},
-        too_little={"stood still": history(UNWATCHED_FOR_A_WHILE)},
+        too_little={"stood still": history(UNWATCHED_FOR_A_WHILE), "killed": History(WHOLE.events[:-1])},
     ),
     Plant(
         checker=c.HistoryKnown(),

@@ -148,7 +148,7 @@ def test_no_port_of_ours_listens_beyond_loopback(small_stack: Any) -> None:
     from servedrill.host.processes import family
 
     inodes = set()
-    for pid in [*family(small_stack._children["supervisor"].pid), small_stack._proxies._process.pid]:
+    for pid in [*family(small_stack._children["supervisor"].process.pid), small_stack._proxies._process.pid]:
         for link in Path(f"/proc/{pid}/fd").iterdir():
             target = str(link.readlink()) if link.is_symlink() else ""
             if target.startswith("socket:["):
