@@ -6,6 +6,7 @@ framework words differently: the text of a 404, the empty body of a 405, the ord
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable
@@ -34,18 +35,38 @@ class Api:
     """Answers control requests about one collection of proxies."""
 
     def __init__(
-        self, collection: Collection, *, metrics_on: bool, version: str = VERSION, known_hosts: tuple[str, ...] = ()
+        self,
+        collection: Collection,
+        *,
+        metrics_on: bool,
+        version: str = VERSION,
+        known_hosts: tuple[str, ...] = (),
+        patience_s: float,
     ) -> None:
-        self._proxies = collection
+        """``patience_s``: for the body of a request."""
+        self._proxies, self._patience_s = collection, patience_s
+        self._silent: set[web.RequestHandler] = set()
+        """Connections that have asked nothing yet."""
         self._known_hosts = known_hosts
         self._version = version
         self._metrics_on = metrics_on
+
+    def expect(self, connection: web.RequestHandler) -> None:
+        """Somebody has connected, and is to ask something."""
+        self._silent.add(connection)
+
+    def give_up(self, connection: web.RequestHandler) -> None:
+        """Hang up on one that still has not: half a connection is held for nobody."""
+        if connection in self._silent:
+            self._silent.discard(connection)
+            connection.force_close()
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Answer one request; what the API refuses is an answer too.
 
         Toxiproxy knows browsers by their User-Agent alone, which a page's own code can change.
         """
+        self._silent.discard(request.protocol)
         if request.headers.get("User-Agent", "").startswith("Mozilla/"):
             answer = _text("User agent not allowed\n", 403)
         elif (why := foreign(request.headers, known=self._known_hosts)) is not None:
@@ -92,7 +113,7 @@ class Api:
     async def populate(self, request: web.BaseRequest, names: Names) -> web.Response:
         """`POST /populate`: the proxies that were made, and the first error behind them."""
         try:
-            items = decode.as_list(decode.parse(await _read(request)), "proxies")
+            items = decode.as_list(decode.parse(await self._read(request)), "proxies")
             made, error = await self._proxies.populate([decode.proxy_input(item) for item in items])
         except decode.BadBody as problem:
             made, error = [], ApiError.bad_body(str(problem))
@@ -120,7 +141,7 @@ class Api:
 
     async def create_proxy(self, request: web.BaseRequest, names: Names) -> web.Response:
         """`POST /proxies`."""
-        proxy = await self._proxies.create(decode.proxy_input(decode.parse(await _read(request))))
+        proxy = await self._proxies.create(decode.proxy_input(decode.parse(await self._read(request))))
         return _json(proxy.body(), 201)
 
     async def show_proxy(self, request: web.BaseRequest, names: Names) -> web.Response:
@@ -130,7 +151,7 @@ class Api:
     async def update_proxy(self, request: web.BaseRequest, names: Names) -> web.Response:
         """`PATCH /proxies/NAME`."""
         proxy = self._proxies.get(names[0])
-        given = decode.proxy_change(decode.parse(await _read(request)))
+        given = decode.proxy_change(decode.parse(await self._read(request)))
         await self._proxies.update(proxy, given)
         return _json(proxy.body())
 
@@ -164,7 +185,7 @@ class Api:
     async def create_toxic(self, request: web.BaseRequest, names: Names) -> web.Response:
         """`POST /proxies/NAME/toxics`."""
         chain = self._proxies.get(names[0]).chain
-        return _json(chain.add(decode.toxic_input(decode.parse(await _read(request)))).body())
+        return _json(chain.add(decode.toxic_input(decode.parse(await self._read(request)))).body())
 
     async def show_toxic(self, request: web.BaseRequest, names: Names) -> web.Response:
         """`GET /proxies/NAME/toxics/TOXIC`."""
@@ -173,7 +194,7 @@ class Api:
     async def update_toxic(self, request: web.BaseRequest, names: Names) -> web.Response:
         """`PATCH /proxies/NAME/toxics/TOXIC`."""
         chain = self._proxies.get(names[0]).chain
-        body = await _read(request)
+        body = await self._read(request)
         entry = chain.find(names[1])
         chain.update(entry, decode.toxic_change(decode.parse(body)))
         return _json(entry.body())
@@ -193,6 +214,18 @@ class Api:
         if kept is None:
             raise ApiError.proxy_not_found()
         return _json(kept)
+
+    async def _read(self, request: web.BaseRequest) -> bytes:
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._patience_s):
+                async for part in request.content.iter_any():
+                    body += part
+                    if len(body) > BODY_BYTES_MAX:
+                        raise ApiError("http: request body too large", 413)
+        except TimeoutError:
+            raise decode.BadBody(f"it was not here after {self._patience_s:g} s") from None
+        return bytes(body)
 
 
 ROUTES: dict[tuple[str, ...], dict[str, Handler]] = {
@@ -219,15 +252,6 @@ ROUTES: dict[tuple[str, ...], dict[str, Handler]] = {
     },
     ("proxies", "*", "toxics", "*", "evidence"): {"GET": Api.show_evidence},
 }
-
-
-async def _read(request: web.BaseRequest) -> bytes:
-    body = bytearray()
-    async for part in request.content.iter_any():
-        body += part
-        if len(body) > BODY_BYTES_MAX:
-            raise ApiError("http: request body too large", 413)
-    return bytes(body)
 
 
 def _match(parts: list[str]) -> dict[str, Handler] | None:

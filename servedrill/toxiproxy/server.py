@@ -32,6 +32,10 @@ class Settings:
     port_file: Path | None
     known_hosts: tuple[str, ...] = ()
     """Names, besides ``host``, localhost and addresses, by which clients reach the control API."""
+    patience_s: float = 15.0
+    """For a client's whole request, from its connection on: as the original has it."""
+    idle_s: float = 60.0
+    """Between two requests of a connection, and for the head of the second: the same."""
 
 
 async def serve(settings: Settings) -> None:
@@ -47,9 +51,22 @@ async def serve(settings: Settings) -> None:
         raise UsageError(str(problem), where="toxiproxy", hint="choose another --port, or 0 for a free one") from None
     await _populate(collection, settings.config)
     known = (settings.host.lower(), *settings.known_hosts)
-    api = Api(collection, metrics_on=settings.metrics, version=settings.api_version, known_hosts=known)
-    server = web.Server(api.handle, access_log=None)
-    listener = await loop.create_server(server, sock=sock, backlog=1024)
+    api = Api(
+        collection,
+        metrics_on=settings.metrics,
+        version=settings.api_version,
+        known_hosts=known,
+        patience_s=settings.patience_s,
+    )
+    server = web.Server(api.handle, access_log=None, keepalive_timeout=settings.idle_s)
+
+    def connected() -> asyncio.Protocol:
+        connection = server()
+        api.expect(connection)
+        loop.call_later(settings.patience_s, api.give_up, connection)
+        return connection
+
+    listener = await loop.create_server(connected, sock=sock, backlog=1024)
     host, port = sock.getsockname()[:2]
     address = addresses.Address(host, port)
     _announce(address, settings)
