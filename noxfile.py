@@ -166,9 +166,13 @@ def attacks(session: nox.Session) -> None:
 
 @nox.session
 def interrupts(session: nox.Session) -> None:
-    """20 times Ctrl-C and 20 times kill -9 at random moments: nothing is left behind (about 8 minutes)."""
+    """Ctrl-C and kill -9 at random moments, and 200 times kill -9 in the moment in which something starts.
+
+    Nothing is left behind (about 25 minutes).
+    """
     session.install("-e", ".")
     session.run("python", "bench/left_behind.py", *session.posargs)
+    session.run("python", "-m", "tests.worlds.killed", "200")
 
 
 @nox.session

@@ -23,6 +23,7 @@ _PROCESSES_MAX = 8
 _FILES_EACH = 2
 """Fewer are not worth another process, which takes a second to start."""
 _LONGEST = (
+    "session/test_session_killed.py",
     "stacks/test_stack_external.py",
     "plugin/test_plugin_runs.py",
     "plugin/test_plugin_session.py",
