@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import time
@@ -12,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, cast
 
+from servedrill.host.launch import tied
 from servedrill.secrecy.known import hidden
 
 BYTES_MAX = 1 << 20
@@ -30,12 +33,16 @@ class Ran:
 
 
 def run_to_end(argv: Sequence[str], *, within_s: float) -> Ran:
-    """Run without a shell and without input. What meets a bound is killed, with all that it started.
+    """Run without a shell and without input; it ends with us at the latest, what it has left running does not.
+
+    What meets a bound is killed, with all that it started.
 
     Raises `OSError` where there is no such program.
     """
+    if shutil.which(argv[0]) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
     process = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        tied([*argv]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
     said: dict[IO[bytes], bytearray] = {
         cast("IO[bytes]", pipe): bytearray() for pipe in (process.stdout, process.stderr)

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from servedrill.errors import UsageError
+from servedrill.host.launch import tied
 from servedrill.reporting.console import summary_table
 from servedrill.reporting.page import drill_page, write_page
 from servedrill.reporting.shown import showing
@@ -72,7 +73,7 @@ def _page_pictures(run: StoredRun, folder: Path) -> list[Path]:
                 f"--window-size=1280,{_HEIGHT}", "--virtual-time-budget=2000", f"--screenshot={picture}", page.as_uri(),
             ]  # fmt: skip
             try:
-                done = subprocess.run(command, capture_output=True, timeout=_BROWSER_S_MAX)
+                done = subprocess.run(tied(command), capture_output=True, timeout=_BROWSER_S_MAX)
             except subprocess.TimeoutExpired:
                 raise UsageError(f"the browser took more than {_BROWSER_S_MAX} s", where=browser) from None
             if done.returncode or not picture.is_file():

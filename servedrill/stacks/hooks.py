@@ -6,7 +6,6 @@ kill = "kubectl delete pod vllm-0 --grace-period=0 --force"
 from __future__ import annotations
 
 import shlex
-import shutil
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 import msgspec
 
 from servedrill.errors import StackError
-from servedrill.host.launch import tied
 from servedrill.host.output import run_to_end
 from servedrill.secrecy.known import cut
 
@@ -61,17 +59,12 @@ class Life:
 
 
 def run_hook(command: str, *, what: str) -> str:
-    """What the command printed; it ends with us at the latest, what it has left running does not.
-
-    Raises `StackError` with its last words when it fails.
-    """
-    argv = shlex.split(command)
-    if shutil.which(argv[0]) is None:
-        raise StackError(f"no program {argv[0]!r}", where=what, expected="one on the PATH")
+    """What the command printed. Raises `StackError` with its last words when it fails."""
     try:
-        done = run_to_end(tied(argv), within_s=_WITHIN_S)
+        done = run_to_end(shlex.split(command), within_s=_WITHIN_S)
     except OSError as error:
-        raise StackError(str(error), where=what, hint=f"it was: {command}") from error
+        program = f"no program {error.filename!r}" if isinstance(error, FileNotFoundError) else str(error)
+        raise StackError(program, where=what, expected="one on the PATH") from error
     if done.met:
         raise StackError(f"{done.met}: {command}", where=what)
     if done.status != 0:

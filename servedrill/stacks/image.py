@@ -21,6 +21,8 @@ from pathlib import Path
 import docker
 from packaging.requirements import Requirement
 
+from servedrill.host.launch import tied
+
 REPOSITORY = "servedrill"
 _APP = "/app"
 _NOT_RUN = {"test", "tests", "idlelib", "tkinter", "ensurepip", "turtledemo"}
@@ -115,6 +117,6 @@ def _distributions(name: str, seen: dict[str, Distribution] | None = None) -> li
 
 def _libraries(path: Path) -> Iterator[Path]:
     """Shared libraries that a binary loads, the loader included, as ldd(1) finds them."""
-    told = subprocess.run(["ldd", str(path)], capture_output=True, text=True, check=False).stdout
+    told = subprocess.run(tied(["ldd", str(path)]), capture_output=True, text=True, check=False).stdout
     for match in re.finditer(r"(?:=>\s+)?(/\S+)\s+\(0x", told):
         yield Path(match[1])
