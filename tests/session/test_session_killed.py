@@ -1,6 +1,6 @@
 """kill -9 in the moment in which something starts leaves nothing: of pytest, of a helper, of what has just started.
 
-Twenty attacks here; ``SERVEDRILL_ATTACKS=200`` for more of them, ``SERVEDRILL_ATTACKS_SEED`` for the same again.
+Eight attacks here; ``SERVEDRILL_ATTACKS=200`` for more of them, ``SERVEDRILL_ATTACKS_SEED`` for the same again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import random
 
 from tests.worlds.killed import attacks
 
-COUNT = int(os.environ.get("SERVEDRILL_ATTACKS") or 20)
+COUNT = int(os.environ.get("SERVEDRILL_ATTACKS") or 8)
 SEED = int(os.environ.get("SERVEDRILL_ATTACKS_SEED") or random.randrange(10**6))
 
 
