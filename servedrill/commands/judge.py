@@ -22,6 +22,10 @@ def register(commands: Any) -> None:
     judge.set_defaults(run=_judge)
 
 
+def _drills_in(folder: Path, history: str) -> list[Path]:
+    return sorted(path.parent for path in folder.glob(f"*/{history}") if path.is_file())  # a pipe would be waited for
+
+
 def _judge(given: argparse.Namespace) -> int:
     from servedrill.checkers.finding import Answer
     from servedrill.reporting.console import print_summary
@@ -31,7 +35,7 @@ def _judge(given: argparse.Namespace) -> int:
     from servedrill.runs.verdicts import judge_folder
 
     folder: Path = given.folder
-    drills = [folder] if (folder / HISTORY).is_file() else sorted(path.parent for path in folder.glob(f"*/{HISTORY}"))
+    drills = [folder] if (folder / HISTORY).is_file() else _drills_in(folder, HISTORY)
     if not drills:
         raise UsageError(
             "no drill's history in it", where=str(folder), expected=f"a folder with {HISTORY}, or one with such folders"
