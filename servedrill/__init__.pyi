@@ -13,6 +13,7 @@ from servedrill.checkers.answered import (
     OverloadRefused,
     RefusedWith,
 )
+from servedrill.checkers.capacity import CapacityKept
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.claims import (
     came_back,
@@ -24,7 +25,6 @@ from servedrill.checkers.claims import (
 )
 from servedrill.checkers.conservation import (
     CancelsCovered,
-    CapacityKept,
     GenerationStops,
     InFlightTrue,
     LittleWasted,

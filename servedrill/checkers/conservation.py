@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from itertools import accumulate
 
-from servedrill.checkers.checker import Checker, limit
+from servedrill.checkers.checker import Checker
 from servedrill.checkers.counts import by_what_came
 from servedrill.checkers.finding import Finding
 from servedrill.history.events import ProcessSeen, RequestRecord, Sample
@@ -328,66 +328,6 @@ class CancelsCovered(Checker, frozen=True, kw_only=True):
             f"at least {min(cells[c] for c in wanted)} of each kind",
             cancels=len(cancelled),
         )
-
-
-class CapacityKept(Checker, frozen=True, kw_only=True):
-    """A probe that fills every slot is served as fast as before."""
-
-    timing = True
-    before: str
-    after: str
-    ratio_min: float | None = None
-    """None: as promised."""
-
-    def __call__(self, history: History) -> Finding:
-        ratio_min = limit(self.ratio_min, history, lambda p: p.capacity_ratio_min)
-        rates = []
-        for cls in (self.before, self.after):
-            asked = history.requests(classes=[cls])
-            requests, failed = asked.whole, asked.failed
-            if failed and cls == self.before:
-                what = f"{len(failed)} of {len(failed) + len(requests)} probes of {cls!r} failed before any fault"
-                return self.cannot_say(f"{what}: the stack does not serve as many `slots` at once as it promises")
-            if failed:
-                return self.says(
-                    False, f"{len(failed)} of {len(failed) + len(requests)} probes of {cls!r} failed", evidence=failed
-                )
-            if len(requests) < 10:
-                return self.cannot_say(f"{len(requests)} probes of {cls!r}")
-            rates.append(_steady_rate(requests))
-            if math.isinf(rates[-1]):
-                return self.cannot_say(f"what came of {cls!r} came at one instant, so that it has no rate")
-        ratio = rates[1] / rates[0]
-        return self.says(
-            ratio >= ratio_min,
-            f"{rates[1]:.0f} tokens/s, {rates[0]:.0f} before: {ratio:.1%}",
-            threshold=f">= {ratio_min:.0%}",
-            tokens_per_s_before=rates[0],
-            tokens_per_s_after=rates[1],
-            ratio=ratio,
-        )
-
-
-def _steady_rate(requests: Requests) -> float:
-    """Tokens a second between the first 15% of tokens and the first 75%, so that filling and draining do not count.
-
-    It is the best that half of that stretch kept up: the machine may stand still for a moment, capacity that is gone is
-    gone all the time.
-    """
-    arrivals: list[int] = []
-    for request in requests:
-        if request.t_first_ns is None:
-            continue
-        at = request.t_first_ns
-        arrivals.append(at)
-        for gap in request.gaps_ns:
-            at += gap
-            arrivals.append(at)
-    arrivals.sort()
-    low, high = int(len(arrivals) * 0.15), int(len(arrivals) * 0.75)
-    width = (high - low) // 2
-    shortest_ns = min(arrivals[at + width] - arrivals[at] for at in range(low, high - width + 1))
-    return width / (shortest_ns / 1e9) if shortest_ns else math.inf
 
 
 def _around(samples: Selection[Sample], start_ns: int, end_ns: int) -> tuple[Sample | None, Sample | None]:

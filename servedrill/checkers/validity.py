@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 from servedrill.checkers.checker import Checker
+from servedrill.checkers.cores import waited_most
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.history.events import FORMAT, CpuWaits, DrillEnded, LoadHealth, Sample, Unknown
 from servedrill.history.history import History
@@ -22,8 +23,6 @@ WAITED_SHARE_MAX = 0.5
 """Of the time, in the worst quarter of a drill's seconds, of the thread of the stack that waited longest. On two cores
 the drills came to 0.09 to 0.20 alone; with 2 busy processes beside to 0.21 and with 6 to 0.41, and passed; with 9, 12
 and 14 to 0.58, 0.67 and 0.69, and engines were ejected and answers late."""
-OWN_SHARE_MIN = 0.7
-"""Of the cores: a stack that uses so much waits for itself. Alone on two cores the embedded one uses 0.2 to 0.44."""
 
 
 _GO_FIRST = (
@@ -126,7 +125,7 @@ class StackNotStarved(Checker, frozen=True, kw_only=True):
     def __call__(self, history: History) -> Finding:
         shares, worst_of = array("d"), dict[str, float]()
         for look in history.of(CpuWaits):
-            name, share = _waited(look)
+            name, share = waited_most(look)
             shares.append(share)
             worst_of[name] = max(worst_of.get(name, 0.0), share)
         if not shares:
@@ -141,18 +140,6 @@ class StackNotStarved(Checker, frozen=True, kw_only=True):
             threshold=f"{WAITED_SHARE_MAX:.0%}",
             waited_share_p75=quarter,
         )
-
-
-def _waited(look: CpuWaits) -> tuple[str, float]:
-    """The process of the stack that waited longest, and the share of the time; what a hypervisor took is added.
-
-    Nothing where the stack itself had most of the cores: it waited for itself then, which is its own doing.
-    """
-    name = max(look.waited_s, key=look.waited_s.__getitem__, default="")
-    whole_s = look.span_s * look.cores
-    if not name or whole_s <= 0 or sum(look.ran_s.values()) >= OWN_SHARE_MIN * whole_s:
-        return name, 0.0
-    return name, min(1.0, look.waited_s[name] / look.span_s + look.stolen_s / whole_s)
 
 
 class TrafficFlowed(Checker, frozen=True, kw_only=True):

@@ -13,7 +13,6 @@ from made_up import (
     at_rest,
     cancelled,
     changed,
-    cut,
     history,
     many,
     sampled,
@@ -71,10 +70,6 @@ def sockets(more: int) -> History:
     """Processes with ten sockets, one of which ends with more."""
     calm = [event for name in (*ENGINES, *GATEWAYS[1:]) for event in seen(name)]
     return history(*QUIET, *calm, *seen("gateway-0", 0, 8), *seen("gateway-0", 8, 12, sockets=10 + more))
-
-
-def probes(cls: str, start: float, *, gap_s: float = 0.02, count: int = 12) -> Events:
-    return [answered(start, cls=cls, tokens=20, gap_s=gap_s) for _ in range(count)]
 
 
 def without(word: str, samples: Events) -> Events:
@@ -225,23 +220,6 @@ PLANTS = [
             "one-kind-missing": history(*QUIET, *storm(20)[:-20]),
             "none-before-a-token": history(*QUIET, *(cancelled(5, stream=True) for _ in range(100))),
             "none": history(*QUIET, *many(100, 4, 8)),
-        },
-    ),
-    Plant(
-        checker=c.CapacityKept(before="before", after="after"),
-        clean={
-            "as-fast": history(*probes("before", 1), *probes("after", 9)),
-            "faster": history(*probes("before", 1), *probes("after", 9, gap_s=0.01)),
-        },
-        bugs={
-            "half-as-fast": history(*probes("before", 1), *probes("after", 9, gap_s=0.04)),
-            "a-probe-failed": history(*probes("before", 1), *probes("after", 9), cut(9, cls="after")),
-        },
-        too_little={
-            "few-before": history(*probes("before", 1, count=5), *probes("after", 9)),
-            "failed-before": history(*probes("before", 1), cut(1, cls="before"), *probes("after", 9)),
-            "all-in-one-piece": history(*probes("before", 1, gap_s=0), *probes("after", 9, gap_s=0)),
-            "none-after": history(*probes("before", 1)),
         },
     ),
 ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import made_up
 import msgspec
 import plants_answered
+import plants_capacity
 import plants_conservation
 import plants_failover
 import plants_integrity
@@ -29,6 +30,7 @@ from servedrill.judging.verdict import judge
 
 MODULES = (
     plants_answered,
+    plants_capacity,
     plants_conservation,
     plants_failover,
     plants_integrity,
