@@ -2,6 +2,8 @@
 
 It defines no fixture, and imports nothing that pytest has not. What makes drills of tests is
 `servedrill.plugin.drills`, which is loaded for the first drill or for an option that has to be checked before.
+
+PYTEST_DONT_REWRITE: nothing is asserted in here.
 """
 
 from __future__ import annotations

@@ -95,13 +95,15 @@ class DrillPlugin:
         )
 
     def _folder(self) -> Path | None:
-        """The run's; None before the first drill."""
+        """The run's, also where somebody removed it; None before the first drill, and where all were skipped."""
         shared = shared_run(self.config)
         if shared is not None:
             folder = Path(asked(self.config, "runs") or RUNS).absolute() / shared.folder
             return folder if folder.is_dir() else None
-        run = self._session.run if self._session is not None else None
-        return run.folder if run is not None and run.folder.is_dir() else None
+        if self._session is None or self._session.run is None:
+            return None
+        folder = self._session.run.folder
+        return folder if self._session.verdicts or folder.is_dir() else None
 
     def _verdicts(self) -> list[Verdict]:
         """Of all drills, whichever process ran them."""

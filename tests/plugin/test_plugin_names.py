@@ -56,7 +56,7 @@ def test_the_plugins_that_are_known_are_many() -> None:
 def test_commands_that_people_are_told_have_options_that_there_are(pytester: pytest.Pytester) -> None:
     """In docs, hints, scripts: each ``--drill-...`` exists, and ``pytest drills`` takes no other word but pytest's."""
     known = names(pytester, "-p", "servedrill.plugin")["options"]
-    texts = [path.read_text() for pattern in TOLD for path in ROOT.glob(pattern) if path.is_file()]
+    texts = [path.read_text(errors="replace") for pattern in TOLD for path in ROOT.glob(pattern) if path.is_file()]
     said = {word for text in texts for word in re.findall(r"(?<![\w-])--drill-[a-z][a-z-]*[a-z]", text)}
     commands = [line for text in texts for line in re.findall(r"pytest drills([^`\n]*)", text)]
     said |= {word for line in commands for word in re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", line)}

@@ -191,12 +191,15 @@ def test_a_control_is_marked(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_killed_has_a_report(tmp_path: Path) -> None:
-    """The drill is judged by what it had written, a line that was cut is left out, and the page says so."""
+    """The drill is judged by what it had written, a line that was cut is left out, and the page says so.
+
+    What came to its end is nobody's failure: the fault was not healed by then.
+    """
     folder = run_folder(tmp_path / "run", drills={"paper": history()[:-40]}, verdicts={}, about={"ended": ""})
     with (folder / "paper/history.jsonl").open("ab") as file:
         file.write(b'{"type":"reque')
     run = read_run(folder)
-    assert run.answers == [Answer.FAIL]  # a fault was never healed
+    assert run.answers == [Answer.INCONCLUSIVE]
     text = Reader(page_of(run)).text
     assert "Not finished." in text
     assert "the history has no end" in text
