@@ -220,6 +220,7 @@ def _unasked_wait_s(history: History) -> float:
 class TriesSpread(Checker, frozen=True, kw_only=True):
     """A request that failed at one engine is tried at another."""
 
+    of_a_fault = True
     needs = "Proxied:engines"
     window: str
     retries_min: int = 3
