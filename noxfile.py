@@ -113,6 +113,8 @@ def drills_gateways(session: nox.Session) -> None:
     """
     files = {path.stem: path for path in sorted(Path("fixtures/data/stacks/gateways").glob("*.toml"))}
     names = session.posargs or list(files)
+    if unknown := sorted({*names} - {*files}):
+        session.error(f"no such gateway: {', '.join(unknown)}; there are {', '.join(files)}")
     _install_gateways(session, names)
     session.install("-e", ".")
     drills = [f"drills/{name}.py" for name in ("test_1_timeout_spike", "test_3_node_restart", "test_5_cancel_storm")]

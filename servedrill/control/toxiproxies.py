@@ -16,7 +16,6 @@ import msgspec
 import toxiproxy.proxy
 import toxiproxy.server
 from toxiproxy import Toxiproxy
-from toxiproxy.api import APIConsumer
 
 from servedrill.control.bounded import call, read, told
 from servedrill.errors import FaultError
@@ -69,6 +68,7 @@ def toxiproxy_at(address: str) -> Iterator[Toxiproxy]:
     answer.
     """
     with _one_at_a_time:
+        before = toxiproxy.server.APIConsumer, toxiproxy.proxy.APIConsumer
         toxiproxy.server.APIConsumer = toxiproxy.proxy.APIConsumer = _Calls(address)
         try:
             yield Toxiproxy()
@@ -77,4 +77,4 @@ def toxiproxy_at(address: str) -> Iterator[Toxiproxy]:
         except Exception as error:
             raise FaultError(f"the fault proxy at {address}: {cut(told(error), 300)}") from error
         finally:
-            toxiproxy.server.APIConsumer = toxiproxy.proxy.APIConsumer = APIConsumer
+            toxiproxy.server.APIConsumer, toxiproxy.proxy.APIConsumer = before

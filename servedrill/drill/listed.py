@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -42,30 +42,15 @@ class ListedAlert(msgspec.Struct, frozen=True):
         return AlertSeen(t_ns=now_ns(), alert=labels.get("alertname", ""), labels=labels, state=state, by=names(by))
 
 
-class TappedExchange(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of `Exchange` that the proxy tells."""
-
-    seq: int
-    connection: int
-    method: str
-    path: str
-    request_id: str | None = None
-    attempt: str | None = None
-    t_request_ns: int
-    t_response_ns: int | None = None
-    t_end_ns: int | None = None
-    status: int | None = None
-    retry_after_s: float | None = None
-    bytes_down: int = 0
-    end: str | None = None
-
-    def event(self, hop: str) -> Exchange:
-        """Now."""
-        return Exchange(t_ns=now_ns(), hop=hop, **msgspec.structs.asdict(self))
-
-
 class TapPage(msgspec.Struct, frozen=True):
     """What changed since the page before; ``next`` is where the one after begins."""
 
     next: int
-    exchanges: list[TappedExchange]
+    exchanges: list[dict[str, Any]]
+    """Those of `Exchange`, but for the hop and the instant of the event."""
+
+    def events(self, hop: str) -> list[Exchange]:
+        """Of what was asked of models. Raises `msgspec.ValidationError` for what is no exchange."""
+        here = {"t_ns": now_ns(), "hop": hop}
+        events = msgspec.convert([one | here for one in self.exchanges], list[Exchange])
+        return [event for event in events if event.method == "POST"]

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import httpx
+import msgspec
 from msgspec import structs
 
 from servedrill.checkers.validity import StackNotStarved
@@ -185,11 +186,11 @@ class Observer:
             if response.status_code != 200:
                 return
             page = read(response, TapPage)
-        except httpx.HTTPError as error:
+            events = page.events(hop)
+        except (httpx.HTTPError, msgspec.ValidationError) as error:
             self._tell(f"exchanges at {hop}", error)
             return
         self._changes[hop] = page.next
-        events = [one.event(hop) for one in page.exchanges if one.method == "POST"]
         if events:
             self._journal.append(*events)
 

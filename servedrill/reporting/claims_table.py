@@ -28,7 +28,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     declared: bool = False
     """The stack's file says that it makes no such claim."""
     seen: str = ""
-    """What refuted it, in the last run that did."""
+    """What kept it from being proven, in the last run that came to ``answer``."""
 
     @property
     def answer(self) -> Answer | None:
@@ -65,9 +65,8 @@ def claims_of(runs: Sequence[StoredRun]) -> list[Row]:
     for run in runs:
         for drill in run.drills:
             columns.setdefault(drill.stack_name, []).append(drill)
-    drills = sorted(drill for column in columns.values() for drill in {one.name for one in column})
     rows = []
-    for name in dict.fromkeys(drills):
+    for name in dict.fromkeys(drill.name for run in runs for drill in run.drills):
         judged = {stack: [drill for drill in column if drill.name == name] for stack, column in columns.items()}
         everywhere = [drill for column in judged.values() for drill in column]
         claims = {finding.checker: finding.claim for drill in everywhere for finding in drill.verdict.findings}
@@ -78,16 +77,15 @@ def claims_of(runs: Sequence[StoredRun]) -> list[Row]:
 
 
 def _cell(checker: str, drills: Iterable[StoredDrill]) -> Cell:
-    answers, declared, seen = [], False, ""
+    found = []
     for drill in drills:
         mine = [finding for finding in drill.verdict.findings if finding.checker == checker]
-        if not mine:
-            continue
-        worst = min(mine, key=lambda finding: _BAD.index(finding.answer))
-        answers.append(worst.answer)
-        if worst.answer is not Answer.PASS:
-            declared, seen = declared or bool(worst.declared), _seen(worst)
-    return Cell(answers=answers, declared=declared, seen=seen)
+        if mine:
+            found.append(min(mine, key=lambda finding: _BAD.index(finding.answer)))
+    answers = [finding.answer for finding in found]
+    bad = [finding for finding in found if finding.answer is not Answer.PASS]
+    worst = min(reversed(bad), key=lambda finding: _BAD.index(finding.answer), default=None)
+    return Cell(answers=answers, declared=any(finding.declared for finding in bad), seen=_seen(worst) if worst else "")
 
 
 def _seen(finding: Finding) -> str:

@@ -45,6 +45,21 @@ def test_a_stack_is_a_column_and_the_worst_of_its_runs_counts(tmp_path: Path) ->
     assert exact.cells["paper stack"].words == "❌ 1 of 2"
 
 
+def test_what_was_seen_is_what_the_sign_stands_for(tmp_path: Path) -> None:
+    """A later doubt does not take its place; drills keep the order in which they ran."""
+    doubt = msgspec.structs.replace(verdict().findings[-1], answer=Answer.INCONCLUSIVE, observed="nobody looked")
+    later = msgspec.structs.replace(verdict(Answer.INCONCLUSIVE), findings=[doubt])
+    runs = [
+        stored(tmp_path / "a", drills={"paper": history()}, verdicts={"paper": verdict()}),
+        stored(tmp_path / "b", drills={"paper": history()}, verdicts={"paper": later}),
+        stored(tmp_path / "c", drills={"early": history()}, verdicts={"early": verdict(drill="early")}),
+    ]
+    rows = claims_of(runs)
+    (exact,) = [row.cells["paper stack"] for row in rows if (row.drill, row.checker) == ("paper", "Exact")]
+    assert (exact.words, exact.seen.partition(";")[0]) == ("❌ 1 of 2", "2 of 9 wrong")
+    assert list(dict.fromkeys(row.drill for row in rows)) == ["paper", "early"]
+
+
 def test_a_weakness_that_was_declared_stays_refuted(tmp_path: Path) -> None:
     """The table is about what a stack does, not about what it promises."""
     findings = [msgspec.structs.replace(one, declared="Known.") for one in verdict().findings[-1:]]
