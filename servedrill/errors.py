@@ -6,7 +6,7 @@
     │   └── StackError      the stack cannot be brought up               exit 4
     ├── NotInTime           a condition did not come true in time
     ├── FaultError          a fault could not be put in place or healed
-    └── Unwatched           nobody would heal, or somebody has healed behind our back
+    └── Unwatched           halted, or nobody would heal, or somebody has healed behind our back
 
 A failed check is none of these: it is a verdict.
 """
@@ -76,4 +76,5 @@ class FaultError(ServedrillError):
 
 
 class Unwatched(ServedrillError):
-    """The watchdog is gone, or has healed what a drill thinks is broken: the drill cannot go on."""
+    """Somebody pulled the safety lever, or the watchdog is gone, or has healed what a drill thinks is broken: the drill
+    cannot go on."""

@@ -15,7 +15,8 @@ from servedrill.control.secret import run_secret
 from servedrill.errors import FaultError, Unwatched
 from servedrill.host.clock import suspended_s
 from servedrill.host.processes import own_identity
-from servedrill.leases.ledger import Ledger
+from servedrill.leases.ledger import LEDGER, Ledger
+from servedrill.leases.lever import pulled_for
 from servedrill.leases.reader import open_leases
 from servedrill.leases.watchdog import BEAT_EVERY_S, HEALING, READY, SILENCE_S
 
@@ -27,7 +28,7 @@ class Guard:
 
     def __init__(self, folder: Path) -> None:
         """Raises `FaultError` where the watchdog does not start."""
-        self.ledger = Ledger(folder / "leases.jsonl")
+        self.ledger = Ledger(folder / LEDGER)
         self._folder, self._owner = folder, own_identity()
         run_secret()  # in the watchdog's environment: what it undoes may need it
         self._watch()
@@ -39,7 +40,9 @@ class Guard:
 
     @property
     def trouble(self) -> str:
-        """Why nobody watches any more, or has not all the time; empty while somebody does."""
+        """Why nothing may be broken any more: halted, or nobody watches, or has not all the time; empty otherwise."""
+        if halt := pulled_for(self._folder):
+            return str(halt)
         if self._gave_up():
             if self._said == HEALING:
                 still_s = max(self._longest_s, time.monotonic() - self._beat_s)

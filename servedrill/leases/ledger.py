@@ -16,6 +16,8 @@ import msgspec
 from servedrill.host.processes import ProcessId, own_identity
 from servedrill.leases.undo import Undo
 
+LEDGER = "leases.jsonl"
+"""Its name in the folder of a run."""
 _numbers = itertools.count(1)
 
 
@@ -26,6 +28,11 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened"):
     undo: list[Undo]
     deadline_ns: int = 0
     owner: ProcessId | None = None
+
+    @property
+    def of_a_fault(self) -> bool:
+        """Whether something is broken; else something of ours is up."""
+        return self.deadline_ns > 0
 
     def falls_to(self, process: ProcessId) -> bool:
         """Whether ``process``, or its watchdog, has to undo it: its own lease, or one whose owner is gone."""

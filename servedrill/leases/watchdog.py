@@ -3,7 +3,8 @@
 It reads heartbeats from its standard input. Silence for `SILENCE_S`, or the end of the pipe (which is what ``kill -9``
 of the other side looks like), and it undoes every open lease of that process, and every one whose owner is gone, the
 latest first, and closes it. A lease past its deadline is undone even while heartbeats go on, and stays open: who opened
-it may yet break something. ``bye`` with no such lease open ends it.
+it may yet break something; so is every fault while the safety lever is pulled, again and again. ``bye`` with no such
+lease open ends it.
 
     python -m servedrill.leases.watchdog LEDGER PID START_TICKS
 """
@@ -20,10 +21,13 @@ from pathlib import Path
 
 from servedrill.host.processes import ProcessId
 from servedrill.leases.ledger import Ledger, Opened
+from servedrill.leases.lever import pulled_for
 from servedrill.leases.reader import LedgerReader
 
 SILENCE_S = 3.0
 BEAT_EVERY_S = 0.5
+HALTED_EVERY_S = 0.5
+"""How often a fault is undone while the lever is pulled: whoever does not know yet may be about to break it."""
 READY, HEALING = b"ready\n", b"healing\n"
 
 
@@ -33,7 +37,7 @@ def main(ledger: Path, process: ProcessId) -> int:
         signal.signal(number, signal.SIG_IGN)
     say(READY)
     reader, expired = LedgerReader(ledger), set[str]()
-    heard = time.monotonic()
+    heard, halted = time.monotonic(), -HALTED_EVERY_S
     while True:
         readable, _, _ = select.select([0], [], [], 0.1)
         if readable:
@@ -46,8 +50,12 @@ def main(ledger: Path, process: ProcessId) -> int:
         elif time.monotonic() - heard > SILENCE_S:
             say(HEALING)
             break
+        now_ns, halting = time.monotonic_ns(), False
+        if time.monotonic() - halted > HALTED_EVERY_S and pulled_for(ledger.parent):
+            halted, halting = time.monotonic(), True
         for lease in reader.open_leases():
-            if lease.deadline_ns and time.monotonic_ns() > lease.deadline_ns and lease.lease not in expired:
+            late = lease.of_a_fault and now_ns > lease.deadline_ns and lease.lease not in expired
+            if late or (halting and lease.of_a_fault):
                 expired.add(lease.lease)
                 heal(lease)
     for lease in reader.open_leases():

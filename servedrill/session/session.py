@@ -21,6 +21,7 @@ from servedrill.history.events import DeclaredWeakness
 from servedrill.host.chance import seed_of
 from servedrill.host.machine import require_machine, told_in_one_line
 from servedrill.judging.verdict import Verdict
+from servedrill.leases.lever import require_released
 from servedrill.runs.about import Options
 from servedrill.runs.folder import Run
 from servedrill.runs.gate import objectives_for
@@ -86,8 +87,10 @@ class Session:
         ``nodeid`` is what pytest is given to run it again. ``needs`` and ``uses`` name capabilities, protocols of
         `servedrill.stacks.protocols`: without the first the drill is skipped, the second are prepared where the stack
         has them. Raises `StackLacks` for a drill to skip, `UsageError` for an unknown capability, for a production
-        stack without error budget and where no run can be written, `StackError` for a stack that does not come up.
+        stack without error budget, while the safety lever is pulled and where no run can be written, `StackError` for a
+        stack that does not come up.
         """
+        require_released(Path(self.options.runs))
         run = self._begun()
         check_capabilities([*needs, *uses], where=nodeid)
         with run.turn(), self._opened(run, name, hypothesis, nodeid, needs, uses, progress or Silent()) as drill:
