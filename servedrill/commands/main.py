@@ -6,7 +6,21 @@ import sys
 from collections.abc import Sequence
 
 from servedrill._version import __version__
-from servedrill.commands import alerts, budget, compare, files, halt, judge, report, runs, schema, slo, stack, table
+from servedrill.commands import (
+    alerts,
+    budget,
+    compare,
+    files,
+    gameday,
+    halt,
+    judge,
+    report,
+    runs,
+    schema,
+    slo,
+    stack,
+    table,
+)
 from servedrill.errors import ExitCode, ServedrillError, UsageError
 from servedrill.files.arguments import Parser
 
@@ -43,7 +57,7 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"servedrill {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    for command in (stack, judge, report, runs, compare, table, slo, budget, alerts, halt, schema, files):
+    for command in (stack, judge, report, runs, compare, table, slo, budget, alerts, gameday, halt, schema, files):
         command.register(commands)
     commands.add_parser(
         "toxiproxy", help="run the fault proxy (Toxiproxy's API); `servedrill toxiproxy --help` tells more"

@@ -131,12 +131,12 @@ class Drill:
 
     @property
     def model(self) -> str:
-        """The name that users ask for."""
+        """That users ask for."""
         return self.promises.model
 
     @property
     def engines(self) -> list[str]:
-        """Their names."""
+        """By name."""
         return self._names("engine")
 
     @property
@@ -174,7 +174,7 @@ class Drill:
             history=self.journal.path,
             spare=self._spare,
             nonce=f"{self.name}-{len(self._traffics)}",
-            on_tick=self._tick,
+            on_tick=self.tick,
             pace=self.promises.pace,
             dialect=dialect,
         )
@@ -225,13 +225,13 @@ class Drill:
     def hold(self, seconds: float) -> None:
         """Let time pass, at the stack's pace, while traffic, faults and observation go on.
 
-        Raises `ServedrillError` when the load or the observer broke, or the watchdog is gone.
+        Raises `ServedrillError` when the load or the observer broke, somebody halts it, or the watchdog is gone.
         """
         self._spare.prepare()
         until = time.monotonic() + seconds * self.promises.pace
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(_TICK_S, left))
-            self._tick()
+            self.tick()
 
     def settle(self) -> None:
         """Wait until every gateway sends to every engine again, so that the next fault meets a stack at rest.
@@ -266,7 +266,7 @@ class Drill:
         began = time.monotonic()
         while not (met := condition()) and time.monotonic() - began < within_s:
             time.sleep(0.02)
-            self._tick()
+            self.tick()
         self.observe(what, time.monotonic() - began, "s", met=met, **detail())
         return met
 
@@ -390,11 +390,9 @@ class Drill:
         else:
             self.expect(NothingHeld())
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Look after what goes on, a few times a second. Raises as `hold`."""
         self._guard.check()
         self.observer.check()
-        status = None
-        for traffic in self._traffics:
-            if traffic.running:
-                status = traffic.load.status()
-        self._progress.tick(status)
+        told = [traffic.load.status() for traffic in self._traffics if traffic.running]
+        self._progress.tick(told[-1] if told else None)

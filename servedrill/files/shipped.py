@@ -1,15 +1,15 @@
-"""What comes with servedrill beside its code: drills, stack files, SLOs, the maker of models.
+"""What comes with servedrill beside its code: drills, stack files, SLOs, the maker of models, playbooks.
 
-In a checkout these are the folders ``drills`` and ``fixtures``; a wheel has them inside of the package. A path is the
-same in both, ``fixtures/data/stacks/vllm.toml``, and whatever is said of one in the docs holds wherever servedrill is
-installed.
+In a checkout these are the folders ``drills``, ``fixtures`` and ``playbooks``; a wheel has them inside of the package.
+A path is the same in both, ``fixtures/data/stacks/vllm.toml``, and whatever is said of one in the docs holds wherever
+servedrill is installed.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-FOLDERS = ("drills", "fixtures")
+FOLDERS = ("drills", "fixtures", "playbooks")
 _PACKAGE = Path(__file__).parents[1]
 
 

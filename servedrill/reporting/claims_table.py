@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -118,7 +119,8 @@ def claims_table(runs: Sequence[StoredRun]) -> str:
             lines += ["", f"### {plain(stack)}: not proven", ""]
             for row in told:
                 cell = row.cells[stack]
-                lines.append(f"- {cell.words} {plain(row.drill)}, {code(row.checker)}: {plain(cell.seen)}")
+                said = f"- {cell.words} {plain(row.drill)}, {code(row.checker)}: {plain(cell.seen)}"
+                lines.append(textwrap.fill(said, 118, subsequent_indent="  ", break_long_words=False))
     return shown("\n".join(lines) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of everything that a run writes, made from the types that write it."""
+"""JSON Schemas of everything that a run writes, and of what people write, made from the types that stand for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from servedrill.judging.verdict import Verdict
 from servedrill.runs.about import About
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-FILES: dict[str, tuple[str, Any]] = {
+Files = dict[str, tuple[str, Any]]
+"""File name -> what it is about, and the type."""
+FILES: Files = {
     "run.schema.json": ("run.json: what a run was asked for", About),
     "verdict.schema.json": ("verdict.json: what one drill came to", Verdict),
     "verdicts.schema.json": ("verdicts.json: what every drill of a run came to", list[Verdict]),
@@ -21,10 +23,10 @@ FILES: dict[str, tuple[str, Any]] = {
 }
 
 
-def schemas() -> dict[str, bytes]:
-    """File name -> content."""
+def schemas(more: Files) -> dict[str, bytes]:
+    """File name -> content, of what a run writes and of ``more``."""
     made = {}
-    for name, (title, kind) in FILES.items():
+    for name, (title, kind) in {**FILES, **more}.items():
         schema = {"$schema": DIALECT, "title": title, **msgspec.json.schema(kind)}
         if kind is KnownEvent:
             for event in schema["$defs"].values():
@@ -33,12 +35,12 @@ def schemas() -> dict[str, bytes]:
     return made
 
 
-def write_schemas(folder: Path) -> list[Path]:
+def write_schemas(folder: Path, more: Files) -> list[Path]:
     """Write all of them into a folder. Raises `UsageError` where that cannot be."""
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in schemas().items():
+        for name, content in schemas(more).items():
             (folder / name).write_bytes(content)
             written.append(folder / name)
     except OSError as error:

@@ -69,9 +69,9 @@ class Run:
         taken."""
         return _new_folder(self.folder, re.sub(r"[^\w.+-]+", "-", name).strip("-") or "drill")
 
-    def begin(self, folder: Path, nodeid: str) -> None:
-        """The drill of the folder begins: it is one of this run, whatever comes."""
-        self._about.replay[folder.name] = self.replay_command(nodeid)
+    def begin(self, folder: Path, replay: str) -> None:
+        """The drill of the folder begins: it is one of this run, whatever comes; ``replay`` runs it again."""
+        self._about.replay[folder.name] = replay
         self._write()
 
     def add(self, folder: str, verdict: Verdict) -> None:

@@ -80,20 +80,26 @@ class Session:
         needs: Sequence[str] = (),
         uses: Sequence[str] = (),
         progress: Progress | None = None,
+        replay: str = "",
     ) -> Iterator[Drill]:
         """A drill on a stack of its own, which is ended and everything healed after the block; judged then, unless
         `judge` did so before.
 
-        ``nodeid`` is what pytest is given to run it again. ``needs`` and ``uses`` name capabilities, protocols of
-        `servedrill.stacks.protocols`: without the first the drill is skipped, the second are prepared where the stack
-        has them. Raises `StackLacks` for a drill to skip, `UsageError` for an unknown capability, for a production
-        stack without error budget, while the safety lever is pulled and where no run can be written, `StackError` for a
-        stack that does not come up.
+        ``nodeid`` is what pytest is given to run it again, where ``replay`` is no other command. ``needs`` and ``uses``
+        name capabilities, protocols of `servedrill.stacks.protocols`: without the first the drill is skipped, the
+        second are prepared where the stack has them. Raises `StackLacks` for a drill to skip, `UsageError` for an
+        unknown capability, for a production stack without error budget, while the safety lever is pulled and where no
+        run can be written, `StackError` for a stack that does not come up.
         """
         require_released(Path(self.options.runs))
-        run = self._begun()
+        run = self.begun()
         check_capabilities([*needs, *uses], where=nodeid)
-        with run.turn(), self._opened(run, name, hypothesis, nodeid, needs, uses, progress or Silent()) as drill:
+        with (
+            run.turn(),
+            self._opened(
+                run, name, hypothesis, replay or run.replay_command(nodeid), needs, uses, progress or Silent()
+            ) as drill,
+        ):
             yield drill
 
     @contextlib.contextmanager
@@ -102,7 +108,7 @@ class Session:
         run: Run,
         name: str,
         hypothesis: str,
-        nodeid: str,
+        replay: str,
         needs: Sequence[str],
         uses: Sequence[str],
         progress: Progress,
@@ -129,7 +135,7 @@ class Session:
         ) as stack:
             lack = next(filter(None, (lacking(stack, capability) for capability in needs)), None)
             if lack is None:
-                run.begin(folder, nodeid)
+                run.begin(folder, replay)
                 with self._judged(self._drill(stack, name, hypothesis, seed, folder, run, progress)) as drill:
                     drill.journal.append(*objectives)
                     yield drill
@@ -171,7 +177,7 @@ class Session:
 
         Where that cannot be written down, the verdict is of what was.
         """
-        run = self._begun()
+        run = self.begun()
         with run.telling():
             drill.end(interrupted=interrupted)
         verdict = None
@@ -188,7 +194,8 @@ class Session:
             self._closed = True
             self.run.close()
 
-    def _begun(self) -> Run:
+    def begun(self) -> Run:
+        """The run, which begins with the first who asks for it. Raises `UsageError` where it cannot be written."""
         if self.run is None:
             with told_in_one_line("a run could not be started"):
                 self.run = Run(self.options, shared=self._shared)

@@ -1,0 +1,57 @@
+"""A plan and a day for people: at the terminal, as a page, as a retro in Markdown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from servedrill.gameday.plan import Plan
+from servedrill.gameday.verdict import DayVerdict
+from servedrill.reporting.console import STYLES
+from servedrill.reporting.shown import Drawn
+
+
+def print_plan(console: Console, plan: Plan) -> None:
+    """What would happen, and what it could cost."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "step", "done to", "for", "undone by"):
+        table.add_column(name, overflow="fold", justify="right" if name == "for" else "left")
+    for step in plan.steps:
+        length = f"{step.seconds:g} s" if step.breaks else f"at most {step.seconds:g} s" if step.seconds else ""
+        undo = "; ".join(dict.fromkeys(step.undo)) or ("whoever supervises the stack" if step.act == "fault" else "")
+        if step.act == "drill":
+            undo = "the drill itself, and the watchdog"
+        title = f"{step.title}\nexpected: {step.expected}" if step.expected else step.title
+        table.add_row(step.step, title, ", ".join(step.targets), length, step.lacks or undo)
+    console.print(Text(plan.title, "bold"), Text(f"on stack {plan.stack!r} ({plan.environment}), plan {plan.hash}"))
+    console.print(Drawn(table))
+    console.print(Text(f"At worst: {plan.blast_radius}."))
+    console.print(Text(f"Something is broken for {plan.broken_s:.0f} s in all."))
+    if plan.budget:
+        slo, share = max(plan.budget.items(), key=lambda one: one[1])
+        console.print(
+            Text(f"If nobody were served meanwhile, {share:.2%} of the error budget of {slo!r} would be gone.")
+        )
+    for trouble in plan.troubles:
+        console.print(Text(f"CANNOT BE RUN: {trouble}", "bold red"))
+
+
+def print_verdict(console: Console, verdict: DayVerdict, left: list[Path]) -> None:
+    """The answer, why, and where all of it can be read."""
+    console.print(Text(verdict.answer.value.upper(), STYLES[verdict.answer]))
+    for line in verdict.because:
+        console.print(Drawn(Text(f"  {line}")))
+    if verdict.abort_s is not None:
+        console.print(Text(f"  Everything was healed {verdict.abort_s:.1f} s after the stop."))
+    if not verdict.actions:
+        console.print(Text("  No action was written down: what will be different next time?", "dim"))
+    for path in left:
+        console.print(Text(f"  {path}"))
+
+
+def leave(folder: Path) -> list[Path]:
+    """Write what people read of a day; the paths."""
+    return []
