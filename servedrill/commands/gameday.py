@@ -150,7 +150,8 @@ def _carry_out(
     again: bool = False,
 ) -> int:
     from servedrill.gameday.day import run_day
-    from servedrill.gameday.told import leave, print_verdict
+    from servedrill.gameday.retro import write_retro
+    from servedrill.gameday.told import print_verdict
     from servedrill.gameday.view import Picture, View
     from servedrill.reporting.tables import console_for
 
@@ -158,7 +159,7 @@ def _carry_out(
     view: View = Picture(console, plan) if console.is_terminal and sys.stdin.isatty() else View(console)
     verdict = run_day(asked, plan, session, folder, people, view, named=named, authorized=authorized, again=again)
     session.close()
-    print_verdict(console, verdict, leave(folder))
+    print_verdict(console, verdict, write_retro(folder))
     return _status(verdict)
 
 
@@ -192,13 +193,14 @@ def _write(given: argparse.Namespace, entry: Any) -> None:
 def _show(given: argparse.Namespace) -> int:
     from servedrill.gameday.day import day_folder
     from servedrill.gameday.record import read_record
-    from servedrill.gameday.told import leave, print_verdict
+    from servedrill.gameday.retro import write_retro
+    from servedrill.gameday.told import print_verdict
     from servedrill.gameday.verdict import day_verdict
     from servedrill.reporting.tables import console_for
 
     folder = day_folder(Path(given.runs), given.day)
     verdict = day_verdict(read_record(folder))
-    print_verdict(console_for(sys.stdout), verdict, leave(folder))
+    print_verdict(console_for(sys.stdout), verdict, write_retro(folder))
     return _status(verdict)
 
 

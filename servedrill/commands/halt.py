@@ -44,9 +44,8 @@ def register(commands: Any) -> None:
 def _halt(given: argparse.Namespace) -> int:
     from servedrill.leases.lever import pull
 
-    began = time.monotonic()
+    broken, began = _faults(given.runs), time.monotonic()
     halt = pull(given.runs, reason=given.reason, by=given.by)
-    broken = _faults(given.runs)
     _healed(given.runs, within_s=_HEALED_WITHIN_S)
     late = _faults(given.runs)
     undone = [left for left in late if left.undo()]

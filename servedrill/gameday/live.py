@@ -132,14 +132,15 @@ class Live:
         if name == "rate":
             if self._drill is None or (now_ns() - self._since_ns) / NS < over_s:
                 return Reading(holds=None, said="not yet")
-            value, unit = len(found) / over_s, "/s"
+            value, said = len(found) / over_s, f"{len(found) / over_s:.3g} requests/s"
         elif not found:
             return Reading(holds=None, said="no request has ended")
         elif name == "success":
-            value, unit = sum(one.good for one in found) / len(found), ""
+            good = sum(one.good for one in found)
+            value, said = good / len(found), f"{good} of {len(found)} answered"
         else:
-            value, unit = percentile([getattr(one, f"{name}_s") for one in found], float(rank)), " s"
-        said = f"{condition.sli} {value:.3g}{unit} of {len(found)}"
+            value = percentile([getattr(one, f"{name}_s") for one in found], float(rank))
+            said = f"{condition.sli} {value:.3g} s of {len(found)}"
         return Reading(holds=_within(condition, value), said=said)
 
     def _alert(self, condition: Condition, drill: Drill) -> Reading:

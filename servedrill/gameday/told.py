@@ -1,4 +1,4 @@
-"""A plan and a day for people: at the terminal, as a page, as a retro in Markdown."""
+"""A plan, a record's entries and a verdict in words, for the terminal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from servedrill.gameday import record as r
 from servedrill.gameday.plan import Plan
 from servedrill.gameday.verdict import DayVerdict
 from servedrill.reporting.console import STYLES
@@ -52,6 +53,39 @@ def print_verdict(console: Console, verdict: DayVerdict, left: list[Path]) -> No
         console.print(Text(f"  {path}"))
 
 
-def leave(folder: Path) -> list[Path]:
-    """Write what people read of a day; the paths."""
-    return []
+def told(entry: r.AnyEntry) -> str:
+    """One entry in words; empty for what nobody needs to read."""
+    match entry:
+        case r.Begun():
+            again = "taken up again" if entry.again else "begins"
+            return f"{entry.title!r} {again} on {entry.stack!r}, by {entry.by or 'somebody'}, plan {entry.plan}"
+        case r.StateChanged():
+            return entry.state.upper()
+        case r.StepBegun():
+            expected = f"; expected: {entry.expected}" if entry.expected else ""
+            return f"step {entry.step}: {entry.title}{expected}" + (
+                f"; runbook: {entry.runbook}" if entry.runbook else ""
+            )
+        case r.StepEnded():
+            return f"step {entry.step}: {entry.answer.value.upper()} {entry.said}"
+        case r.SceneJudged():
+            return f"{entry.folder}: {entry.answer.value.upper()} {entry.said}"
+        case r.SteadySeen():
+            met = "met" if entry.met else "NOT met" if entry.met is False else "cannot be known"
+            return f"steady state {entry.where}: {met} after {entry.waited_s:.1f} s ({entry.said})"
+        case r.FaultSeen():
+            word = entry.what if entry.proven else f"NOT {entry.what}"
+            return f"{entry.fault} on {entry.target}: {word}" + (f" ({entry.said})" if entry.said else "")
+        case r.Noted():
+            return f"{entry.by}: {'' if entry.what == 'note' else entry.what.upper() + ' '}{entry.text}"
+        case r.Answered():
+            who = "nobody was asked" if entry.automatic else entry.by
+            return f"{entry.question} {entry.answer or '(no answer)'} ({who})"
+        case r.Halted():
+            return f"HALTED by {entry.by}: {entry.reason}"
+        case r.HaltHealed():
+            return f"everything healed {entry.seconds:.1f} s after the stop"
+        case r.Action():
+            return f"action: {entry.text} ({entry.owner}, by {entry.due})"
+        case r.Ended():
+            return "the day is over"

@@ -19,50 +19,13 @@ from servedrill.gameday import record as r
 from servedrill.gameday.live import Reading
 from servedrill.gameday.people import keys
 from servedrill.gameday.plan import Plan
+from servedrill.gameday.told import told
 from servedrill.load.messages import Status
 from servedrill.reporting.console import STYLES
 from servedrill.reporting.shown import Drawn, shown
 
 _LOG_LINES = 8
 _MARKS = {Answer.PASS: "✓", Answer.FAIL: "✗", Answer.INCONCLUSIVE: "?"}
-
-
-def told(entry: r.AnyEntry) -> str:
-    """One entry in words; empty for what nobody needs to read."""
-    match entry:
-        case r.Begun():
-            again = "taken up again" if entry.again else "begins"
-            return f"{entry.title!r} {again} on {entry.stack!r}, by {entry.by or 'somebody'}, plan {entry.plan}"
-        case r.StateChanged():
-            return entry.state.upper()
-        case r.StepBegun():
-            expected = f"; expected: {entry.expected}" if entry.expected else ""
-            return f"step {entry.step}: {entry.title}{expected}" + (
-                f"; runbook: {entry.runbook}" if entry.runbook else ""
-            )
-        case r.StepEnded():
-            return f"step {entry.step}: {entry.answer.value.upper()} {entry.said}"
-        case r.SceneJudged():
-            return f"{entry.folder}: {entry.answer.value.upper()} {entry.said}"
-        case r.SteadySeen():
-            met = "met" if entry.met else "NOT met" if entry.met is False else "cannot be known"
-            return f"steady state {entry.where}: {met} after {entry.waited_s:.1f} s ({entry.said})"
-        case r.FaultSeen():
-            word = entry.what if entry.proven else f"NOT {entry.what}"
-            return f"{entry.fault} on {entry.target}: {word}" + (f" ({entry.said})" if entry.said else "")
-        case r.Noted():
-            return f"{entry.by}: {'' if entry.what == 'note' else entry.what.upper() + ' '}{entry.text}"
-        case r.Answered():
-            who = "nobody was asked" if entry.automatic else entry.by
-            return f"{entry.question} {entry.answer or '(no answer)'} ({who})"
-        case r.Halted():
-            return f"HALTED by {entry.by}: {entry.reason}"
-        case r.HaltHealed():
-            return f"everything healed {entry.seconds:.1f} s after the stop"
-        case r.Action():
-            return f"action: {entry.text} ({entry.owner}, by {entry.due})"
-        case r.Ended():
-            return "the day is over"
 
 
 class View:

@@ -195,6 +195,13 @@ def _asset(name: str) -> str:
     return files("servedrill.reporting").joinpath("assets", name).read_text("utf-8")
 
 
+def still(template: str, **told: Any) -> str:
+    """A page of the same looks that nothing moves on: no script may run."""
+    style = _asset("report.css")
+    policy = f"default-src 'none'; style-src {_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
+    return _environment().get_template(template).render(style=style, policy=policy, **told)
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(

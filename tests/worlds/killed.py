@@ -62,7 +62,7 @@ from servedrill.faults.network import latency
 from servedrill.faults.process import ProcessKill
 import pytest
 
-@pytest.mark.uses("MemoryLimited")
+@pytest.mark.drill_uses("MemoryLimited")
 def test_it(drill):
     drill.load(chat(rate=10))
     with drill.broken(latency(drill.stack, "engine-0", ms=1), window="a"):
