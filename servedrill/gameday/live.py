@@ -7,8 +7,6 @@ condition's ``over``. Alerts and health are what the observer saw last.
 from __future__ import annotations
 
 import math
-import os
-import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -20,10 +18,12 @@ import msgspec
 from servedrill.drill.context import Drill
 from servedrill.gameday.playbook import Condition, seconds
 from servedrill.host.clock import NS, now_ns
-from servedrill.secrecy.known import hidden
+from servedrill.host.output import run_to_end
+from servedrill.secrecy.known import cut
 from servedrill.stats.percentiles import percentile
 
 _KEPT_S = 600.0
+OUTPUT_MAX = 2000
 _FRESH_S = 2.0
 """A sample of the observer that is older says nothing of now."""
 
@@ -192,24 +192,16 @@ class Command:
 
 
 def run(argv: list[str], *, within_s: float, **env: str) -> tuple[bool | None, str, str]:
-    """Whether a command ended with 0 (None: not within ``within_s``, or not started), what became of it, and its
-    output, 2,000 characters at most."""
+    """Whether a command ended with 0 (None: not within ``within_s``, or not started), what became of it, and what it
+    said, `OUTPUT_MAX` characters at most."""
     try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=within_s,
-            check=False,
-            env={**os.environ, **env},
-        )
-    except subprocess.TimeoutExpired:
-        return None, f"{argv[0]} did not end within {within_s:g} s", ""
+        done = run_to_end(argv, within_s=within_s, env=env)
     except OSError as error:
         return None, f"{argv[0]} cannot be started: {error.strerror}", ""
-    output = hidden(done.stdout.decode(errors="replace"))[:2000].strip()
-    return done.returncode == 0, f"{argv[0]} ended with {done.returncode}", output
+    if done.met:
+        return None, f"{argv[0]}: {done.met}", ""
+    output = cut((done.out or done.err).strip(), OUTPUT_MAX)
+    return done.status == 0, f"{argv[0]} ended with {done.status}", output
 
 
 def all_hold(readings: list[Reading]) -> bool | None:

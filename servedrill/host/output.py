@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, cast
 
@@ -32,17 +32,22 @@ class Ran:
     met: str
 
 
-def run_to_end(argv: Sequence[str], *, within_s: float) -> Ran:
+def run_to_end(argv: Sequence[str], *, within_s: float, env: Mapping[str, str] | None = None) -> Ran:
     """Run without a shell and without input; it ends with us at the latest, what it has left running does not.
 
-    What meets a bound is killed, with all that it started.
+    What meets a bound is killed, with all that it started. ``env`` stands in its environment beside ours.
 
     Raises `OSError` where there is no such program.
     """
     if shutil.which(argv[0]) is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
     process = subprocess.Popen(
-        tied([*argv]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        tied([*argv]),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, **(env or {})},
     )
     said: dict[IO[bytes], bytearray] = {
         cast("IO[bytes]", pipe): bytearray() for pipe in (process.stdout, process.stderr)

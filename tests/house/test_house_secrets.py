@@ -28,6 +28,7 @@ WRITES = {
     "commands/alerts.py": "rules and dashboards",
     "faults/memory_limit.py": "the kernel's",
     "files/whole.py": "`write_whole`",
+    "gameday/record.py": "what happened, looked through",
     "history/journal.py": "events, looked through",
     "host/launch.py": "the kernel's",
     "host/memory_groups.py": "the kernel's",
