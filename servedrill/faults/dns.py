@@ -22,6 +22,7 @@ class DnsChange:
         self.target = "dns"
         self.attributes: dict[str, Any] = {"addresses": addresses}
         self._api, self._addresses = stack.records_api(), addresses
+        self._before: list[str] = []
 
     def undo(self) -> list[Undo]:
         """Give the name the addresses that its server keeps for it."""
@@ -29,13 +30,18 @@ class DnsChange:
 
     def inject(self) -> None:
         """Give the name other addresses. Raises `httpx.HTTPError`."""
+        self._before = self._records().addresses
         url, headers = f"http://{self._api}/records", proof(run_secret())
         call("PUT", url, timeout_s=5, content=json.dumps(self._addresses), headers=headers).raise_for_status()
 
     def evidence(self) -> Evidence:
-        """The name answers none but these."""
+        """The name answers none but these, which it did not have before."""
         answers = self._records().answers
-        return Evidence(proven=set(answers) <= set(self._addresses), observed=f"the name answers {', '.join(answers)}")
+        others = set(self._before) != set(self._addresses)
+        return Evidence(
+            proven=others and set(answers) <= set(self._addresses),
+            observed=f"the name answers {', '.join(answers)}; it had {', '.join(self._before)}",
+        )
 
     def heal(self) -> Evidence:
         """Take them back; the name has others again."""

@@ -134,8 +134,10 @@ def test_a_dns_change_is_told_and_taken_back() -> None:
     """The records are replaced, and given up again by the same call that the watchdog would make."""
     with RememberingServer() as api:
         fault = DnsChange(NamedStack(api.address), ["127.0.0.66"])
-        api.state = {"addresses": ["127.0.0.66"], "answers": ["127.0.0.66"]}
+        api.state = {"addresses": ["127.0.0.10"], "answers": ["127.0.0.10"]}
         fault.inject()
+        assert not fault.evidence().proven
+        api.state = {"addresses": ["127.0.0.66"], "answers": ["127.0.0.66"]}
         assert fault.evidence().proven
         assert not fault.heal().proven
         api.state = {"addresses": ["127.0.0.10"], "answers": ["127.0.0.10"]}
