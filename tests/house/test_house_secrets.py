@@ -34,6 +34,7 @@ WRITES = {
     "host/memory_groups.py": "the kernel's",
     "leases/guard.py": "the watchdog's log",
     "leases/ledger.py": "undo records, which hold no key",
+    "leases/stack_lock.py": "who has a stack",
     "leases/undo.py": "the kernel's",
     "load/generator.py": "logs of our own workers",
     "reporting/incident.py": "drawn from histories",
