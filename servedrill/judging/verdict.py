@@ -196,14 +196,19 @@ def _declared(finding: Finding, weaknesses: list[DeclaredWeakness]) -> Finding:
     """
     if finding.answer is not Answer.FAIL:
         return finding
-    bare = finding.checker.rpartition(":")[2]
-    cls = find_checker(bare)
-    ids = {finding.checker, *([bare] if cls and cls.id == finding.checker else [])}
-    names = ids | {f"{each}:{finding.window}" for each in ids}
+    names = names_of(finding)
     for weakness in weaknesses:
         if not names.isdisjoint(weakness.checks):
             return msgspec.structs.replace(finding, declared=weakness.because)
     return finding
+
+
+def names_of(finding: Finding) -> set[str]:
+    """How people may name the claim: the checker's id or bare name, its window behind it or not."""
+    bare = finding.checker.rpartition(":")[2]
+    cls = find_checker(bare)
+    ids = {finding.checker, *([bare] if cls and cls.id == finding.checker else [])}
+    return ids | {f"{each}:{finding.window}" for each in ids}
 
 
 def interrupted(history: History) -> str | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from servedrill.plugin.drills import DrillPlugin
 
 _NAME = "servedrill-drills"
-ELSEWHERE = ("stack", "slo", "arrivals", "runs", "baseline", "seed")
+ELSEWHERE = ("stack", "slo", "arrivals", "runs", "baseline", "seed", "quarantine")
 """Options that the environment and the ini file may say too, see `servedrill.plugin.asked`. What changes the meaning of
 a verdict (control, defect, production) is typed each time."""
 
@@ -71,6 +71,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="say in the end what got worse since this run, with the noise taken into account",
     )
     group.addoption(
+        "--drill-quarantine",
+        type=_given,
+        metavar="FILE",
+        help="drills and claims that run and are shown, and do not gate until a day (TOML)",
+    )
+    group.addoption(
         "--drill-production",
         action="store_true",
         help="drill a stack although its file says that its environment is production",
@@ -94,13 +100,18 @@ def pytest_configure(config: pytest.Config) -> None:
         "drill_catches(*incidents): incident ids whose bugs the drill catches",
     ):
         config.addinivalue_line("markers", marker)
-    if any(config.getoption(f"drill_{name}") for name in ("defect", "stack", "slo", "baseline", "arrivals")):
+    if any(
+        config.getoption(f"drill_{name}") for name in ("defect", "stack", "slo", "baseline", "arrivals", "quarantine")
+    ):
         drills_of(config).check()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """A word of its own for a drill that could not be judged; here, as another process may have run it."""
+    """A word of its own for a drill that could not be judged, or is in quarantine; here, as another process may have
+    run it."""
+    if getattr(report, "drill_quarantined", False):
+        return "quarantined", "q", ("QUARANTINED", {"yellow": True})
     if getattr(report, "drill_inconclusive", False):
         return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
     return None

@@ -13,13 +13,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from servedrill.checkers.finding import Answer
+from servedrill.checkers.finding import Answer, Finding
 from servedrill.drill.context import Drill
 from servedrill.errors import UsageError
+from servedrill.judging.quarantine import Entry, outcome, unmatched
 from servedrill.judging.verdict import Verdict
 from servedrill.plugin.again import address, words
 from servedrill.plugin.asked import asked, seed_asked, untyped
-from servedrill.plugin.outcomes import OURS, DrillFailed, DrillInconclusive, Outcomes, without_repeat
+from servedrill.plugin.outcomes import (
+    OURS,
+    DrillFailed,
+    DrillInconclusive,
+    DrillQuarantined,
+    Outcomes,
+    without_repeat,
+)
 from servedrill.plugin.unsaid import hidden_in_repr, hide_logs, saying_no_secret, without_secrets
 from servedrill.plugin.workers import is_worker, shared_run
 from servedrill.reporting.console import ConsoleProgress, print_summary
@@ -49,8 +57,8 @@ class DrillPlugin:
         self._session: Session | None = None
         self._open: Drill | None = None
         self._outcomes = Outcomes(config)
-        self._drills: set[str] = set()
-        """Node ids of the tests that asked for one."""
+        self._drills: dict[str, str] = {}
+        """Node id -> name, of the tests that asked for one."""
         self._left: list[str] = []
         """Where the run's report is, for the end of the output."""
 
@@ -84,6 +92,7 @@ class DrillPlugin:
             defects=option("drill_defect"),
             runs=asked(self.config, "runs") or RUNS,
             pyargs=self.config.option.pyargs,
+            quarantine=asked(self.config, "quarantine"),
         )
         return Session(
             options,
@@ -117,9 +126,8 @@ class DrillPlugin:
     @contextlib.contextmanager
     def open(self, item: pytest.Item) -> Iterator[Drill]:
         """A drill for a test, named and described by it. Skips the test where the stack lacks what it needs."""
-        self._drills.add(item.nodeid)
         hide_logs(self.config)
-        name = without_repeat(item, item.name).removeprefix("test_")
+        name = self._drills[item.nodeid] = without_repeat(item, item.name).removeprefix("test_")
         with contextlib.ExitStack() as stack:
             with self._uncaptured():
                 session = self.session()
@@ -164,11 +172,22 @@ class DrillPlugin:
                 verdict = self._judge(drill, pyfuncitem, interrupted=f"{type(error).__name__}: {error}")
                 ours = isinstance(error, OURS) and not isinstance(error, UsageError)
                 if ours or (verdict.unwatched and isinstance(error, Exception)):
-                    _raise_for(verdict)  # what this tool could not do is a doubt, and nothing that the stack did
+                    self._raise_for(verdict)  # what this tool could not do is a doubt, and nothing that the stack did
                 raise
             verdict = self._judge(drill, pyfuncitem)
-        _raise_for(verdict)
+        self._raise_for(verdict)
         return result
+
+    def _raise_for(self, verdict: Verdict) -> None:
+        """What the drill's test comes to: the verdict's answer, by what is not in quarantine."""
+        found = outcome(verdict, self.session().quarantine)
+        if found.answer is Answer.PASS and not found.quarantined:
+            return
+        if found.answer is Answer.PASS:
+            terms = "; ".join(entry.terms for entry in found.by)
+            raise DrillQuarantined(shown(f"{terms}: {verdict.answer.value.upper()}: {_said(found.covered)}"))
+        findings = [finding for finding in verdict.of(found.answer) if finding not in found.covered]
+        raise (DrillFailed if found.answer is Answer.FAIL else DrillInconclusive)(shown(_said(findings)))
 
     # ---- outcomes
 
@@ -179,11 +198,16 @@ class DrillPlugin:
         What one drill lacks costs that drill; the session ends when a second one comes to the same error.
         """
         report = yield
-        if item.nodeid in self._drills:
+        if (name := self._drills.get(item.nodeid)) is not None:
             report.drill_ran = True
-            self._outcomes.tell(item, call, report)
+            self._outcomes.tell(item, call, report, drill=name, entry=self._whole(name))
             without_secrets(report)
         return report
+
+    def _whole(self, drill: str) -> Entry | None:
+        """The entry that has all of a drill in quarantine."""
+        given = self._session.quarantine if self._session is not None else []
+        return next((entry for entry in given if not entry.claim and entry.has_drill(drill)), None)
 
     def heard(self, report: pytest.TestReport) -> None:
         """The first report of a worker; noted twice it says no more than once."""
@@ -218,7 +242,20 @@ class DrillPlugin:
                 judge_what_is_left(folder)  # by a worker that was killed
         if folder is not None and self._verdicts():
             self._left = leave(folder, page=not self.config.getoption("drill_no_report"))
-        session.exitstatus = self._outcomes.status(session.exitstatus, [v.answer for v in self._verdicts()])
+        quarantine, verdicts = self._quarantine(), self._verdicts()
+        if drills := self._outcomes.all_drills(session):
+            for error in unmatched(quarantine, verdicts, drills):
+                self._outcomes.used_wrongly(error)
+        answers = [outcome(verdict, quarantine).answer for verdict in verdicts]
+        session.exitstatus = self._outcomes.status(session.exitstatus, answers)
+
+    def _quarantine(self) -> list[Entry]:
+        """Nothing before the first drill, and where what was asked for cannot be used."""
+        if self._session is None and shared_run(self.config) is None:
+            return []
+        with contextlib.suppress(UsageError):
+            return self.session().quarantine
+        return []
 
     # ---- the terminal
 
@@ -232,7 +269,7 @@ class DrillPlugin:
         if not self._verdicts():
             terminalreporter.write_line(f"no drill was begun; what its stack wrote is in {folder}")
             return
-        print_summary(console_for(self._terminal()), self._verdicts(), str(folder))
+        print_summary(console_for(self._terminal()), self._verdicts(), str(folder), quarantine=self._quarantine())
         if (baseline := asked(self.config, "baseline")) is not None:
             self._compare(folder, Path(baseline).resolve())
         told = self._session.run.told if self._session is not None and self._session.run is not None else ""
@@ -264,12 +301,8 @@ class DrillPlugin:
         return self.config.get_terminal_writer()._file
 
 
-def _raise_for(verdict: Verdict) -> None:
-    if verdict.answer is Answer.PASS:
-        return
-    findings = verdict.of(verdict.answer)
-    text = "; ".join(f"{finding.checker}: {finding.claim} Seen: {finding.observed}" for finding in findings)
-    raise (DrillFailed if verdict.answer is Answer.FAIL else DrillInconclusive)(shown(text))
+def _said(findings: list[Finding]) -> str:
+    return "; ".join(f"{finding.checker}: {finding.claim} Seen: {finding.observed}" for finding in findings)
 
 
 def _capabilities(item: pytest.Item, marker: str) -> list[str]:

@@ -13,9 +13,12 @@ import httpx
 import pytest
 
 from servedrill.checkers.finding import Answer
-from servedrill.errors import ExitCode, ServedrillError, UsageError
+from servedrill.errors import ExitCode, ServedrillError, StackError, UsageError
+from servedrill.judging.quarantine import Entry
 from servedrill.reporting.shown import shown
 
+_A_FILE = re.compile(r"\.py$|\.test_\w+$")
+"""What is asked for as one: a path, or a module with ``--pyargs``."""
 OURS = (ServedrillError, httpx.HTTPError, OSError)
 """What this tool could not do: its own errors, control calls that nobody answered, what the machine refused."""
 
@@ -26,6 +29,10 @@ class DrillFailed(AssertionError):
 
 class DrillInconclusive(Exception):
     """No claim was refuted, but not every one could be judged."""
+
+
+class DrillQuarantined(Exception):
+    """What is not proven is in quarantine: it is shown and does not gate."""
 
 
 class Outcomes:
@@ -40,12 +47,18 @@ class Outcomes:
         self._doubts: set[str] = set()
         self._refuted: set[str] = set()
         self.interrupted = False
+        self.drills: dict[str, str] = {}
+        """Node id -> name of each drill that was asked for."""
 
-    def tell(self, item: pytest.Item, call: pytest.CallInfo[None], report: Any) -> None:
+    def tell(
+        self, item: pytest.Item, call: pytest.CallInfo[None], report: Any, *, drill: str, entry: Entry | None
+    ) -> None:
         """A refuted claim fails in one line, a doubt is neither passed nor failed, wrong usage is told in one line.
 
-        What one drill lacks costs that drill; the session ends when a second one comes to the same error.
+        What one drill lacks costs that drill; the session ends when a second one comes to the same error. ``entry``
+        has the whole drill in quarantine: nothing that it comes to fails but wrong usage.
         """
+        report.drill_name = drill
         error = call.excinfo.value if call.excinfo is not None else None
         if isinstance(error, UsageError):
             if str(error) in self._told:
@@ -53,6 +66,12 @@ class Outcomes:
             self._told.append(str(error))
             report.longrepr = f"usage: {error}"
             report.drill_usage = str(error)
+            report.drill_unreachable = isinstance(error, StackError)
+        elif isinstance(error, DrillQuarantined) or (entry is not None and report.failed):
+            said = str(error) if isinstance(error, DrillQuarantined) or entry is None else f"{entry.terms}: {error!r}"
+            report.outcome = "skipped"
+            report.drill_quarantined = True
+            report.longrepr = (str(item.path), (item.location[1] or 0) + 1, f"QUARANTINED {said}")
         elif isinstance(error, (*OURS, DrillInconclusive)):
             report.outcome = "skipped"
             report.drill_inconclusive = True
@@ -65,6 +84,8 @@ class Outcomes:
 
     def note(self, report: Any) -> None:
         """One report, of whichever process. What is in doubt counts as failed last (``--lf``): it is not done with."""
+        if drill := getattr(report, "drill_name", ""):
+            self.drills[report.nodeid] = drill
         if (usage := getattr(report, "drill_usage", None)) is not None:
             self._usage_errors.append(usage)
         if (why := getattr(report, "drill_unbegun", None)) is not None:
@@ -78,13 +99,25 @@ class Outcomes:
             if last is not None:
                 last[report.nodeid] = True
 
+    def all_drills(self, session: pytest.Session) -> list[str]:
+        """Names of the drills of a session that had all there are; nothing where a part was asked for (a file, ``-k``,
+        ``--lf``), or where it did not get to its end."""
+        option, cut = session.config.option, self.interrupted or session.shouldstop or session.shouldfail
+        chosen = [option.keyword, option.markexpr, option.deselect, getattr(option, "lf", False)]
+        one_file = [word for word in session.config.args if "::" in word or _A_FILE.search(word)]
+        return [] if cut or any(chosen) or one_file else list(dict.fromkeys(self.drills.values()))
+
+    def used_wrongly(self, why: UsageError) -> None:
+        """What only the end of a session shows."""
+        self._usage_errors.append(str(why))
+
     def lines(self) -> list[str]:
         """What a person has to be told beside the table."""
         doubts = [f"INCONCLUSIVE: {nodeid}: {shown(why)}" for nodeid, why in self._unbegun.items()]
         return [*(f"ERROR: {error}" for error in dict.fromkeys(self._usage_errors)), *doubts]
 
     def status(self, status: int, answers: Iterable[Answer]) -> int:
-        """The session's, from the one that pytest came to and from the verdicts.
+        """The session's, from the one that pytest came to and from the verdicts' outcomes.
 
         A verdict stays: where a plugin runs a refuted drill again and it passes, the claim was refuted all the same.
         """

@@ -6,6 +6,7 @@ NO_COLOR and TERM=dumb are respected by rich itself.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from servedrill.checkers.finding import Answer, Finding
+from servedrill.judging.quarantine import Entry, outcome, quarantined
 from servedrill.judging.verdict import Verdict
 from servedrill.judging.words import decisive, times
 from servedrill.load.messages import Status
@@ -95,8 +97,8 @@ def _rates(status: Status | None) -> str:
     return f"  ({status.sent} sent, {status.in_flight} in flight, {status.tokens_per_s:.0f} tokens/s, {errors} errors)"
 
 
-def print_summary(console: Console, verdicts: list[Verdict], folder: str) -> None:
-    """The final table, and everything that was not proven."""
+def print_summary(console: Console, verdicts: list[Verdict], folder: str, *, quarantine: Sequence[Entry] = ()) -> None:
+    """The final table, and everything that was not proven; what does not gate by a quarantine says so."""
     for verdict in verdicts:
         doubts = [*verdict.of(Answer.FAIL), *verdict.of(Answer.INCONCLUSIVE)]
         unclaimed = _unclaimed(verdict)
@@ -119,7 +121,9 @@ def print_summary(console: Console, verdicts: list[Verdict], folder: str) -> Non
             for line in unclaimed:
                 console.print(line)
     console.print()
-    print_table(console, summary_table(verdicts))
+    print_table(console, summary_table(verdicts, quarantine))
+    for line in quarantined(verdicts, quarantine):
+        console.print(line, markup=False, soft_wrap=True)
     console.print(f"evidence: {folder}", soft_wrap=True, markup=False)
 
 
@@ -152,7 +156,7 @@ def _unclaimed(verdict: Verdict) -> list[Text]:
     return lines
 
 
-def summary_table(verdicts: list[Verdict]) -> Table:
+def summary_table(verdicts: list[Verdict], quarantine: Sequence[Entry] = ()) -> Table:
     """Drill, verdict, hypothesis, decisive figures, times to detect, fail over, recover and restore."""
     table = Table(title="servedrill", title_justify="left", show_lines=True, expand=False)
     table.add_column("drill", style="bold", no_wrap=True)
@@ -163,7 +167,10 @@ def summary_table(verdicts: list[Verdict]) -> Table:
     for verdict in verdicts:
         table.add_row(
             Text(verdict.drill + ("\n(control)" if verdict.control else "")),
-            Text(verdict.answer.value.upper(), style=STYLES[verdict.answer]),
+            Text(
+                verdict.answer.value.upper() + ("\nquarantined" if outcome(verdict, quarantine).quarantined else ""),
+                style=STYLES[verdict.answer],
+            ),
             Text(verdict.hypothesis),
             Text(decisive(verdict) + _unclaimed_counts(verdict)),
             times(verdict),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from servedrill.checkers.finding import Answer, Finding
+from servedrill.judging.quarantine import Entry, outcome, quarantined
 from servedrill.judging.words import count, decisive, headline, share, times
 from servedrill.reporting.advice import remedy_of, software_of
 from servedrill.reporting.budgets import RunBudget, run_budgets
@@ -50,7 +51,9 @@ def summary(run: StoredRun) -> str:
         lines += [f"Started with {', '.join(code(defect) for defect in about.options.defects)}.", ""]
     if run.drills:
         lines += ["| drill | verdict | what decided | detect / fail over / recover / MTTR |", "|---|---|---|---|"]
-        lines += [_row(drill) for drill in run.drills]
+        lines += [_row(drill, about.quarantine) for drill in run.drills]
+        held = quarantined([drill.verdict for drill in run.drills], about.quarantine)
+        lines += ["", *(f"- {plain(line)}" for line in held)] if held else []
     lines += _budgets(run_budgets(run))
     for drill in run.drills:
         doubts = [*drill.verdict.of(Answer.FAIL), *drill.verdict.of(Answer.INCONCLUSIVE)]
@@ -139,7 +142,8 @@ def finding_lines(finding: Finding, software: Collection[str] = ()) -> list[str]
     return lines
 
 
-def _row(drill: StoredDrill) -> str:
+def _row(drill: StoredDrill, quarantine: Sequence[Entry]) -> str:
     verdict = drill.verdict
     name = plain(drill.name) + (" (control)" if verdict.control else "")
-    return f"| {name} | {SIGNS[verdict.answer]} | {plain(decisive(verdict), 240)} | {times(verdict)} |"
+    sign = SIGNS[verdict.answer] + (" (quarantined)" if outcome(verdict, quarantine).quarantined else "")
+    return f"| {name} | {sign} | {plain(decisive(verdict), 240)} | {times(verdict)} |"

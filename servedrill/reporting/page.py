@@ -25,6 +25,7 @@ from servedrill.files.whole import write_whole
 from servedrill.history.events import DrillStarted
 from servedrill.history.source import Lines
 from servedrill.judging import words
+from servedrill.judging.quarantine import outcome, quarantined
 from servedrill.judging.verdict import Verdict
 from servedrill.reporting.advice import remedy_of, software_of
 from servedrill.reporting.attainment import Attainment, attainment
@@ -221,6 +222,8 @@ def _environment() -> jinja2.Environment:
         "day": _day,
         "count": words.count,
         "mttr": words.mttr,
+        "outcome": outcome,
+        "quarantined": quarantined,
         "remedy": remedy_of,
         "share": words.share,
         "judged": judged,

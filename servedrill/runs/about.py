@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
 
 import msgspec
 
 from servedrill._version import __version__
+from servedrill.judging.quarantine import Entry
 from servedrill.runs.layout import RUNS
 
 _LIBRARIES = ("pytest", "aiohttp", "uvloop", "httptools")
@@ -27,6 +29,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     runs: str = RUNS
     pyargs: bool = False
     """Whether drills were asked for as modules, as those that are installed are."""
+    quarantine: str | None = None
+    """A file; what is run again is judged without it."""
 
     def arguments(self) -> list[str]:
         """The same, as pytest's arguments."""
@@ -59,15 +63,18 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     system: str = ""
     replay: dict[str, str] = {}
     """Drill -> the command that runs it again."""
+    quarantine: list[Entry] = []
+    """What did not gate."""
 
 
-def about_now(options: Options, *, began: datetime) -> About:
+def about_now(options: Options, *, began: datetime, quarantine: Sequence[Entry] = ()) -> About:
     """Of a run that begins now, on this machine."""
     versions = {"servedrill": __version__, "python": platform.python_version()}
     return About(
         began=began.isoformat(),
         seed=options.seed,
         options=options,
+        quarantine=list(quarantine),
         versions=versions | {name: version(name) for name in _LIBRARIES},
         system=f"{platform.system()} {platform.release()}, {os.cpu_count()} cores",
     )

@@ -11,13 +11,14 @@ import fcntl
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from servedrill.errors import UsageError
+from servedrill.judging.quarantine import Entry
 from servedrill.judging.verdict import Verdict
 from servedrill.leases.guard import Guard
 from servedrill.runs.about import About, Options, about_now
@@ -28,11 +29,11 @@ from servedrill.runs.written import read_written, write_written
 class Run:
     """Made when the first drill starts."""
 
-    def __init__(self, options: Options, *, shared: str = "") -> None:
+    def __init__(self, options: Options, *, shared: str = "", quarantine: Sequence[Entry] = ()) -> None:
         """Make the folder and start the watchdog. Raises `UsageError` where no folder can be made.
 
         ``shared`` is the name of a folder that several processes write to, each a part of one run: whoever comes first
-        makes it.
+        makes it. ``quarantine`` is what does not gate, which reports show.
         """
         self.options = options
         self.verdicts: dict[str, Verdict] = {}
@@ -55,7 +56,7 @@ class Run:
                 hint="--drill-runs DIR names another, as in a checkout that is read-only",
             ) from error
         self._shared = bool(shared)
-        self._about = about_now(options, began=began)
+        self._about = about_now(options, began=began, quarantine=quarantine)
         self._write()
         _point_latest(root, self.folder)
         self.guard = Guard(self.folder)

@@ -20,6 +20,7 @@ from servedrill.errors import ServedrillError
 from servedrill.history.events import DeclaredWeakness
 from servedrill.host.chance import seed_of
 from servedrill.host.machine import require_machine, told_in_one_line
+from servedrill.judging.quarantine import read_quarantine
 from servedrill.judging.verdict import Verdict
 from servedrill.leases.lever import require_released
 from servedrill.runs.about import Options
@@ -53,11 +54,12 @@ class Session:
         """``bring_up`` gives each drill its stack, ``judge`` the verdict of a drill's folder; ``shared`` names the
         folder of a run that other processes have a part in.
 
-        Raises `UsageError` for options that cannot be used, as `check_options`, and where this machine cannot run any
-        drill, as `require_machine`.
+        Raises `UsageError` for options that cannot be used, as `check_options` and `read_quarantine`, and where this
+        machine cannot run any drill, as `require_machine`.
         """
         self.options = options
         self.file = check_options(options, production=production, baseline=baseline)
+        self.quarantine = read_quarantine(Path(options.quarantine)) if options.quarantine else []
         require_machine()
         self.run: Run | None = None
         """None before the first drill."""
@@ -198,7 +200,7 @@ class Session:
         """The run, which begins with the first who asks for it. Raises `UsageError` where it cannot be written."""
         if self.run is None:
             with told_in_one_line("a run could not be started"):
-                self.run = Run(self.options, shared=self._shared)
+                self.run = Run(self.options, shared=self._shared, quarantine=self.quarantine)
         return self.run
 
     def _weaknesses(self, drill: str) -> list[DeclaredWeakness]:

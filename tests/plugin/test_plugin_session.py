@@ -130,6 +130,7 @@ def test_a_run_leaves_what_happened(whole: Whole) -> None:
         "defects": [],
         "runs": "runs",
         "pyargs": False,
+        "quarantine": None,
     }
     assert {"servedrill", "python", "pytest"} <= set(about["versions"])
     assert [event["type"] for event in whole.history("holds")][::100] == ["drill_started"]
