@@ -35,6 +35,14 @@ def register(commands: Any) -> None:
     runs.add_argument("--until", type=_instant, metavar="DATE", help="that began before it")
     runs.add_argument("--limit", type=_positive, default=50, metavar="N", help="at most so many (default: %(default)s)")
     runs.add_argument("--json", action="store_true", help="as JSON")
+    runs.add_argument(
+        "--html",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        metavar="FILE",
+        help="draw all runs of the folder on a page: verdicts, times, budgets, what changed (default: DIR/trend.html)",
+    )
     runs.add_argument("--rebuild", action="store_true", help="make the index of the folder anew")
     runs.set_defaults(run=_runs)
 
@@ -47,6 +55,13 @@ def _runs(given: argparse.Namespace) -> int:
     from servedrill.reporting.tables import console_for
     from servedrill.runs.index import Wanted, open_index
 
+    if given.html is not None:
+        from servedrill.reporting.trend import FILE, write_trend
+
+        target = given.runs / FILE if given.html == Path() else given.html
+        write_trend(given.runs, target, rebuild=given.rebuild)
+        print(f"runs over time: {target}")
+        return ExitCode.PASSED
     wanted = Wanted(
         drill=given.drill,
         answer=Answer(given.verdict) if given.verdict else None,

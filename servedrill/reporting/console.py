@@ -122,8 +122,8 @@ def print_summary(console: Console, verdicts: list[Verdict], folder: str, *, qua
                 console.print(line)
     console.print()
     print_table(console, summary_table(verdicts, quarantine))
-    for line in quarantined(verdicts, quarantine):
-        console.print(line, markup=False, soft_wrap=True)
+    for told in quarantined(verdicts, quarantine):
+        console.print(told, markup=False, soft_wrap=True)
     console.print(f"evidence: {folder}", soft_wrap=True, markup=False)
 
 

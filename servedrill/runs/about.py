@@ -7,12 +7,14 @@ import platform
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
+from pathlib import Path
 
 import msgspec
 
 from servedrill._version import __version__
 from servedrill.judging.quarantine import Entry
 from servedrill.runs.layout import RUNS
+from servedrill.runs.origin import commit_of, images_of
 
 _LIBRARIES = ("pytest", "aiohttp", "uvloop", "httptools")
 
@@ -65,16 +67,24 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     """Drill -> the command that runs it again."""
     quarantine: list[Entry] = []
     """What did not gate."""
+    commit: str = ""
+    """Of the repository that it was started in; empty where nobody knows."""
+    images: list[str] = []
+    """Of the stack's containers, or what the environment says is rolled out."""
 
 
-def about_now(options: Options, *, began: datetime, quarantine: Sequence[Entry] = ()) -> About:
-    """Of a run that begins now, on this machine."""
+def about_now(
+    options: Options, *, began: datetime, quarantine: Sequence[Entry] = (), images: Sequence[str] = ()
+) -> About:
+    """Of a run that begins now, on this machine; ``images`` are those that the stack's file names."""
     versions = {"servedrill": __version__, "python": platform.python_version()}
     return About(
         began=began.isoformat(),
         seed=options.seed,
         options=options,
         quarantine=list(quarantine),
+        commit=commit_of(Path.cwd()),
+        images=images_of(images),
         versions=versions | {name: version(name) for name in _LIBRARIES},
         system=f"{platform.system()} {platform.release()}, {os.cpu_count()} cores",
     )

@@ -29,11 +29,13 @@ from servedrill.runs.written import read_written, write_written
 class Run:
     """Made when the first drill starts."""
 
-    def __init__(self, options: Options, *, shared: str = "", quarantine: Sequence[Entry] = ()) -> None:
+    def __init__(
+        self, options: Options, *, shared: str = "", quarantine: Sequence[Entry] = (), images: Sequence[str] = ()
+    ) -> None:
         """Make the folder and start the watchdog. Raises `UsageError` where no folder can be made.
 
         ``shared`` is the name of a folder that several processes write to, each a part of one run: whoever comes first
-        makes it. ``quarantine`` is what does not gate, which reports show.
+        makes it. ``quarantine`` is what does not gate, which reports show; ``images`` are the stack's.
         """
         self.options = options
         self.verdicts: dict[str, Verdict] = {}
@@ -56,7 +58,7 @@ class Run:
                 hint="--drill-runs DIR names another, as in a checkout that is read-only",
             ) from error
         self._shared = bool(shared)
-        self._about = about_now(options, began=began, quarantine=quarantine)
+        self._about = about_now(options, began=began, quarantine=quarantine, images=images)
         self._write()
         _point_latest(root, self.folder)
         self.guard = Guard(self.folder)

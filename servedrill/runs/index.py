@@ -23,12 +23,12 @@ from servedrill.runs.measured import Measured, measure
 from servedrill.runs.stored import StoredRun, read_run
 from servedrill.slo.spending import Spending
 
-_VERSION = 2
+_VERSION = 3
 _TABLES = """
 CREATE TABLE runs (
     name TEXT PRIMARY KEY, stamp TEXT NOT NULL, began TEXT NOT NULL, seconds REAL, seed INTEGER NOT NULL,
     control INTEGER NOT NULL,
-    defects TEXT NOT NULL, answer TEXT NOT NULL, trouble TEXT NOT NULL);
+    defects TEXT NOT NULL, answer TEXT NOT NULL, trouble TEXT NOT NULL, origin TEXT NOT NULL, images TEXT NOT NULL);
 CREATE INDEX runs_began ON runs (began);
 CREATE TABLE drills (
     run TEXT NOT NULL REFERENCES runs (name) ON DELETE CASCADE, drill TEXT NOT NULL, answer TEXT NOT NULL,
@@ -74,6 +74,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str
     """Why it could not be read; empty when it could. Else nothing is known of it but its name."""
     drills: list[DrillRow]
+    commit: str = ""
+    images: list[str] = []
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,14 +133,15 @@ class Index:
             self._add_unreadable(name, stamp, UsageError(what, where=where, hint=hint))
 
     def _add_unreadable(self, name: str, stamp: str, why: UsageError) -> None:
-        self._insert(name, stamp, _began_by(name), None, 0, False, "[]", Answer.INCONCLUSIVE, str(why))
+        self._insert(name, stamp, _began_by(name), None, 0, False, "[]", Answer.INCONCLUSIVE, str(why), "", "[]")
 
     def _add(self, name: str, stamp: str, run: StoredRun) -> None:
         about = run.about
         defects = msgspec.json.encode(sorted(about.options.defects)).decode()
         self._insert(
-            name, stamp, about.began, run.seconds, about.seed, about.options.control, defects, worst_of(run.answers), ""
-        )
+            name, stamp, about.began, run.seconds, about.seed, about.options.control, defects, worst_of(run.answers),
+            "", about.commit, msgspec.json.encode(about.images).decode(),
+        )  # fmt: skip
         self._db.executemany(
             "INSERT INTO drills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
             [
@@ -152,7 +155,7 @@ class Index:
         )  # fmt: skip
 
     def _insert(self, *row: str | float | None) -> None:
-        self._db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     # ---- questions
 
@@ -160,7 +163,7 @@ class Index:
         """Runs that fit, the latest first."""
         of_drill = wanted.drill is not None or wanted.stack is not None
         rows = self._db.execute(
-            """SELECT name, began, seconds, seed, control, defects, answer, trouble FROM runs r
+            """SELECT name, began, seconds, seed, control, defects, answer, trouble, origin, images FROM runs r
             WHERE (:of_run IS NULL OR r.answer = :of_run) AND (:seed IS NULL OR r.seed = :seed AND r.trouble = '')
             AND (:since IS NULL OR r.began >= :since) AND (:until IS NULL OR r.began < :until)
             AND (NOT :by_drill OR EXISTS (
@@ -178,9 +181,10 @@ class Index:
             RunRow(
                 name=name, began=began, seconds=seconds, seed=seed, control=bool(control),
                 defects=msgspec.json.decode(defects),
-                answer=Answer(answer), trouble=trouble, drills=self._drills(name),
+                answer=Answer(answer), trouble=trouble, drills=self._drills(name), commit=commit,
+                images=msgspec.json.decode(images),
             )
-            for name, began, seconds, seed, control, defects, answer, trouble in rows
+            for name, began, seconds, seed, control, defects, answer, trouble, commit, images in rows
         ]  # fmt: skip
 
     def _drills(self, run: str) -> list[DrillRow]:
@@ -211,6 +215,14 @@ class Index:
             for began, stack, blob in rows
             if stack in stacks
         ]
+
+    def spent(self) -> dict[str, list[Spending]]:
+        """Run -> what each of its drills spent of each SLO, of all runs."""
+        found: dict[str, list[Spending]] = {}
+        decoder = msgspec.msgpack.Decoder(list[Spending])
+        for name, blob in self._db.execute("SELECT run, spending FROM drills ORDER BY run"):
+            found.setdefault(name, []).extend(decoder.decode(blob))
+        return found
 
     def siblings(self, like: StoredRun, drill: str, *, without: set[Path], limit: int = 10) -> list[Measured]:
         """Figures of the runs before ``like`` of a drill on the same stack with the same options; made once, then

@@ -200,7 +200,8 @@ class Session:
         """The run, which begins with the first who asks for it. Raises `UsageError` where it cannot be written."""
         if self.run is None:
             with told_in_one_line("a run could not be started"):
-                self.run = Run(self.options, shared=self._shared, quarantine=self.quarantine)
+                images = [container.image for container in self.file.container]
+                self.run = Run(self.options, shared=self._shared, quarantine=self.quarantine, images=images)
         return self.run
 
     def _weaknesses(self, drill: str) -> list[DeclaredWeakness]:
