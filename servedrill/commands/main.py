@@ -9,6 +9,7 @@ from servedrill._version import __version__
 from servedrill.commands import (
     alerts,
     budget,
+    ci,
     compare,
     files,
     gameday,
@@ -32,7 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         from servedrill.toxiproxy.cli import main as toxiproxy
 
         return toxiproxy(arguments[1:])
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given, rest = parser.parse_known_args(arguments)
+    if hasattr(given, "rest"):
+        given.rest = rest  # for pytest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return int(given.run(given))
     except UsageError as error:
@@ -57,7 +63,7 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"servedrill {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    for command in (stack, judge, report, runs, compare, table, slo, budget, alerts, gameday, halt, schema, files):
+    for command in (stack, ci, judge, report, runs, compare, table, slo, budget, alerts, gameday, halt, schema, files):
         command.register(commands)
     commands.add_parser(
         "toxiproxy", help="run the fault proxy (Toxiproxy's API); `servedrill toxiproxy --help` tells more"

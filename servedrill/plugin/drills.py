@@ -61,6 +61,8 @@ class DrillPlugin:
         """Node id -> name, of the tests that asked for one."""
         self._left: list[str] = []
         """Where the run's report is, for the end of the output."""
+        self.part, self.job_summary = False, True
+        """Whether the session has a part of its drills only, and whether it writes a summary on a CI job's page."""
 
     def check(self) -> None:
         """Raise pytest's `UsageError` for an option that cannot be used."""
@@ -103,7 +105,8 @@ class DrillPlugin:
             judge=self.judge_folder,
         )
 
-    def _folder(self) -> Path | None:
+    @property
+    def folder(self) -> Path | None:
         """The run's, also where somebody removed it; None before the first drill, and where all were skipped."""
         shared = shared_run(self.config)
         if shared is not None:
@@ -116,7 +119,7 @@ class DrillPlugin:
 
     def _verdicts(self) -> list[Verdict]:
         """Of all drills, whichever process ran them."""
-        folder = self._folder()
+        folder = self.folder
         if folder is None or shared_run(self.config) is None:
             return self._session.verdicts if self._session is not None else []
         return read_verdicts(folder)
@@ -236,18 +239,23 @@ class DrillPlugin:
             self._session.close()
         if is_worker(self.config):
             return
-        folder = self._folder()
+        folder = self.folder
         if folder is not None and shared_run(self.config) is not None:
             with contextlib.suppress(UsageError):
                 judge_what_is_left(folder)  # by a worker that was killed
         if folder is not None and self._verdicts():
-            self._left = leave(folder, page=not self.config.getoption("drill_no_report"))
+            self._left = leave(folder, page=not self.config.getoption("drill_no_report"), job=self.job_summary)
         quarantine, verdicts = self._quarantine(), self._verdicts()
-        if drills := self._outcomes.all_drills(session):
+        if not self.part and (drills := self._outcomes.all_drills(session)):
             for error in unmatched(quarantine, verdicts, drills):
-                self._outcomes.used_wrongly(error)
+                self._outcomes.used_wrongly.append(str(error))
         answers = [outcome(verdict, quarantine).answer for verdict in verdicts]
         session.exitstatus = self._outcomes.status(session.exitstatus, answers)
+
+    @property
+    def used_wrongly(self) -> list[str]:
+        """What only the end of the session shows."""
+        return self._outcomes.used_wrongly
 
     def _quarantine(self) -> list[Entry]:
         """Nothing before the first drill, and where what was asked for cannot be used."""
@@ -263,7 +271,7 @@ class DrillPlugin:
         """The table of the verdicts, where everything is, and the command that runs all of it again."""
         for line in self._outcomes.lines():
             terminalreporter.write_line(line, red=True)
-        folder = self._folder()
+        folder = self.folder
         if folder is None:
             return
         if not self._verdicts():

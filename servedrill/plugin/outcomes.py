@@ -47,6 +47,8 @@ class Outcomes:
         self._doubts: set[str] = set()
         self._refuted: set[str] = set()
         self.interrupted = False
+        self.used_wrongly: list[str] = []
+        """What only the end of a session shows."""
         self.drills: dict[str, str] = {}
         """Node id -> name of each drill that was asked for."""
 
@@ -107,14 +109,11 @@ class Outcomes:
         one_file = [word for word in session.config.args if "::" in word or _A_FILE.search(word)]
         return [] if cut or any(chosen) or one_file else list(dict.fromkeys(self.drills.values()))
 
-    def used_wrongly(self, why: UsageError) -> None:
-        """What only the end of a session shows."""
-        self._usage_errors.append(str(why))
-
     def lines(self) -> list[str]:
         """What a person has to be told beside the table."""
         doubts = [f"INCONCLUSIVE: {nodeid}: {shown(why)}" for nodeid, why in self._unbegun.items()]
-        return [*(f"ERROR: {error}" for error in dict.fromkeys(self._usage_errors)), *doubts]
+        wrong = dict.fromkeys([*self._usage_errors, *self.used_wrongly])
+        return [*(f"ERROR: {error}" for error in wrong), *doubts]
 
     def status(self, status: int, answers: Iterable[Answer]) -> int:
         """The session's, from the one that pytest came to and from the verdicts' outcomes.
@@ -123,7 +122,7 @@ class Outcomes:
         """
         answers = set(answers)
         refuted = bool(self._refuted) or Answer.FAIL in answers
-        if self._usage_errors:
+        if self._usage_errors or self.used_wrongly:
             return ExitCode.USAGE
         if refuted and (status == ExitCode.PASSED or (status == ExitCode.INTERRUPTED and not self.interrupted)):
             return ExitCode.FAILED

@@ -20,8 +20,9 @@ STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """The file, named by GitHub's runner (and others that follow it), whose Markdown is shown on a job's page."""
 
 
-def leave(folder: Path, *, page: bool = True) -> list[str]:
-    """Write all of it; lines for the terminal that say where it is, or why it is not."""
+def leave(folder: Path, *, page: bool = True, job: bool = True) -> list[str]:
+    """Write all of it, the page and the job's summary where they are wanted; lines for the terminal that say where it
+    is, or why it is not."""
     said: list[str] = []
 
     def attempt(what: str, write: Callable[[], str | None]) -> None:
@@ -44,8 +45,8 @@ def leave(folder: Path, *, page: bool = True) -> list[str]:
             attempt("report", report)
         for each in pages:
             attempt("incident file", partial(_incident, run, each))
-        if os.environ.get(STEP_SUMMARY):
-            attempt("job summary", lambda: _append(Path(os.environ[STEP_SUMMARY]), summary(run)))
+        if job and os.environ.get(STEP_SUMMARY):
+            attempt("job summary", lambda: append_summary(Path(os.environ[STEP_SUMMARY]), summary(run)))
 
     attempt("report", everything)
     return said
@@ -56,6 +57,7 @@ def _incident(run: StoredRun, page: DrillPage) -> str | None:
     return f"incident: {path}" if path else None
 
 
-def _append(path: Path, text: str) -> None:
+def append_summary(path: Path, text: str) -> None:
+    """To a file that others write to as well. Raises `OSError`."""
     with path.open("a", encoding="utf-8", errors="replace") as file:
         file.write(text)

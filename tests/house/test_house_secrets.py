@@ -25,6 +25,7 @@ BY_NAME = {
 }
 """Modules that read a variable of the environment whose name somebody else gives them."""
 WRITES = {
+    "ci/record.py": "reports of tests, looked through",
     "commands/alerts.py": "rules and dashboards",
     "faults/memory_limit.py": "the kernel's",
     "files/whole.py": "`write_whole`",
