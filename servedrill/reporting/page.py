@@ -100,10 +100,10 @@ def write_page(run: StoredRun, target: Path, drills: list[DrillPage], *, more_st
 
 def render(run: StoredRun, drills: list[DrillPage], *, more_style: str = "") -> str:
     """The page as text; ``more_style`` for pictures that leave something out."""
-    scripts = [asset("uPlot.iife.min.js"), asset("report.js")]
-    style = asset("uPlot.min.css") + asset("report.css") + more_style
+    scripts = [_asset("uPlot.iife.min.js"), _asset("report.js")]
+    style = _asset("uPlot.min.css") + _asset("report.css") + more_style
     return (
-        environment()
+        _environment()
         .get_template("report.html")
         .render(
             run=run,
@@ -116,22 +116,17 @@ def render(run: StoredRun, drills: list[DrillPage], *, more_style: str = "") -> 
             defects=run.about.options.defects,
             style=style,
             scripts=scripts,
-            policy=page_policy(style, scripts),
+            policy="; ".join(
+                (
+                    "default-src 'none'",
+                    f"script-src {' '.join(_hash(script) for script in scripts)}",
+                    f"style-src {_hash(style)}",
+                    "img-src data:",
+                    "base-uri 'none'",
+                    "form-action 'none'",
+                )
+            ),
             data=json_in_script([drill.figures for drill in drills]),
-        )
-    )
-
-
-def page_policy(style: str, scripts: list[str]) -> str:
-    """What a page says that may run in it: its style sheet and its scripts, by their hashes, and nothing else."""
-    return "; ".join(
-        (
-            "default-src 'none'",
-            *([f"script-src {' '.join(_hash(script) for script in scripts)}"] if scripts else []),
-            f"style-src {_hash(style)}",
-            "img-src data:",
-            "base-uri 'none'",
-            "form-action 'none'",
         )
     )
 
@@ -197,21 +192,19 @@ def _hash(text: str) -> str:
 
 
 @cache
-def asset(name: str) -> str:
-    """The text of a style sheet or a script of ours."""
+def _asset(name: str) -> str:
     return files("servedrill.reporting").joinpath("assets", name).read_text("utf-8")
 
 
-def still(template: str, **told: Any) -> str:
-    """A page of the same looks that nothing moves on: no script may run."""
-    style = _asset("report.css")
+def still(template: str, *, sheet: str = "", **told: Any) -> str:
+    """A page of the same looks that nothing moves on: no script may run. ``sheet`` is a style sheet of its own."""
+    style = _asset("report.css") + (_asset(sheet) if sheet else "")
     policy = f"default-src 'none'; style-src {_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
     return _environment().get_template(template).render(style=style, policy=policy, **told)
 
 
 @cache
-def environment() -> jinja2.Environment:
-    """Templates, every text in them escaped."""
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("servedrill.reporting", "templates"),
         autoescape=True,

@@ -19,7 +19,7 @@ from servedrill.checkers.finding import Answer
 from servedrill.files.whole import write_whole
 from servedrill.judging.words import seconds
 from servedrill.reporting.page import FILE as PAGE
-from servedrill.reporting.page import asset, environment, page_policy
+from servedrill.reporting.page import still
 from servedrill.runs.index import DrillRow, RunRow, Wanted, open_index
 from servedrill.runs.measured import FIGURES
 from servedrill.slo.spending import Spending
@@ -122,18 +122,13 @@ def render_trend(rows: Sequence[RunRow], spent: dict[str, list[Spending]], *, ru
     """The page as text; ``rows`` are the latest first."""
     told = [row for row in reversed(rows) if not (row.control or row.defects or row.trouble)]
     stacks = sorted({drill.stack for row in told for drill in row.drills})
-    style = asset("report.css") + asset("trend.css")
-    return (
-        environment()
-        .get_template("trend.html")
-        .render(
-            stacks=[_stack(stack, told, spent, runs, target) for stack in stacks],
-            runs=told,
-            left_out=len(rows) - len(told),
-            style=style,
-            policy=page_policy(style, []),
-            height=height,
-        )
+    return still(
+        "trend.html",
+        sheet="trend.css",
+        stacks=[_stack(stack, told, spent, runs, target) for stack in stacks],
+        runs=told,
+        left_out=len(rows) - len(told),
+        height=height,
     )
 
 
