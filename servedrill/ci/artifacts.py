@@ -130,7 +130,7 @@ def write_artifacts(told: Told, folder: Path) -> list[str]:
     write_whole(folder / SUMMARY, text.encode(errors="replace"))
     write_whole(folder / RESULT, written_json(_result(told, page)))
     outputs = _outputs(told, page)
-    write_whole(folder / OUTPUTS, "".join(f"{name}={value}\n" for name, value in outputs.items()).encode())
+    write_whole(folder / OUTPUTS, "".join(f"DRILLS_{name}={value}\n" for name, value in outputs.items()).encode())
     if job := os.environ.get(STEP_SUMMARY):
         append_summary(Path(job), text)
     if file := os.environ.get("GITHUB_OUTPUT"):

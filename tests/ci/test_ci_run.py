@@ -26,12 +26,12 @@ def test_a_green_night(tmp_path: Path) -> None:
     (run,) = ended.runs()
     outputs = dict(line.split("=", 1) for line in (tmp_path / ".servedrill/ci/outputs.env").read_text().splitlines())
     assert outputs == {
-        "VERDICT": "green",
-        "RUN": run.name,
-        "REPORT": f"{tmp_path}/.servedrill/ci/report.html",
-        "BUDGET_LEFT": "",
+        "DRILLS_VERDICT": "green",
+        "DRILLS_RUN": run.name,
+        "DRILLS_REPORT": f"{tmp_path}/.servedrill/ci/report.html",
+        "DRILLS_BUDGET_LEFT": "",
     }
-    assert Path(outputs["REPORT"]).read_text().startswith("<!doctype html>")
+    assert Path(outputs["DRILLS_REPORT"]).read_text().startswith("<!doctype html>")
 
 
 def test_a_failure_gets_no_other_try(tmp_path: Path) -> None:
