@@ -49,7 +49,7 @@ def test_timeout_spike(drill: Drill) -> None:
         drill.break_for(3.6, black_hole(stack, first), window="one silent")
         drill.settle()
         drill.send(bad_requests(40, over_s=0.9), window="bad requests")
-        asks_to_wait = http_status(stack, second, status=429, retry_after_s=1, fail_times=6)
+        asks_to_wait = http_status(stack, second, status=429, retry_after_s=1, fail_times=12)
         long_enough_s = max(1.6, p.refusals_seen_s + 1.0)
         drill.break_for(long_enough_s, http_status(stack, first, status=503), asks_to_wait, window="two refuse")
         drill.settle()

@@ -62,6 +62,7 @@ def register(commands: Any) -> None:
     action.add_argument("--due", required=True, type=_day, metavar="YYYY-MM-DD")
     action.set_defaults(run=_action)
     show = actions.add_parser("show", help="what a day came to; writes its page and its retro")
+    show.add_argument("--json", action="store_true", help="the verdict as JSON")
     show.set_defaults(run=_show)
     for one in (note, action, show, resume):
         one.add_argument("--day", default="", metavar="RUN", help="folder or name of its run (default: the latest)")
@@ -153,13 +154,14 @@ def _carry_out(
     from servedrill.gameday.retro import write_retro
     from servedrill.gameday.told import print_verdict
     from servedrill.gameday.view import Picture, View
+    from servedrill.reporting.leavings import leave
     from servedrill.reporting.tables import console_for
 
     console = console_for(sys.stdout)
     view: View = Picture(console, plan) if console.is_terminal and sys.stdin.isatty() else View(console)
     verdict = run_day(asked, plan, session, folder, people, view, named=named, authorized=authorized, again=again)
     session.close()
-    print_verdict(console, verdict, write_retro(folder))
+    print_verdict(console, verdict, [*write_retro(folder), *leave(folder)])
     return _status(verdict)
 
 
@@ -191,6 +193,8 @@ def _write(given: argparse.Namespace, entry: Any) -> None:
 
 
 def _show(given: argparse.Namespace) -> int:
+    import msgspec
+
     from servedrill.gameday.day import day_folder
     from servedrill.gameday.record import read_record
     from servedrill.gameday.retro import write_retro
@@ -199,8 +203,11 @@ def _show(given: argparse.Namespace) -> int:
     from servedrill.reporting.tables import console_for
 
     folder = day_folder(Path(given.runs), given.day)
-    verdict = day_verdict(read_record(folder))
-    print_verdict(console_for(sys.stdout), verdict, write_retro(folder))
+    verdict, left = day_verdict(read_record(folder)), write_retro(folder)
+    if given.json:
+        print(msgspec.json.format(msgspec.json.encode(verdict), indent=1).decode())
+    else:
+        print_verdict(console_for(sys.stdout), verdict, left)
     return _status(verdict)
 
 

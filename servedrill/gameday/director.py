@@ -8,8 +8,10 @@ the watchdog              a process: undoes faults as soon as the lever is pulle
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,7 @@ class Director:
 
     def run(self) -> None:
         """To its end, or until it is stopped; everything is healed then, and the record says how it went."""
-        with self._watch:
+        with self._watch, self._signals():
             try:
                 self._record.add(r.StateChanged(state="prepared"))
                 for number, step in enumerate(self._playbook.method, start=1):
@@ -73,6 +75,20 @@ class Director:
                 self._watch.halt(self._why(stop), by=self._by(stop))
             finally:
                 self._revert()
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGTERM and a terminal that is closed stop the day as anybody does."""
+        caught = (signal.SIGTERM, signal.SIGHUP)
+        before = {
+            one: signal.signal(one, lambda number, _: self._watch.halt_soon(signal.Signals(number).name))
+            for one in caught
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _why(self, stop: BaseException) -> str:
         if isinstance(stop, KeyboardInterrupt):

@@ -138,6 +138,12 @@ class Live:
         elif name == "success":
             good = sum(one.good for one in found)
             value, said = good / len(found), f"{good} of {len(found)} answered"
+        elif name == "burn":
+            bad = sum(not one.good for one in found)
+            value = bad / len(found) / (1 - condition.objective)
+            said = (
+                f"the budget of {condition.objective:g} goes {value:.1f} times too fast ({bad} of {len(found)} failed)"
+            )
         else:
             value = percentile([getattr(one, f"{name}_s") for one in found], float(rank))
             said = f"{condition.sli} {value:.3g} s of {len(found)}"

@@ -42,7 +42,10 @@ class Condition(_Part, frozen=True):
     name: str = ""
     sli: str = ""
     """``success`` (ratio), ``ttft-p95`` or ``e2e-p50`` (s, any percentile; failed requests are the worst), ``rate``
-    (requests a second): of the requests that ended within ``over``."""
+    (requests a second), ``burn`` (how many times too fast the error budget of ``objective`` goes): of the requests that
+    ended within ``over``."""
+    objective: float = 0.99
+    """Of ``burn``: the share of requests that has to be answered."""
     below: Duration | None = None
     above: Duration | None = None
     at_least: Duration | None = None

@@ -32,8 +32,8 @@ from servedrill.gameday.playbook import (
 FILES = Kind(file="a playbook", object="title, steady-state-hypothesis, method", otherwise="YAML")
 OUTPUTS = ("answer", "output", "seconds", "verdict", "status")
 """What a step leaves behind."""
-SLI = re.compile(r"success|rate|(?:ttft|e2e)-p(?:[1-9]\d?)(?:\.\d)?")
-SLI_FORM = "success, rate, ttft-p95 or e2e-p95 (any percentile)"
+SLI = re.compile(r"success|rate|burn|(?:ttft|e2e)-p(?:[1-9]\d?)(?:\.\d)?")
+SLI_FORM = "success, rate, burn, ttft-p95 or e2e-p95 (any percentile)"
 REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _SECONDS_MAX = 24 * 3600.0
 _NAME = re.compile(r"[\w-]{1,60}")
@@ -230,8 +230,10 @@ class _Rules:
             self._duration((*key, word.replace("_", "-")), getattr(condition, word), least=0.0)
         if about == ["sli"]:
             if not SLI.fullmatch(condition.sli):
-                hint = meant(condition.sli, ["success", "rate", "ttft-p95", "e2e-p95"])
+                hint = meant(condition.sli, ["success", "rate", "burn", "ttft-p95", "e2e-p95"])
                 self._wrong((*key, "sli"), f"no SLI {condition.sli!r}", expected=SLI_FORM, hint=hint)
+            if not 0 < condition.objective < 1:
+                self._wrong((*key, "objective"), f"{condition.objective}", expected="more than 0, less than 1")
             if not bounds:
                 self._wrong(key, "has no bound", expected="below, above, at-least or at-most")
             if condition.is_:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -40,7 +40,7 @@ def print_plan(console: Console, plan: Plan) -> None:
         console.print(Text(f"CANNOT BE RUN: {trouble}", "bold red"))
 
 
-def print_verdict(console: Console, verdict: DayVerdict, left: list[Path]) -> None:
+def print_verdict(console: Console, verdict: DayVerdict, left: Sequence[object]) -> None:
     """The answer, why, and where all of it can be read."""
     console.print(Text(verdict.answer.value.upper(), STYLES[verdict.answer]))
     for line in verdict.because:

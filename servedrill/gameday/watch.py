@@ -37,6 +37,7 @@ class Watch:
         self._halted_ns = 0
         self.broken_ns = 0
         """Since when the latest faults are in place."""
+        self._signalled = ""
         self._broken: set[str] = set()
         self._drill: Drill | None = None
         self._breaks = False
@@ -91,6 +92,10 @@ class Watch:
                 self.halted = pull(self._folder, reason=reason, by=by)
         self._record.add(r.Halted(reason=reason, by=by, measured=measured))
 
+    def halt_soon(self, reason: str) -> None:
+        """As `halt`, from a signal's handler, which may wait for nothing: the thread does it."""
+        self._signalled = reason
+
     def notice(self) -> None:
         """Somebody pulled the lever elsewhere."""
         if halt := pulled_for(self._folder):
@@ -109,6 +114,8 @@ class Watch:
         while not self._over.wait(EVERY_S):
             self._record.hear()
             self._live.update()
+            if self._signalled:
+                self.halt(self._signalled, by="the system")
             if self.halted is None:
                 self.notice()
                 self._look_at_conditions()

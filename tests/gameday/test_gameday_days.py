@@ -176,6 +176,17 @@ def test_halt_from_another_terminal_stops_the_day_and_the_next(tmp_path: Path, w
     assert status == 4 and "pager rings" in out and "servedrill release" in out, out
 
 
+def test_a_signal_stops_the_day_as_anybody_does(tmp_path: Path, written: Write) -> None:
+    """A cancelled job, a terminal that is closed: healed, recorded, a verdict."""
+    playbook = written(**QUICK, method=[{**FREEZE, "hold": "60s"}])
+    with day(tmp_path, playbook, "--yes") as one:
+        one.until(injected, what="the fault")
+        one.process.send_signal(signal.SIGTERM)
+        status, out = one.ended()
+        one.nothing_left()
+    assert status == 6 and "stopped by the system: SIGTERM" in out, out
+
+
 def test_no_go_ends_the_day_before_anything_is_broken(tmp_path: Path, written: Write) -> None:
     """And so does a question that nobody can be asked."""
     playbook = written(**QUICK, method=[{"ask": "Ready?"}, FREEZE])
