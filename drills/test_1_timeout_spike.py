@@ -23,6 +23,7 @@ from servedrill import (
     TriesSpread,
     bad_requests,
     black_hole,
+    burst,
     cancels,
     chat,
     code,
@@ -49,9 +50,11 @@ def test_timeout_spike(drill: Drill) -> None:
         drill.break_for(3.6, black_hole(stack, first), window="one silent")
         drill.settle()
         drill.send(bad_requests(40, over_s=0.9), window="bad requests")
-        asks_to_wait = http_status(stack, second, status=429, retry_after_s=1, fail_times=12)
+        asks_to_wait = http_status(stack, second, status=429, retry_after_s=1, fail_times=10)
         long_enough_s = max(1.6, p.refusals_seen_s + 1.0)
-        drill.break_for(long_enough_s, http_status(stack, first, status=503), asks_to_wait, window="two refuse")
+        with drill.broken(http_status(stack, first, status=503), asks_to_wait, window="two refuse"):
+            drill.load(burst(15, over_s=0.02, name="at once"))
+            drill.hold(long_enough_s)
         drill.settle()
     drill.break_for(1.5, *(http_status(stack, engine, status=429) for engine in drill.engines), window="all refuse")
     drill.settle()

@@ -76,17 +76,18 @@ class Drill:
         progress: Progress,
         arrivals: str | None = None,
         weaknesses: Sequence[DeclaredWeakness] = (),
+        trace: str = "",
     ) -> None:
         """Begin the history in ``folder`` and the observation of the stack, which is up.
 
-        ``arrivals`` is a recorded trace by which steady traffic comes. Raises `ServedrillError` where the stack
-        cannot be observed.
+        ``arrivals`` is a recorded trace by which steady traffic comes, ``trace`` the id that requests carry.
+        Raises `ServedrillError` where the stack cannot be observed.
         """
         self.stack: Any = stack
         self.name, self.seed, self.control, self.folder = name, seed, control, folder
         self.chance = random.Random(seed)
         self.journal = Journal(folder / HISTORY)
-        self._guard, self._progress, self._arrivals = guard, progress, arrivals
+        self._guard, self._progress, self._arrivals, self._trace = guard, progress, arrivals, trace
         self._recorder = Recorder(stack, self.journal, seed=seed)
         self._traffics: list[Traffic] = []
         self._classes: set[str] = set()
@@ -177,6 +178,7 @@ class Drill:
             on_tick=self.tick,
             pace=self.promises.pace,
             dialect=dialect,
+            trace=self._trace,
         )
         self._traffics.append(traffic)
         traffic.start()

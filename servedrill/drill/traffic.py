@@ -218,8 +218,9 @@ class Traffic:
         on_tick: Callable[[], None],
         pace: float = 1.0,
         dialect: Dialect,
+        trace: str = "",
     ) -> None:
-        target = Target(base_url=entry.base_url, resolver=entry.resolver, api_key_env=entry.api_key_env)
+        target = Target(base_url=entry.base_url, resolver=entry.resolver, api_key_env=entry.api_key_env, trace=trace)
         plan = LoadPlan(classes=classes, seed=seed, target=target, dialect=dialect, nonce=nonce)
         self.load = Load(plan, history, spare=spare)
         self.running = False

@@ -11,6 +11,7 @@ from servedrill.dialect import openai
 from servedrill.history.dialect import Dialect
 from servedrill.load.plan import RequestClass, Target
 from servedrill.load.schedule import PlannedRequest
+from servedrill.marks.traces import traceparent
 from servedrill.oracle.prompts import expand
 
 _encode = msgspec.json.Encoder().encode
@@ -31,13 +32,15 @@ class RequestEncoder:
             *(f"{name}: {value}" for name, value in openai.bearer(key).items()),
             *([] if cls.keep_alive else ["Connection: close"]),
         ]
-        self._cls, self._dialect = cls, dialect
+        self._cls, self._dialect, self._trace = cls, dialect, target.trace
         self._head = "".join(f"{line}\r\n" for line in lines)
 
     def encode(self, planned: PlannedRequest, request_id: str) -> bytes:
         """The whole request; every try sends the same bytes."""
         body = _encode(self._body(planned))
         key = f"{openai.IDEMPOTENCY_KEY}: {request_id}\r\n" if self._cls.idempotency else ""
+        if self._trace:
+            key += f"traceparent: {traceparent(self._trace, request_id)}\r\n"
         head = f"{self._head}{openai.REQUEST_ID}: {request_id}\r\n{key}Content-Length: {len(body)}\r\n\r\n"
         return head.encode("latin-1") + body
 

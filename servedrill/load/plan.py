@@ -127,6 +127,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ca_file: str | None = None
     api_key_env: str | None = None
     """Environment variable that holds the bearer token: read by the worker, never written down."""
+    trace: str = ""
+    """Of a drill that leaves spans: every request says in ``traceparent`` which of it is its own."""
 
     def check(self) -> None:
         """Raise `UsageError` for what cannot be connected to."""

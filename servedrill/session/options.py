@@ -8,6 +8,7 @@ from pathlib import Path
 from servedrill.errors import UsageError
 from servedrill.judging.catalogue import require_declarable
 from servedrill.load.recording import read_recording
+from servedrill.marks.marking import require_notifier
 from servedrill.refstack.policies import BadDefect, Policies
 from servedrill.runs.about import Options
 from servedrill.runs.stored import read_about
@@ -29,6 +30,7 @@ def check_options(options: Options, *, production: bool = False, baseline: str |
         read_about(Path(baseline))
     file = read_stack_file(Path(options.stack_file) if options.stack_file else None)
     require_hidden(file)
+    require_notifier(file.marks)
     for weakness in file.weaknesses:
         for check in weakness.checks:
             require_declarable(check, where=f"{file.path}: weaknesses")

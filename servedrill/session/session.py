@@ -23,9 +23,12 @@ from servedrill.host.machine import require_machine, told_in_one_line
 from servedrill.judging.quarantine import read_quarantine
 from servedrill.judging.verdict import Verdict
 from servedrill.leases.lever import require_released
+from servedrill.marks.marking import marking
+from servedrill.marks.traces import trace_of
 from servedrill.runs.about import Options
 from servedrill.runs.folder import Run
 from servedrill.runs.gate import objectives_for
+from servedrill.runs.layout import HISTORY
 from servedrill.runs.verdicts import judge_folder, read_verdict
 from servedrill.session.options import check_capabilities, check_options
 from servedrill.session.stack import BringUp, guarded_stack
@@ -138,7 +141,10 @@ class Session:
             lack = next(filter(None, (lacking(stack, capability) for capability in needs)), None)
             if lack is None:
                 run.begin(folder, replay)
-                with self._judged(self._drill(stack, name, hypothesis, seed, folder, run, progress)) as drill:
+                with (
+                    self._marking(run, folder),
+                    self._judged(self._drill(stack, name, hypothesis, seed, folder, run, progress)) as drill,
+                ):
                     drill.journal.append(*objectives)
                     yield drill
                 return
@@ -160,7 +166,18 @@ class Session:
             progress=progress,
             arrivals=self.options.arrivals,
             weaknesses=self._weaknesses(name),
+            trace=trace_of(run.folder.name, folder.name) if self.file.marks.otlp else "",
         )
+
+    def _marking(self, run: Run, folder: Path) -> contextlib.AbstractContextManager[None]:
+        """What the drill does is told where the stack's file says."""
+
+        def answer() -> str:
+            verdict = run.verdicts.get(folder.name)
+            return verdict.answer.value if verdict is not None else "no verdict"
+
+        trace = trace_of(run.folder.name, folder.name)
+        return marking(self.file.marks, folder / HISTORY, trace=trace, answer=answer)
 
     @contextlib.contextmanager
     def _judged(self, drill: Drill) -> Iterator[Drill]:

@@ -23,6 +23,7 @@ import msgspec
 
 from servedrill.history.dialect import Dialect
 from servedrill.history.promises import Promises
+from servedrill.marks.settings import Marks
 from servedrill.stacks.commands import Command, ConfigFile, Container, Name
 from servedrill.stacks.hooks import Hooks
 from servedrill.stacks.proxies import ProxyTable
@@ -119,6 +120,8 @@ class StackFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     with another {version}."""
     api_key_env: str | None = None
     promises: Promises | None = None
+    marks: Marks = Marks()
+    """Where people look: what a drill does is told there."""
     dialect: Dialect | None = None
     """How the stack talks, where it is not to be asked."""
     weaknesses: list[Weakness] = []

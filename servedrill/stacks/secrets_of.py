@@ -48,7 +48,8 @@ def require_hidden(file: StackFile) -> None:
 
 def key_variables(file: StackFile) -> list[str]:
     """Environment variables that hold keys: those named as such, and those filled in that are called so."""
-    named = [file.api_key_env, *(replica.api_key_env for replica in file.replica)]
+    marks = (file.marks.grafana_key_env, file.marks.notify_env)
+    named = [file.api_key_env, *marks, *(replica.api_key_env for replica in file.replica)]
     filled = (variable for variable in _filled_in(msgspec.to_builtins(file)) if named_as_secret(variable))
     return list(dict.fromkeys([*(one for one in named if one), *filled]))
 

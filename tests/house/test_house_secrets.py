@@ -38,6 +38,7 @@ WRITES = {
     "leases/stack_lock.py": "who has a stack",
     "leases/undo.py": "the kernel's",
     "load/generator.py": "logs of our own workers",
+    "marks/marking.py": "what could not be told, without secrets",
     "reporting/incident.py": "drawn from histories",
     "reporting/leavings.py": "drawn from histories",
     "reporting/pictures.py": "drawn from histories",
