@@ -112,15 +112,8 @@ class Drill:
                 weaknesses=list(weaknesses),
             )
         )
-        spoken = stack.spoken
-        self.journal.append(
-            DialectSeen(
-                t_ns=now_ns(),
-                dialect=msgspec.to_builtins(spoken.dialect),
-                pinned=spoken.pinned,
-                notes=spoken.notes,
-            )
-        )
+        spoken, dialect = stack.spoken, msgspec.to_builtins(stack.spoken.dialect)
+        self.journal.append(DialectSeen(t_ns=now_ns(), dialect=dialect, pinned=spoken.pinned, notes=spoken.notes))
         self.observer = Observer(stack, self.journal)
         self.observer.start()
 

@@ -33,6 +33,8 @@ from servedrill.gameday.watch import Watch
 from servedrill.judging.words import decisive
 from servedrill.session.session import Session, StackLacks
 
+_BREAKS = ("drill", "fault", "parallel")
+"""Before the first of these the steady state has to be met."""
 Came = tuple[Answer, str, dict[str, Any]]
 """What a step came to, why, and what later steps may use."""
 
@@ -114,6 +116,8 @@ class Director:
 
     def _step(self, place: str, step: Step) -> None:
         self._scenes.tick()
+        if step.act in _BREAKS:
+            self._scenes.met_once()
         step = msgspec.convert(_filled(msgspec.to_builtins(step), self._outputs), Step)
         self._record.add(
             r.StepBegun(step=place, title=step.title, act=step.act, expected=step.expected, runbook=step.runbook)

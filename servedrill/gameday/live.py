@@ -38,6 +38,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 class _Ended(msgspec.Struct, frozen=True, gc=False):
     """One request that ended, and was not hung up on by the drill itself."""
 
+    cls: str
     t_ns: int
     good: bool
     ttft_s: float
@@ -47,7 +48,7 @@ class _Ended(msgspec.Struct, frozen=True, gc=False):
 class _Request(msgspec.Struct, frozen=True):
     """As much of a request's line as is looked at."""
 
-    type: str = ""
+    cls: str = ""
     t_int_ns: int = 0
     t_first_ns: int | None = None
     t_end_ns: int = 0
@@ -110,7 +111,7 @@ class Live:
         first_ns = one.t_first_ns or one.t_end_ns
         ttft_s = (first_ns - one.t_int_ns) / NS if good else math.inf
         e2e_s = (one.t_end_ns - one.t_int_ns) / NS if good else math.inf
-        self._ended.append(_Ended(one.t_end_ns, good, ttft_s, e2e_s))
+        self._ended.append(_Ended(one.cls, one.t_end_ns, good, ttft_s, e2e_s))
 
     # ---- conditions
 
@@ -127,7 +128,8 @@ class Live:
     def _service(self, condition: Condition, since_ns: int) -> Reading:
         over_s = seconds(condition.over) or 0.0
         begin_ns = max(now_ns() - int(over_s * NS), since_ns)
-        found = [one for one in reversed(self._ended) if one.t_ns >= begin_ns]
+        wanted = set(condition.classes)
+        found = [one for one in self._ended if one.t_ns >= begin_ns and (not wanted or one.cls in wanted)]
         name, _, rank = condition.sli.partition("-p")
         if name == "rate":
             if self._drill is None or (now_ns() - self._since_ns) / NS < over_s:

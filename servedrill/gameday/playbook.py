@@ -44,6 +44,8 @@ class Condition(_Part, frozen=True):
     """``success`` (ratio), ``ttft-p95`` or ``e2e-p50`` (s, any percentile; failed requests are the worst), ``rate``
     (requests a second), ``burn`` (how many times too fast the error budget of ``objective`` goes): of the requests that
     ended within ``over``."""
+    classes: list[str] = []
+    """Of an SLI: only requests of these classes; empty: all."""
     objective: float = 0.99
     """Of ``burn``: the share of requests that has to be answered."""
     below: Duration | None = None

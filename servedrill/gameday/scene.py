@@ -77,6 +77,11 @@ class Scenes:
             raise Stopped
         return drill
 
+    def met_once(self) -> None:
+        """Have the steady state met, if it never was. Raises `Stopped` where it is not."""
+        if not self._count:
+            self.on()
+
     def end(self) -> None:
         """The scene is over, and judged."""
         scene, drill, self._open, self._drill = self._open, self._drill, None, None

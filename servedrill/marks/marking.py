@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from servedrill.history.journal import iter_events
 from servedrill.history.lines import LineDecoder
 from servedrill.marks.settings import Marks
 from servedrill.marks.traces import BATCH, request_of, spans
-from servedrill.secrecy.known import hidden
+from servedrill.secrecy.known import hidden, secret_in
 
 EVERY_S, TIMEOUT_S = 0.25, 3.0
 LOG = "marks.log"
@@ -34,7 +33,7 @@ def require_notifier(marks: Marks) -> None:
     """Raise `UsageError` where somebody is to be notified and there is nothing to do it with."""
     if marks.notify_env is None:
         return
-    if not os.environ.get(marks.notify_env):
+    if not secret_in(marks.notify_env):
         expected = "URLs of Apprise in it, such as slack://... or json://..."
         raise UsageError(f"{marks.notify_env} is not set", where="[marks] notify_env", expected=expected)
     try:
@@ -136,7 +135,7 @@ class _Marker:
             self._grafana("PATCH", f"/{number}", body)
 
     def _grafana(self, method: str, path: str, body: dict[str, Any]) -> httpx.Response:
-        key = os.environ.get(self._marks.grafana_key_env or "", "")
+        key = secret_in(self._marks.grafana_key_env)
         headers = {"authorization": f"Bearer {key}"} if key else {}
         url = f"{self._marks.grafana.rstrip('/')}/api/annotations{path}"
         response = call(method, url, timeout_s=TIMEOUT_S, by_proxy=True, json=body, headers=headers)
@@ -154,7 +153,7 @@ class _Marker:
         import apprise
 
         people = apprise.Apprise()
-        for url in os.environ.get(self._marks.notify_env, "").split():
+        for url in (secret_in(self._marks.notify_env) or "").split():
             people.add(url)
         if not people.notify(title=hidden(title), body=hidden(body)):
             raise RuntimeError("not everybody could be notified")
