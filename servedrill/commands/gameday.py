@@ -61,6 +61,10 @@ def register(commands: Any) -> None:
     action.add_argument("--owner", required=True, metavar="NAME")
     action.add_argument("--due", required=True, type=_day, metavar="YYYY-MM-DD")
     action.set_defaults(run=_action)
+    export = actions.add_parser("export", help="write a playbook as an experiment of Chaos Toolkit, to standard output")
+    export.add_argument("playbook", type=Path, metavar="PLAYBOOK")
+    export.add_argument("--stack", default="", metavar="FILE", help="stack file that the experiment names")
+    export.set_defaults(run=_export)
     show = actions.add_parser("show", help="what a day came to; writes its page and its retro")
     show.add_argument("--json", action="store_true", help="the verdict as JSON")
     show.set_defaults(run=_show)
@@ -209,6 +213,19 @@ def _show(given: argparse.Namespace) -> int:
     else:
         print_verdict(console_for(sys.stdout), verdict, left)
     return _status(verdict)
+
+
+def _export(given: argparse.Namespace) -> int:
+    import msgspec
+
+    from servedrill.files.shipped import shipped
+    from servedrill.gameday.chaostoolkit import written
+    from servedrill.gameday.reading import read_playbook
+
+    path = shipped(given.playbook)
+    experiment = written(read_playbook(path), path.absolute(), stack=given.stack)
+    print(msgspec.json.format(msgspec.json.encode(experiment), indent=1).decode())
+    return ExitCode.PASSED
 
 
 def _status(verdict: DayVerdict) -> int:

@@ -25,10 +25,12 @@ from servedrill.gameday.verdict import DayVerdict, day_verdict
 from servedrill.gameday.view import View
 from servedrill.leases.guard import Guard
 from servedrill.leases.lever import release, require_released, user
+from servedrill.leases.stack_lock import held, lock_folder
 from servedrill.runs.about import Options
 from servedrill.session.options import check_options
 from servedrill.session.session import Session
 from servedrill.session.stack import guarded_stack
+from servedrill.stacks.identity import identity_of
 
 PLAN = "plan.json"
 
@@ -132,12 +134,18 @@ def require_allowed(playbook: Playbook, plan: Plan, *, now: datetime) -> None:
 
 @contextlib.contextmanager
 def opened(asked: Asked, *, folder: str = "") -> Iterator[tuple[Session, Path]]:
-    """The session of a day and its run's folder; ``folder`` is that of one that is taken up again."""
+    """The session of a day and its run's folder; ``folder`` is that of one that is taken up again.
+
+    Raises `UsageError` where another run has the stack.
+    """
     playbook = read_playbook(asked.playbook)
     require_released(Path(asked.runs))
     options = asked.options(playbook)
     name = folder or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-gameday-{options.seed}"
-    with contextlib.closing(Session(options, production=asked.production, shared=name)) as session:
+    with contextlib.ExitStack() as up:
+        session = up.enter_context(contextlib.closing(Session(options, production=asked.production, shared=name)))
+        stack, what = identity_of(session.file, Path(asked.runs)), f"servedrill gameday run {asked.playbook}"
+        up.enter_context(held(stack, lock_folder(), what=what, runs=asked.runs))
         run = session.begun().folder
         release(run)
         yield session, run

@@ -33,7 +33,7 @@ from servedrill.gameday.watch import Watch
 from servedrill.judging.words import decisive
 from servedrill.session.session import Session, StackLacks
 
-_BREAKS = ("drill", "fault", "parallel")
+_BREAKS = ("drill", "fault", "parallel", "hook", "traffic")
 """Before the first of these the steady state has to be met."""
 Came = tuple[Answer, str, dict[str, Any]]
 """What a step came to, why, and what later steps may use."""
@@ -71,7 +71,7 @@ class Director:
                 for number, step in enumerate(self._playbook.method, start=1):
                     if str(number) not in self._done:
                         self._step(str(number), step)
-                self._scenes.on()
+                self._scenes.ready(again=True)
                 self._scenes.steady("at the end")
             except (Stopped, Unwatched, KeyboardInterrupt, EOFError) as stop:
                 self._watch.halt(self._why(stop), by=self._by(stop))
@@ -117,7 +117,7 @@ class Director:
     def _step(self, place: str, step: Step) -> None:
         self._scenes.tick()
         if step.act in _BREAKS:
-            self._scenes.met_once()
+            self._scenes.ready()
         step = msgspec.convert(_filled(msgspec.to_builtins(step), self._outputs), Step)
         self._record.add(
             r.StepBegun(step=place, title=step.title, act=step.act, expected=step.expected, runbook=step.runbook)

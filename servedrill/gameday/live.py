@@ -120,7 +120,7 @@ class Live:
         if condition.sli:
             return self._service(condition, since_ns)
         if condition.command:
-            return self._command(condition)
+            return self._command(condition, since_ns)
         if self._drill is None:
             return Reading(holds=None, said="no stack is watched")
         return self._alert(condition, self._drill) if condition.alert else self._replica(condition, self._drill)
@@ -166,11 +166,12 @@ class Live:
         said = f"{condition.replica} answers {sample.health}" if sample.health else f"{condition.replica} is silent"
         return Reading(holds=up is ((condition.is_ or condition.usual) == "up"), said=said)
 
-    def _command(self, condition: Condition) -> Reading:
+    def _command(self, condition: Condition, since_ns: int) -> Reading:
         key = tuple(condition.command)
         if key not in self._commands:
             self._commands[key] = Command(condition.command, every_s=seconds(condition.over) or 5.0)
-        ok, said = self._commands[key].latest
+        ok, said, began_ns = self._commands[key].latest
+        ok = ok if began_ns >= since_ns else None
         return Reading(holds=None if ok is None else ok is ((condition.is_ or condition.usual) == "ok"), said=said)
 
     def close(self) -> None:
@@ -183,15 +184,18 @@ class Command:
     """A command that is run again and again in a thread of its own, so that nobody waits for it."""
 
     def __init__(self, argv: list[str], *, every_s: float) -> None:
-        self.latest: tuple[bool | None, str] = (None, f"{argv[0]} has not ended yet")
-        """Whether it ended with 0; None before the first end, and where it takes too long."""
+        self.latest: tuple[bool | None, str, int] = (None, f"{argv[0]} has not ended yet", 0)
+        """Whether it ended with 0 (None before the first end, and where it takes too long), what became of it, and when
+        it was started."""
         self._argv, self._every_s = argv, every_s
         self._over = threading.Event()
         threading.Thread(target=self._run, name=f"condition {argv[0]}", daemon=True).start()
 
     def _run(self) -> None:
         while not self._over.is_set():
-            self.latest = run(self._argv, within_s=max(1.0, self._every_s))[:2]
+            began_ns = now_ns()
+            ok, said, output = run(self._argv, within_s=max(10.0, self._every_s))
+            self.latest = (ok, cut(f"{said} {output}".strip(), 300), began_ns)
             self._over.wait(min(1.0, self._every_s))
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from servedrill.files.documents import Document, Kind, read_documents
 from servedrill.files.meant import meant
 from servedrill.files.mistakes import Mistakes
 from servedrill.files.places import Key, Mistake
+from servedrill.gameday.chaostoolkit import is_experiment, read_experiment
 from servedrill.gameday.drills import find_drill, shipped_drills
 from servedrill.gameday.hours import HOURS_FORM, Hours
 from servedrill.gameday.playbook import (
@@ -43,7 +44,10 @@ _IS = {"alert": ("firing", "silent"), "replica": ("up", "down"), "command": ("ok
 
 
 def read_playbook(path: Path) -> Playbook:
-    """Raises `FileError` with every mistake in it."""
+    """Of a playbook, or of an experiment of Chaos Toolkit. Raises `FileError` with every mistake in it."""
+    documents, _ = read_documents(path, FILES)
+    if documents and is_experiment(documents[0].value):
+        return read_experiment(path)
     playbook, mistakes = _read(path)
     if mistakes:
         raise FileError(map(str, mistakes))

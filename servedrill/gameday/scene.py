@@ -48,6 +48,7 @@ class Scenes:
         self._open: contextlib.ExitStack | None = None
         self._drill: Drill | None = None
         self._count = 0
+        self._needed = needs_stack(playbook)
         self._lock = threading.Lock()
         """One branch at a time looks after the drill."""
 
@@ -69,18 +70,26 @@ class Scenes:
         self.follow(drill)
         if self._playbook.traffic:
             drill.load(*(class_of(one, "") for one in self._playbook.traffic))
+        self._begin()
+        return drill
+
+    def ready(self, *, again: bool = False) -> None:
+        """Have the steady state met, if it never was; ``again``: with a scene on, where one is needed at all.
+
+        A playbook that only runs commands needs none. Raises `Stopped` where the steady state is not met.
+        """
+        if self._needed and (again or not self._count):
+            self.on()
+        elif not self._count:
+            self._begin()
+
+    def _begin(self) -> None:
         self._count += 1
         met, _ = self.steady("before" if self._count == 1 else f"before scene {self._count}")
         if met is not True:
             why = "the steady state was not met: nothing is broken on a stack that is not well"
             self._watch.halt(why, by="servedrill")
             raise Stopped
-        return drill
-
-    def met_once(self) -> None:
-        """Have the steady state met, if it never was. Raises `Stopped` where it is not."""
-        if not self._count:
-            self.on()
 
     def end(self) -> None:
         """The scene is over, and judged."""
@@ -152,6 +161,15 @@ class Scenes:
             if reading.holds or waited_s > within_s:
                 return reading.holds, waited_s, reading.said
             self.let_pass(TICK_S, also=also)
+
+
+def needs_stack(playbook: Playbook) -> bool:
+    """Whether anything of it is about a stack, rather than about commands alone."""
+    steps = [step for _, step in all_steps(playbook.method)]
+    of_steps = [one for step in steps for one in (step.wait, step.until, *step.holds) if one is not None]
+    conditions = [*playbook.steady_state_hypothesis.probes, *playbook.stop_conditions, *of_steps]
+    acts = {step.act for step in steps}
+    return bool(playbook.traffic or acts & {"drill", "fault", "traffic"} or any(not one.command for one in conditions))
 
 
 class Told(Silent):
