@@ -7,7 +7,7 @@ from pathlib import Path
 
 from servedrill.ci.gate import Outcome
 from servedrill.ci.night import Night
-from servedrill.ci.record import Tested
+from servedrill.ci.record import Case
 from servedrill.errors import ExitCode
 from servedrill.reporting.shown import shown
 from servedrill.secrecy.looks import masked_text
@@ -32,7 +32,7 @@ def annotated(night: Night, outcome: Outcome, worse: list[str]) -> list[str]:
     return lines + [_command("warning", "servedrill ci", line, None) for line in worse]
 
 
-def _command(level: str, title: str, text: str, test: Tested | None) -> str:
+def _command(level: str, title: str, text: str, test: Case | None) -> str:
     place = f"file={_property(_from_root(test.path))},line={test.line}," if test is not None and test.path else ""
     return f"::{level} {place}title={_property(title)}::{_data(text)}"
 

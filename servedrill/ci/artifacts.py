@@ -85,6 +85,7 @@ def look_at(night: Night, *, baseline: str, worse_gates: bool) -> Told:
             budgets = budgets_left(run, night.asked)
         except (ServedrillError, OSError) as error:
             notes.append(f"error budgets: {error}")
+            budgets = [Budget(slo=night.asked.slo_file or "any SLO", left=None, of="nothing")]
         try:
             compared = compare_with(run, baseline)
         except (ServedrillError, OSError) as error:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from servedrill.ci.night import Night
-from servedrill.ci.record import Tested, Word
+from servedrill.ci.record import Case, Word
 from servedrill.errors import ExitCode
 
 _CODES: dict[Word, ExitCode] = {
@@ -40,7 +40,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
     code: ExitCode
     text: str
-    test: Tested | None = None
+    test: Case | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from servedrill.ci.gate import Outcome
 from servedrill.ci.night import Night
-from servedrill.ci.record import Tested
+from servedrill.ci.record import Case
 from servedrill.reporting.junit import properties
 from servedrill.reporting.shown import shown
 from servedrill.runs.stored import StoredDrill, StoredRun
@@ -46,13 +46,13 @@ def junit(night: Night, outcome: Outcome, run: StoredRun | None) -> bytes:
     return b'<?xml version="1.0" encoding="utf-8"?>\n' + tostring(suites) + b"\n"
 
 
-def _case(suite: Element, test: Tested) -> Element:
+def _case(suite: Element, test: Case) -> Element:
     place, _, name = test.nodeid.partition("::")
     classname = ".".join(place.removesuffix(".py").split("/"))
     return SubElement(suite, "testcase", classname=_text(classname), name=_text(name), time=f"{test.seconds:.3f}")
 
 
-def _properties(case: Element, drill: StoredDrill | None, before: Tested | None) -> None:
+def _properties(case: Element, drill: StoredDrill | None, before: Case | None) -> None:
     told = properties(drill.verdict, drill.folder) if drill is not None else []
     if before is not None:
         told.append(("tried_twice", f"{before.word} at first: {before.text}"))

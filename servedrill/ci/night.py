@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from servedrill.ci.record import Asked, Tested, Try
+from servedrill.ci.record import Asked, Case, Try
 from servedrill.errors import UsageError
 from servedrill.runs.stored import StoredRun, read_run
 
@@ -14,8 +14,8 @@ from servedrill.runs.stored import StoredRun, read_run
 class Again(msgspec.Struct, frozen=True, kw_only=True):
     """A test that had another try."""
 
-    before: Tested
-    after: Tested
+    before: Case
+    after: Case
 
 
 class Night(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,10 +36,10 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
         return next((one.asked for one in self.tries if one.asked is not None), None)
 
     @property
-    def tests(self) -> list[Tested]:
+    def tests(self) -> list[Case]:
         """Each once, by its last word: that of a try that began it and was cut off counts no more than what was known
         before."""
-        found: dict[str, Tested] = {}
+        found: dict[str, Case] = {}
         for one in self.tries:
             found |= {name: test for name, test in one.tests.items() if test.word != "begun" or name not in found}
         return list(found.values())

@@ -69,17 +69,17 @@ Line = Asked | Reported | Ended
 _decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
 
-class Tested(msgspec.Struct, frozen=True, kw_only=True):
+class Case(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one test: the worst of its phases."""
 
     nodeid: str
     word: Word
-    drill: str
-    text: str
-    path: str
-    line: int
-    seconds: float
-    unreachable: bool
+    drill: str = ""
+    text: str = ""
+    path: str = ""
+    line: int = 0
+    seconds: float = 0.0
+    unreachable: bool = False
 
     @property
     def name(self) -> str:
@@ -91,13 +91,13 @@ class Try(msgspec.Struct, frozen=True, kw_only=True):
     """One session, as far as it got."""
 
     asked: Asked | None = None
-    tests: dict[str, Tested] = {}
+    tests: dict[str, Case] = {}
     """By node id, in the order in which they began."""
     ended: Ended | None = None
     folder: str = ""
 
     @property
-    def unfinished(self) -> dict[str, Tested]:
+    def unfinished(self) -> dict[str, Case]:
         """What another try may bring to an answer: what is in doubt, or found its stack out of reach. Never a FAIL."""
         return {
             nodeid: test
@@ -136,7 +136,7 @@ def read_try(path: Path) -> Try:
         for line in path.read_bytes().splitlines():
             with contextlib.suppress(msgspec.MsgspecError):  # cut by what ended the session
                 lines.append(_decoder.decode(line))
-    tests: dict[str, Tested] = {}
+    tests: dict[str, Case] = {}
     folder = ""
     for one in lines:
         if isinstance(one, Reported):
@@ -151,11 +151,11 @@ def read_try(path: Path) -> Try:
     )
 
 
-def _with(known: Tested | None, new: Reported) -> Tested:
+def _with(known: Case | None, new: Reported) -> Case:
     """The test with one phase more."""
-    fields = {name: getattr(new, name) for name in Tested.__struct_fields__}
+    fields = {name: getattr(new, name) for name in Case.__struct_fields__}
     if known is None:
-        return Tested(**fields)
+        return Case(**fields)
     if _WORST.index(known.word) <= _WORST.index(new.word):
         fields |= {name: getattr(known, name) for name in ("word", "text", "unreachable")}
-    return Tested(**(fields | {"seconds": known.seconds + new.seconds, "drill": known.drill or new.drill}))
+    return Case(**(fields | {"seconds": known.seconds + new.seconds, "drill": known.drill or new.drill}))

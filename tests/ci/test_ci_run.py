@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ci_world import DRILLS, night
+from ci_world import DRILLS, Ended
+from ci_world import night as outside
 
 from servedrill.leases.stack_lock import held
 
 
 def test_a_green_night(tmp_path: Path) -> None:
     """0; each artifact is there, and says so."""
-    ended = night(tmp_path, {})
+    ended = outside(tmp_path, {})
     assert ended.status == 0, ended.text
     assert ended.result["verdict"] == "green"
     assert "servedrill ci: green" in ended.text
@@ -34,9 +36,9 @@ def test_a_green_night(tmp_path: Path) -> None:
     assert Path(outputs["DRILLS_REPORT"]).read_text().startswith("<!doctype html>")
 
 
-def test_a_failure_gets_no_other_try(tmp_path: Path) -> None:
+def test_a_failure_gets_no_other_try(night: Callable[..., Ended]) -> None:
     """1, at once; what was in doubt beside it does get one, and says so."""
-    ended = night(tmp_path, {"spike": ["fail", "pass"], "storm": ["inconclusive", "pass"]})
+    ended = night({"spike": ["fail", "pass"], "storm": ["inconclusive", "pass"]})
     assert ended.status == 1, ended.text
     assert ended.result["reasons"] == [
         "spike: FAIL: RetriesSpread: Retries are spread. Seen: 2 of 9 answers wrong"
@@ -65,10 +67,10 @@ def test_a_failure_gets_no_other_try(tmp_path: Path) -> None:
     ids=["doubt goes", "doubt stays", "doubt was a failure", "no second try", "comes up", "stays down"],
 )
 def test_another_try_for_doubts_and_for_a_stack_out_of_reach(
-    tmp_path: Path, plan: dict[str, list[str]], arguments: list[str], status: int
+    night: Callable[..., Ended], plan: dict[str, list[str]], arguments: list[str], status: int
 ) -> None:
     """What the second try says counts; a session that gave up after the same error twice tries all that was left."""
-    ended = night(tmp_path, plan, *arguments)
+    ended = night(plan, *arguments)
     assert ended.status == status, ended.text
     assert ("another try" in ended.text) == (not arguments)
     if status == 0:
@@ -76,11 +78,11 @@ def test_another_try_for_doubts_and_for_a_stack_out_of_reach(
         assert len(ended.result["tests"]) == 3
 
 
-def test_a_second_run_on_the_same_stack_is_refused(tmp_path: Path) -> None:
+def test_a_second_run_on_the_same_stack_is_refused(pytester: pytest.Pytester, night: Callable[..., Ended]) -> None:
     """In one line, exit code 4, and the artifacts say so."""
-    runs = (tmp_path / ".servedrill/runs").resolve()
-    with held(f"embedded in {runs}", tmp_path / "locks/servedrill", what="another night"):
-        ended = night(tmp_path, {})
+    runs = (pytester.path / ".servedrill/runs").resolve()
+    with held(f"embedded in {runs}", pytester.path / "locks/servedrill", what="another night"):
+        ended = night({})
     assert ended.status == 4
     assert ended.text.count(": another night; expected one run at a time on a stack") == 2
     assert not ended.runs()
@@ -97,22 +99,21 @@ def test_a_second_run_on_the_same_stack_is_refused(tmp_path: Path) -> None:
         (["-k", "nothing"], "no test was collected"),
     ],
 )
-def test_wrong_usage_is_4_and_says_why(tmp_path: Path, arguments: list[str], says: str) -> None:
+def test_wrong_usage_is_4_and_says_why(night: Callable[..., Ended], arguments: list[str], says: str) -> None:
     """Whoever notices it."""
-    ended = night(tmp_path, {}, *arguments)
+    ended = night({}, *arguments)
     assert ended.status == 4, ended.text
     assert says in ended.text
     assert "Traceback" not in ended.text
 
 
-def test_all_skipped_is_not_green(tmp_path: Path) -> None:
+def test_all_skipped_is_not_green(pytester: pytest.Pytester, night: Callable[..., Ended]) -> None:
     """Nothing was judged: a runner that lost what the drills need must not stay green."""
-    (tmp_path / "drills").mkdir()
-    (tmp_path / "drills/conftest.py").write_text(
+    (pytester.path / "drills/conftest.py").write_text(
         "import pytest\n\ndef pytest_collection_modifyitems(items):\n"
         "    for item in items:\n        item.add_marker(pytest.mark.drill_needs('Signallable'))\n"
     )
-    ended = night(tmp_path, {})
+    ended = night({})
     assert ended.status == 6, ended.text
     assert ended.result["reasons"] == ["every drill was skipped: nothing was judged"]
 
@@ -120,7 +121,7 @@ def test_all_skipped_is_not_green(tmp_path: Path) -> None:
 def test_what_a_job_on_github_gets(tmp_path: Path) -> None:
     """Its summary once, outputs, annotations at the drill; what drills print cannot be a command."""
     page, outputs = tmp_path / "page.md", tmp_path / "outputs"
-    ended = night(
+    ended = outside(
         tmp_path,
         {"spike": ["fail"], "storm": ["inconclusive", "pass"]},
         GITHUB_ACTIONS="true",

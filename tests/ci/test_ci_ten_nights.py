@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ci_world import night
+import pytest
+from ci_world import Ended
 
 REFUTED = "FAIL: RetriesSpread: Retries are spread. Seen: 2 of 9 answers wrong"
 
@@ -19,12 +21,13 @@ def quarantine(folder: Path, *, made: int, expires: int) -> None:
     )
 
 
-def test_ten_nights(tmp_path: Path) -> None:
+def test_ten_nights(pytester: pytest.Pytester, night: Callable[..., Ended]) -> None:
     """A regression is red until it is mended; flakes of the machine are green and told; what is in quarantine gates
     when its time is over, and not before.
     """
-    (tmp_path / "pytest.ini").write_text("[pytest]\ndrill_quarantine = quarantine.toml\n")
-    (tmp_path / "quarantine.toml").write_text("# nothing\n")
+    folder = pytester.path
+    (folder / "pytest.ini").write_text("[pytest]\ndrill_quarantine = quarantine.toml\n")
+    (folder / "quarantine.toml").write_text("# nothing\n")
     plans: list[dict[str, list[str]]] = [
         {},
         {"storm": ["inconclusive", "pass"]},  # a flake: the machine was busy
@@ -40,12 +43,12 @@ def test_ten_nights(tmp_path: Path) -> None:
     told = []
     for number, plan in enumerate(plans, start=1):
         if number == 8:
-            quarantine(tmp_path, made=-5, expires=20)
+            quarantine(folder, made=-5, expires=20)
         if number == 9:
-            quarantine(tmp_path, made=-40, expires=-1)
+            quarantine(folder, made=-40, expires=-1)
         if number == 10:  # mended, and taken out
-            (tmp_path / "quarantine.toml").write_text("# nothing\n")
-        ended = night(tmp_path, plan)
+            (folder / "quarantine.toml").write_text("# nothing\n")
+        ended = night(plan)
         told.append((ended.status, ended.result["reasons"], len(ended.result["tried_twice"])))
         if number == 8:
             assert "quarantined: swap, until " in ended.text and "team-models" in ended.summary
