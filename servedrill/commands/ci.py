@@ -53,10 +53,12 @@ def register(commands: Any) -> None:
 def _ci(given: argparse.Namespace) -> int:
     from servedrill.ci.baseline import require_baseline
     from servedrill.ci.running import Sessions
+    from servedrill.leases.stack_lock import held, lock_folder
 
     require_baseline(given.baseline)
-    folder: Path = given.artifacts.absolute()
-    with Sessions() as sessions:
+    folder: Path = given.artifacts.resolve()
+    noun = "folder of artifacts"  # two runs on two stacks may not write into one
+    with held(str(folder), lock_folder(), what="servedrill ci", noun=noun), Sessions() as sessions:
         night = _noted(folder) if given.tell else _run(given, folder, sessions)
         return _told(given, night, folder)
 

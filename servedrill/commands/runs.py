@@ -12,6 +12,8 @@ from servedrill.errors import ExitCode
 from servedrill.files.arguments import seed
 from servedrill.runs.layout import RUNS
 
+LISTED_MAX, DRAWN_MAX = 50, 5000
+
 
 def register(commands: Any) -> None:
     """Add ``runs`` to the commands."""
@@ -33,7 +35,9 @@ def register(commands: Any) -> None:
     runs.add_argument("--seed", type=seed, metavar="N", help="runs from this seed")
     runs.add_argument("--since", type=_instant, metavar="DATE", help="that began on or after it, UTC: 2026-11-01")
     runs.add_argument("--until", type=_instant, metavar="DATE", help="that began before it")
-    runs.add_argument("--limit", type=_positive, default=50, metavar="N", help="at most so many (default: %(default)s)")
+    runs.add_argument(
+        "--limit", type=_positive, metavar="N", help=f"at most so many (default: {LISTED_MAX}, on a page {DRAWN_MAX})"
+    )
     runs.add_argument("--json", action="store_true", help="as JSON")
     runs.add_argument(
         "--html",
@@ -55,13 +59,6 @@ def _runs(given: argparse.Namespace) -> int:
     from servedrill.reporting.tables import console_for
     from servedrill.runs.index import Wanted, open_index
 
-    if given.html is not None:
-        from servedrill.reporting.trend import FILE, write_trend
-
-        target = given.runs / FILE if given.html == Path() else given.html
-        write_trend(given.runs, target, rebuild=given.rebuild)
-        print(f"runs over time: {target}")
-        return ExitCode.PASSED
     wanted = Wanted(
         drill=given.drill,
         answer=Answer(given.verdict) if given.verdict else None,
@@ -69,8 +66,15 @@ def _runs(given: argparse.Namespace) -> int:
         seed=given.seed,
         since=given.since,
         until=given.until,
-        limit=given.limit,
+        limit=given.limit or (LISTED_MAX if given.html is None else DRAWN_MAX),
     )
+    if given.html is not None:
+        from servedrill.reporting.trend import FILE, write_trend
+
+        target = given.runs / FILE if given.html == Path() else given.html
+        write_trend(given.runs, target, wanted=wanted, rebuild=given.rebuild)
+        print(f"runs over time: {target}")
+        return ExitCode.PASSED
     with open_index(given.runs, rebuild=given.rebuild) as index:
         rows = index.find(wanted)
     if given.json:

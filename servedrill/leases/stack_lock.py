@@ -56,9 +56,11 @@ def lock_folder() -> Path:
 
 
 @contextlib.contextmanager
-def held(stack_identity: str, folder: Path, *, what: str = "a run", runs: str = "") -> Iterator[Lock]:
+def held(
+    stack_identity: str, folder: Path, *, what: str = "a run", runs: str = "", noun: str = "stack"
+) -> Iterator[Lock]:
     """The stack of that identity (a URL; a name with a path) is ours until the block ends; ``folder`` is where locks
-    are, ``runs`` where runs are written.
+    are, ``runs`` where runs are written. ``noun`` is what else may be locked so.
 
     Raises `UsageError` where another process, or another block of this one, has it: in one line, who, since when, what
     for; and where the folder cannot be written.
@@ -74,7 +76,7 @@ def held(stack_identity: str, folder: Path, *, what: str = "a run", runs: str = 
             hint="XDG_RUNTIME_DIR names another",
         ) from error
     try:
-        _take(descriptor, stack_identity)
+        _take(descriptor, f"{noun} {stack_identity!r}", noun)
         left_by = _read(descriptor)
         holder = own_identity()
         since = datetime.now(UTC).isoformat(timespec="seconds")
@@ -102,18 +104,18 @@ def _name(stack_identity: str) -> str:
     return f"{hashlib.sha256(stack_identity.encode()).hexdigest()[:16]}.lock"
 
 
-def _take(descriptor: int, stack_identity: str) -> None:
+def _take(descriptor: int, where: str, noun: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno != errno.EWOULDBLOCK:
-            raise UsageError(f"cannot be locked: {error.strerror}", where=stack_identity) from error
+            raise UsageError(f"cannot be locked: {error.strerror}", where=where) from error
         holder = _read(descriptor)
         who = f"pid {holder.pid} since {holder.since}: {holder.what}" if holder else "another process"
         raise UsageError(
             f"is taken by {who}",
-            where=f"stack {stack_identity!r}",
-            expected="one run at a time on a stack",
+            where=where,
+            expected=f"one run at a time on a {noun}",
             hint="wait until it is over, or end that process: what it broke is healed then",
         ) from None
 

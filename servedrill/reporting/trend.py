@@ -27,7 +27,6 @@ from servedrill.stats.changes import changes
 from servedrill.stats.percentiles import percentile
 
 FILE = "trend.html"
-RUNS_MAX = 5000
 NOT_GREEN_MAX = 100
 _TIMES = {"detect": "detect_s", "fail over": "failover_s", "recover": "recover_s", "MTTR": "mttr_s"}
 """Figure as `compare` has it -> field of a `DrillRow`."""
@@ -109,11 +108,11 @@ class StackTrend(msgspec.Struct, frozen=True, kw_only=True):
     """Run, drill, answer, and where its report is; the latest first."""
 
 
-def write_trend(runs: Path, target: Path, *, rebuild: bool = False) -> None:
-    """The page of all runs in a folder. Raises `UsageError` where there is no such folder, or the page cannot be
-    written."""
+def write_trend(runs: Path, target: Path, *, wanted: Wanted, rebuild: bool = False) -> None:
+    """The page of the runs of a folder that are wanted. Raises `UsageError` where there is no such folder, or the page
+    cannot be written."""
     with open_index(runs, rebuild=rebuild) as index:
-        rows = index.find(Wanted(limit=RUNS_MAX))
+        rows = index.find(wanted)
         spent = index.spent()
     write_whole(target, render_trend(rows, spent, runs=runs, target=target).encode(errors="replace"))
 

@@ -90,6 +90,18 @@ def test_a_second_run_on_the_same_stack_is_refused(pytester: pytest.Pytester, ni
     assert ended.junit.find("testsuite/testcase/error") is not None
 
 
+def test_two_runs_do_not_write_into_one_folder(pytester: pytest.Pytester, night: Callable[..., Ended]) -> None:
+    """On two stacks they may run at once, with --artifacts of their own; what the first has noted down stays."""
+    folder = pytester.path / ".servedrill/ci"
+    folder.mkdir(parents=True)
+    (folder / "record.jsonl").write_text("noted\n")
+    with held(str(folder), pytester.path / "locks/servedrill", what="another night"):
+        ended = night({})
+    assert ended.status == 4
+    assert f"folder of artifacts '{folder}': is taken by pid" in ended.text
+    assert (folder / "record.jsonl").read_text() == "noted\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

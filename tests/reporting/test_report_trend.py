@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,17 @@ from servedrill.checkers.finding import Answer
 from servedrill.commands.main import main
 from servedrill.history import events as e
 from servedrill.reporting.trend import write_trend
+from servedrill.runs.index import Wanted
 from servedrill.slo.spending import Spending
+
+ALL = Wanted(limit=1000)
 
 
 def nights(runs: Path, count: int, *, name: str = "paper", commit: str = "c", image: str = "i") -> None:
     """Runs of which every tenth fails; from the 20th on recovery takes two seconds longer."""
     chance = random.Random(1)
     for night in range(count):
-        day = f"2026-01-{night + 1:02}" if night < 28 else f"2026-02-{night - 27:02}"
+        day = (date(2026, 1, 1) + timedelta(days=night)).isoformat()
         answer = Answer.FAIL if night % 10 == 9 else Answer.PASS
         told = verdict(answer, drill=name, detect_s=chance.gauss(1, 0.1), recover_s=chance.gauss(1, 0.1))
         told = type(told)(
@@ -68,13 +72,23 @@ def test_a_change_is_named_with_what_came_with_it(tmp_path: Path, capsys: pytest
     assert "spent in the 30d before the last run" in text
 
 
+def test_a_page_of_some_runs(tmp_path: Path) -> None:
+    """What chooses rows of the list chooses runs of the page; without a limit all."""
+    runs = tmp_path / "runs"
+    nights(runs, 60)
+    command = ["runs", "--runs", str(runs), "--html"]
+    for more, count in (([], 60), (["--limit", "3"], 3), (["--until", "2026-01-11"], 10), (["--stack", "none"], 0)):
+        assert main([*command, *more]) == 0
+        assert f" {count} runs " in words(runs / "trend.html")
+
+
 def test_controls_and_defects_are_left_out_and_counted(tmp_path: Path) -> None:
     """They say nothing of the stack."""
     runs = tmp_path / "runs"
     nights(runs, 2)
     for name, options in (("a", {"control": True}), ("b", {"defects": ["m:C"]})):
         run_folder(runs / name, about={"options": options})
-    write_trend(runs, runs / "trend.html")
+    write_trend(runs, runs / "trend.html", wanted=ALL)
     text = words(runs / "trend.html")
     assert "2 runs 2 left out" in text
 
@@ -85,14 +99,14 @@ def test_runs_that_did_not_hold_lead_to_their_reports(tmp_path: Path) -> None:
     nights(runs, 10)
     (runs / "20260110T020000-9/report.html").write_text("x")
     (tmp_path / "site").mkdir()
-    write_trend(runs, tmp_path / "site/trend.html")
+    write_trend(runs, tmp_path / "site/trend.html", wanted=ALL)
     (link,) = re.findall(r'<a href="(\.\.[^"]+)"', (tmp_path / "site/trend.html").read_text())
     assert (tmp_path / "site" / link).read_text() == "x"
 
 
 def test_a_folder_without_runs_is_a_page_that_says_so(tmp_path: Path) -> None:
     """As on the first day."""
-    write_trend(tmp_path, tmp_path / "trend.html")
+    write_trend(tmp_path, tmp_path / "trend.html", wanted=ALL)
     assert "No run to show yet." in words(tmp_path / "trend.html")
 
 
@@ -109,7 +123,7 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-ge
 def test_markup_in_every_name_does_no_harm_and_a_phone_is_wide_enough(tmp_path: Path) -> None:
     """Nothing runs, nothing is asked for, no script is in it; 390 px hold it."""
     nights(tmp_path / "runs", 30, name=f"paper{EVIL}", commit=f"c{EVIL}", image=f"i{EVIL}")
-    write_trend(tmp_path / "runs", tmp_path / "trend.html")
+    write_trend(tmp_path / "runs", tmp_path / "trend.html", wanted=ALL)
     url = (tmp_path / "trend.html").as_uri()
 
     async def look(page: Page) -> None:
@@ -132,7 +146,7 @@ def test_axe_finds_nothing(tmp_path: Path) -> None:
     script = axe_script()
     assert script is not None
     nights(tmp_path / "runs", 40)
-    write_trend(tmp_path / "runs", tmp_path / "trend.html")
+    write_trend(tmp_path / "runs", tmp_path / "trend.html", wanted=ALL)
 
     async def look(page: Page) -> None:
         await page.do("Page.setBypassCSP", enabled=True)
