@@ -123,7 +123,7 @@ from servedrill.faults.streams import (
     unavailable,
 )
 from servedrill.history.history import FaultSpan, History, Window
-from servedrill.history.promises import Promises
+from servedrill.history.promises import Promises, TooMuch
 from servedrill.leases.undo import HttpCall, RemoveFile, RunCommand, Undo, WriteFile
 from servedrill.load.arrivals import Burst, Constant, Gamma, Interrupted, Poisson, Ramp, Trace, Users
 from servedrill.load.lengths import LogNormal, Quantiles, Uniform
@@ -261,6 +261,7 @@ __all__ = [
     "Supervised",
     "Swappable",
     "TokenExact",
+    "TooMuch",
     "Trace",
     "TrafficShifts",
     "TriesBounded",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import Counter
 from collections.abc import Iterator
 from operator import sub
+from typing import ClassVar
 
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
@@ -228,10 +230,10 @@ class OverloadRefused(Checker, frozen=True, kw_only=True):
     refused_min: int = 1
 
     def __call__(self, history: History) -> Finding:
+        ttft_s_max = limit(self.ttft_s_max, history, lambda p: p.overload_ttft_s)
         requests = history.requests(self.window, classes=self.classes)
         if not requests:
             return self.cannot_say(f"no requests in {self.window!r}")
-        ttft_s_max = limit(self.ttft_s_max, history, lambda p: p.overload_ttft_s)
         refused = requests.where("status", test=(429, 503).__contains__)
         lost = requests.failed.where("status", test=lambda status: status not in (429, 503))
         worst = percentile(ttfts_s(requests.whole.streams), 99)
@@ -287,14 +289,16 @@ class AdmissionBounded(Checker, frozen=True, kw_only=True):
     """No replica takes on more at once than it promised: what is too much is refused, not piled up."""
 
     needs = "Scrapable"
+    words: ClassVar[dict[str, tuple[str, ...]]] = {"engine": ("running", "waiting"), "gateway": ("in_flight",)}
     window: str
     engine_max: int | None = None
     gateway_max: int | None = None
     """None: as promised."""
 
     def __call__(self, history: History) -> Finding:
-        engine_max = limit(self.engine_max, history, lambda p: p.engine_admits)
-        gateway_max = limit(self.gateway_max, history, lambda p: p.gateway_admits)
+        of_engines, of_gateways = history.sources("engine"), history.sources("gateway")
+        engine_max = limit(self.engine_max, history, lambda p: p.engine_admits) if of_engines else math.inf
+        gateway_max = limit(self.gateway_max, history, lambda p: p.gateway_admits) if of_gateways else math.inf
         peaks: dict[str, float] = {}
         absent = [
             history.absent(source, word)
@@ -310,12 +314,15 @@ class AdmissionBounded(Checker, frozen=True, kw_only=True):
             peaks[sample.source] = max(peaks.get(sample.source, 0.0), load)
         if not peaks:
             return self.cannot_say(f"no samples in {self.window!r}")
-        engines = set(history.sources("engine"))
-        over = [name for name, peak in peaks.items() if peak > (engine_max if name in engines else gateway_max)]
+        over = [name for name, peak in peaks.items() if peak > (engine_max if name in of_engines else gateway_max)]
         return self.says(
             not over,
             ", ".join(f"{name} {peak:.0f}" for name, peak in peaks.items()),
-            threshold=f"engines <= {engine_max:g}, gateways <= {gateway_max:g}",
+            threshold=", ".join(
+                f"{what} <= {most:g}"
+                for what, most in (("engines", engine_max), ("gateways", gateway_max))
+                if most < math.inf
+            ),
             evidence=over,
         )
 

@@ -26,6 +26,7 @@ class CapacityKept(Checker, frozen=True, kw_only=True):
     """None: as promised."""
 
     def __call__(self, history: History) -> Finding:
+        history.promises.slots  # noqa: B018  # how many a probe has to ask for at once; nobody's would fill none
         ratio_min = limit(self.ratio_min, history, lambda p: p.capacity_ratio_min)
         rates, waits = [], []
         for cls in (self.before, self.after):
@@ -40,7 +41,7 @@ class CapacityKept(Checker, frozen=True, kw_only=True):
                 )
             if len(requests) < 10:
                 return self.cannot_say(f"{len(requests)} probes of {cls!r}")
-            rates.append(_steady_rate(requests))
+            rates.append(steady_rate(requests))
             waits.append(_waited_share(history, requests))
             if math.isinf(rates[-1]):
                 return self.cannot_say(f"what came of {cls!r} came at one instant, so that it has no rate")
@@ -59,7 +60,7 @@ class CapacityKept(Checker, frozen=True, kw_only=True):
         )
 
 
-def _steady_rate(requests: Requests) -> float:
+def steady_rate(requests: Requests) -> float:
     """Tokens a second between the first 15% of tokens and the first 75%, so that filling and draining do not count.
 
     It is the best that half of that stretch kept up: the machine may stand still for a moment, capacity that is gone is

@@ -15,7 +15,7 @@ from servedrill.errors import UsageError
 from servedrill.history.dialect import Dialect
 from servedrill.history.events import Expected, RequestRecord
 from servedrill.history.history import History
-from servedrill.history.promises import Promises
+from servedrill.history.promises import NotPromised, Promises
 
 REGISTRY: dict[str, type[Checker]] = {}
 """Id -> checker."""
@@ -44,6 +44,9 @@ class Checker(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it is about what a fault does, so that a control, which has none, shows nothing of it."""
     needs: ClassVar[str] = ""
     """The capability without which a stack cannot be held to it."""
+    words: ClassVar[dict[str, tuple[str, ...]]] = {}
+    """Role -> words of `servedrill.dialect.vendor` without which the metrics of a replica of that role do not tell it;
+    ``a|b``: either will do."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -67,7 +70,10 @@ class Checker(msgspec.Struct, frozen=True, kw_only=True):
         """What it says of a history, a control's too."""
         if self.of_a_fault and history.control:
             return self.says(True, "control: no fault")
-        return self(history)
+        try:
+            return self(history)
+        except NotPromised as missing:
+            return self.cannot_say(str(missing))
 
     @property
     def claim(self) -> str:

@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Iterator
 from itertools import accumulate
+from typing import ClassVar
 
 from servedrill.checkers.checker import Checker
 from servedrill.checkers.counts import by_what_came
@@ -21,12 +22,15 @@ from servedrill.stats.requests import tokens_received
 
 _ENGINE_WORDS = ("running", "waiting", "kv_usage")
 _GATEWAY_WORDS = ("in_flight", "queue", "upstream_in_flight")
+_GAUGES: dict[str, tuple[str, ...]] = {"engine": ("|".join(_ENGINE_WORDS),), "gateway": ("|".join(_GATEWAY_WORDS),)}
+_COUNTS: dict[str, tuple[str, ...]] = {"engine": ("generated_tokens",)}
 
 
 class NothingLeft(Checker, frozen=True, kw_only=True):
     """In quiet, every gauge of work is at zero: running, waiting, KV blocks, gateways' requests in flight."""
 
     needs = "Scrapable"
+    words = _GAUGES
     window: str
     within_s: float = 1.0
 
@@ -74,6 +78,7 @@ class NothingHeld(Checker, frozen=True, kw_only=True):
     """
 
     needs = "Scrapable"
+    words = _GAUGES
 
     def __call__(self, history: History) -> Finding:
         requests = history.requests(cancelled=True)
@@ -119,6 +124,7 @@ class InFlightTrue(Checker, frozen=True, kw_only=True):
     """
 
     needs = "Scrapable:gateways"
+    words: ClassVar[dict[str, tuple[str, ...]]] = {"gateway": ("in_flight",)}
     window: str
     behind_s: float = 0.6
     """How old a gateway's last word may be: the reading of its page, and the time between two readings."""
@@ -166,6 +172,7 @@ class GenerationStops(Checker, frozen=True, kw_only=True):
     """Once the last client is gone, no engine generates another token."""
 
     needs = "Scrapable:engines"
+    words = _COUNTS
     window: str
     within_s: float = 1.0
 
@@ -205,6 +212,7 @@ class LittleWasted(Checker, frozen=True, kw_only=True):
 
     of_a_fault = True
     needs = "Scrapable:engines"
+    words = _COUNTS
     window: str
     tokens_per_cancel_max: float = 4.0
 

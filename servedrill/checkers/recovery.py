@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.counts import by_what_came
@@ -279,6 +280,7 @@ class Settled(Checker, frozen=True, kw_only=True):
 
     timing = True
     needs = "Scrapable:gateways"
+    words: ClassVar[dict[str, tuple[str, ...]]] = {"gateway": ("breaker|healthy",)}
     settles_min: int = 1
 
     def __call__(self, history: History) -> Finding:

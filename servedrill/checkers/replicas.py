@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import ClassVar
 
 from servedrill.checkers.checker import Checker, limit
 from servedrill.checkers.finding import Finding
@@ -78,6 +79,7 @@ class KvPoolFilled(Checker, frozen=True, kw_only=True):
     """The KV pool was really full: it reached its last blocks, or sequences were preempted for want of them."""
 
     needs = "Scrapable:engines"
+    words: ClassVar[dict[str, tuple[str, ...]]] = {"engine": ("kv_usage",)}
     window: str
     replica: str
     usage_min: float = 0.9
@@ -308,6 +310,7 @@ class BreakersClosed(Checker, frozen=True, kw_only=True):
     ask."""
 
     needs = "Scrapable:gateways"
+    words: ClassVar[dict[str, tuple[str, ...]]] = {"gateway": ("breaker",)}
     window: str
 
     def __call__(self, history: History) -> Finding:

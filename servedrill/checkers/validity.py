@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from typing import Any
+from typing import Any, ClassVar
 
 from servedrill.checkers.checker import Checker
 from servedrill.checkers.cores import waited_most
@@ -13,6 +13,7 @@ from servedrill.checkers.finding import Answer, Finding
 from servedrill.history.events import FORMAT, CpuWaits, DrillEnded, LoadHealth, Sample, Unknown
 from servedrill.history.history import History
 from servedrill.history.measurements import NOT_FIRST, UNWATCHED
+from servedrill.history.promises import unsaid
 from servedrill.stats.percentiles import median, percentile, percentile_counted
 
 LAG_S_MAX = 0.04
@@ -157,9 +158,11 @@ class TrafficFlowed(Checker, frozen=True, kw_only=True):
 class SignalsHadData(Checker, frozen=True, kw_only=True):
     """Every replica that is read by checks gave data."""
 
+    words: ClassVar[dict[str, tuple[str, ...]]] = {"engine": ("running",), "gateway": ("in_flight",)}
+
     def __call__(self, history: History) -> Finding:
         missing = []
-        for role, word in (("engine", "running"), ("gateway", "in_flight")):
+        for role, (word,) in self.words.items():
             for source in history.sources(role):
                 samples = history.samples(source)
                 if not any(word in sample.values for sample in samples):
@@ -173,6 +176,26 @@ class SignalsHadData(Checker, frozen=True, kw_only=True):
             if not page.known
         ]
         return self.says(True, "; ".join([f"{len(history.of(Sample))} samples of {len(replicas)} replicas", *strange]))
+
+
+class Unpromised(Checker, frozen=True, kw_only=True):
+    """The stack has promised what is claimed of it.
+
+    A drill asks for it in place of a claim whose limit would be somebody else's.
+    """
+
+    what: str
+    """The claim."""
+    names: list[str]
+    """Promises that it takes."""
+    window: str = ""
+
+    @property
+    def claim(self) -> str:
+        return self.what
+
+    def __call__(self, history: History) -> Finding:
+        return self.cannot_say(unsaid(self.names))
 
 
 class HistoryKnown(Checker, frozen=True, kw_only=True):

@@ -14,17 +14,14 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from servedrill._version import __version__
-from servedrill.checkers.checker import Checker
-from servedrill.checkers.conservation import NothingHeld, held
+from servedrill.checkers.conservation import held
 from servedrill.drill.arrivals import as_recorded
+from servedrill.drill.asking import Asking
+from servedrill.drill.beginning import beginning
 from servedrill.drill.observer import Observer
 from servedrill.drill.progress import Progress
 from servedrill.drill.references import Recorder
@@ -33,20 +30,16 @@ from servedrill.errors import Unwatched, UsageError
 from servedrill.faults.fault import Fault
 from servedrill.faults.lease import leased
 from servedrill.history.events import (
-    FORMAT,
     DeclaredWeakness,
-    DialectSeen,
     DrillEnded,
-    DrillStarted,
     Observed,
-    PartSkipped,
     PhaseStarted,
     WindowClosed,
     WindowOpened,
 )
+from servedrill.history.guesses import plainly
 from servedrill.history.journal import Journal
 from servedrill.history.measurements import UNWATCHED
-from servedrill.history.promises import Promises
 from servedrill.host.clock import NS, now_ns
 from servedrill.leases.guard import Guard
 from servedrill.load.generator import SpareWorker
@@ -59,7 +52,7 @@ from servedrill.stacks.protocols import Entry, Stack
 _TICK_S = 0.1
 
 
-class Drill:
+class Drill(Asking):
     """One drill on one stack, from start to end."""
 
     def __init__(
@@ -87,6 +80,7 @@ class Drill:
         self.name, self.seed, self.control, self.folder = name, seed, control, folder
         self.chance = random.Random(seed)
         self.journal = Journal(folder / HISTORY)
+        self.append = self.journal.append
         self._guard, self._progress, self._arrivals, self._trace = guard, progress, arrivals, trace
         self._recorder = Recorder(stack, self.journal, seed=seed)
         self._traffics: list[Traffic] = []
@@ -97,49 +91,18 @@ class Drill:
         self._spare.prepare()
         self.ended = False
         self.journal.append(
-            DrillStarted(
-                t_ns=now_ns(),
-                format=FORMAT,
-                version=__version__,
-                drill=name,
+            *beginning(
+                stack,
+                name=name,
                 hypothesis=hypothesis,
                 seed=seed,
                 control=control,
-                wall_time=datetime.now(UTC).isoformat(),
-                stack=stack.name,
-                promises=msgspec.to_builtins(stack.promises),
                 defects=defects,
-                weaknesses=list(weaknesses),
+                weaknesses=weaknesses,
             )
         )
-        spoken, dialect = stack.spoken, msgspec.to_builtins(stack.spoken.dialect)
-        self.journal.append(DialectSeen(t_ns=now_ns(), dialect=dialect, pinned=spoken.pinned, notes=spoken.notes))
         self.observer = Observer(stack, self.journal)
         self.observer.start()
-
-    @property
-    def promises(self) -> Promises:
-        """What the stack says of itself, and is held to."""
-        promises: Promises = self.stack.promises
-        return promises
-
-    @property
-    def model(self) -> str:
-        """That users ask for."""
-        return self.promises.model
-
-    @property
-    def engines(self) -> list[str]:
-        """By name."""
-        return self._names("engine")
-
-    @property
-    def gateways(self) -> list[str]:
-        """Their names."""
-        return self._names("gateway")
-
-    def _names(self, role: str) -> list[str]:
-        return [replica.name for replica in self.stack.replicas() if replica.role == role]
 
     # ---- traffic
 
@@ -152,7 +115,7 @@ class Drill:
         """
         asked = self.model if to is None else self.promises.direct_model
         dialect = self.stack.spoken.dialect
-        classes = as_asked(classes, model=asked, dialect=dialect, max_n=self.promises.max_n)
+        classes = as_asked(map(plainly, classes), model=asked, dialect=dialect, max_n=self.promises.max_n)
         twice = [cls.name for cls in classes if cls.name in self._classes]
         if twice:
             raise UsageError(
@@ -322,30 +285,6 @@ class Drill:
         """Write down a measurement that the drill made itself."""
         self.journal.append(Observed(t_ns=now_ns(), name=name, value=value, unit=unit, detail=detail))
 
-    def expect(self, *claims: Checker | Iterable[Checker]) -> None:
-        """What the history has to show, judged when the drill is over.
-
-        Claims for which the stack has nothing are skipped with their reason.
-        """
-        for claim in claims:
-            for checker in [claim] if isinstance(claim, Checker) else claim:
-                if checker.needs and not self.can(checker.needs, part=checker.claim):
-                    continue
-                if reason := checker.moot(self.stack.spoken.dialect):
-                    self.skip(checker.claim, reason)
-                    continue
-                self.journal.append(checker.expected(now_ns()))
-
-    def can(self, capability: str, *, part: str) -> bool:
-        """Whether the stack has a capability; if not, the part that needs it is noted as skipped, with the reason."""
-        if reason := lacking(self.stack, capability):
-            self.skip(part, reason)
-        return not reason
-
-    def skip(self, part: str, reason: str) -> None:
-        """Note a part that is left out on this stack; the verdict shows it."""
-        self.journal.append(PartSkipped(t_ns=now_ns(), part=part, reason=reason))
-
     # ---- the end
 
     def end(self, *, interrupted: str | None = None) -> None:
@@ -380,10 +319,7 @@ class Drill:
             return all(name in latest and latest[name].t_ns > over_ns and not held(latest[name]) for name in scraped)
 
         self.wait_until(nothing_held, what="all given back", within_s=self.promises.pace)
-        if self.stack.shared:
-            self.skip(NothingHeld().claim, f"others may be served by stack {self.stack.name!r} at any time")
-        else:
-            self.expect(NothingHeld())
+        self.expect_nothing_held()
 
     def tick(self) -> None:
         """Look after what goes on, a few times a second. Raises as `hold`."""

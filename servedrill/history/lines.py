@@ -15,9 +15,10 @@ from typing import Any, get_args
 import msgspec
 
 from servedrill.history.events import FORMAT, AnyEvent, KnownEvent, Unknown
+from servedrill.history.guesses import written
 from servedrill.secrecy.known import KNOWN, hidden_within
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(enc_hook=written).encode
 _decoder: msgspec.json.Decoder[KnownEvent] = msgspec.json.Decoder(KnownEvent)
 _TAGS = {kind.__struct_config__.tag for kind in get_args(KnownEvent)}
 

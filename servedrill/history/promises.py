@@ -3,11 +3,15 @@
 A drill's history carries them as its stack stated them; what a stack file leaves out has the default below. Checkers
 read them through `as_made`: typed, so that the type checker finds a promise that does not exist, and without defaults,
 so that one that an old history lacks has no value.
+
+Of somebody else's service nobody knows more than its file says. What that leaves out is `assumed` then: traffic is made
+to fit the default, nobody is held to it, and it is not in the history.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, cast
+from collections.abc import Collection, Iterable
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, cast
 
 import msgspec
 
@@ -15,6 +19,8 @@ Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
 Span = Annotated[float, msgspec.Meta(gt=0)]
 """Seconds."""
 NotBelow0 = Annotated[float, msgspec.Meta(ge=0)]
+
+TooMuch: TypeAlias = Literal["prompt", "output", "endless", "choices", "overload"]
 
 
 class Promises(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,12 +81,30 @@ class Promises(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Sequences that one engine lets run and wait."""
     gateway_admits: Count = 64
     """Requests that one gateway works on and lets wait."""
+    tokens_per_word: Span = 1.0
+    """Of the prompts of drills, whose words are made up."""
     max_model_len: Count = 2048
+    """Tokens, of prompt and answer together."""
     max_tokens_cap: Count = 1024
     max_n: Count = 8
     default_max_tokens: Count = 128
     default_temperature: NotBelow0 = 1.0
     candidates: list[str] = []
+    refuses: list[TooMuch] = msgspec.field(
+        default_factory=lambda: ["prompt", "output", "endless", "choices", "overload"]
+    )
+    """What it says no to when it is too much: a prompt, an answer, one that names no limit, choices, requests at once.
+    A stack that takes whatever comes is not asked for more than it says."""
+    assumed: list[str] = []
+    """Names of those that nobody stated. Not for files: it is found out by reading one."""
+
+    def words_within(self, tokens: float) -> int:
+        """Words that are surely no more than so many tokens: exactly as many where each is one."""
+        return max(1, int(tokens / self.tokens_per_word * (1.0 if self.tokens_per_word == 1 else 0.9)))
+
+    def words_beyond(self, tokens: float) -> int:
+        """The fewest words that are surely more tokens than that."""
+        return 1 + int(tokens / self.tokens_per_word * (1.0 if self.tokens_per_word == 1 else 1.1))
 
     @property
     def direct_model(self) -> str:
@@ -88,8 +112,67 @@ class Promises(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.engine_model or self.version
 
 
+class Refused(NamedTuple):
+    """What is refused when it is too much."""
+
+    part: str
+    promises: tuple[str, ...]
+    """They say how much that is."""
+
+
+REFUSED: dict[TooMuch, Refused] = {
+    "prompt": Refused("A prompt that is too long is refused.", ("max_model_len",)),
+    "output": Refused("An answer that would be too long is refused.", ("max_tokens_cap",)),
+    "endless": Refused("An answer that names no limit ends.", ("default_max_tokens", "max_tokens_cap")),
+    "choices": Refused("Too many choices are refused.", ("max_n",)),
+    "overload": Refused("More requests at once than there is room for are refused.", ("overload_ttft_s",)),
+}
+MEASURED = frozenset({
+    "capacity_ratio_min", "default_max_tokens", "engine_admits", "first_token_timeout_s",
+    "gateway_admits", "idle_timeout_s", "max_model_len", "max_n", "max_tokens_cap", "overload_ttft_s",
+    "slots",
+})  # fmt: skip
+"""What `servedrill doctor --measure` can find out."""
+_NO_LIMITS = frozenset({
+    "model", "version", "engine_model", "oracle", "pace", "tokens_per_word", "default_temperature", "candidates",
+    "refuses", "assumed",
+})  # fmt: skip
+"""What a stack is, or how drills go about it: nobody is held to it."""
+LIMITS = tuple(name for name in Promises.__struct_fields__ if name not in _NO_LIMITS)
+
+
+class NotPromised(LookupError):
+    """A promise that the stack has not made."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        super().__init__(unsaid(names))
+
+
+def unsaid(names: Iterable[str]) -> str:
+    """That nobody promised them, and what to do about it."""
+    names = sorted(names)
+    others = [name for name in names if name not in MEASURED]
+    ways = ["`servedrill doctor --measure` finds out"] if len(others) < len(names) else []
+    ways += [f"say {', '.join(others)} in [promises] of its stack file"] if others else []
+    return f"the stack promised nothing called {', '.join(names)}: {'; '.join(ways)}"
+
+
+def with_assumed(promises: Promises, stated: Collection[str]) -> Promises:
+    """The promises of a stack of which only these are stated; its answers are looked at for their frame alone where
+    it is not said how right ones are known."""
+    oracle = promises.oracle if "oracle" in stated else "frames"
+    return msgspec.structs.replace(promises, oracle=oracle, assumed=sorted(set(LIMITS) - set(stated)))
+
+
+def made(promises: Promises) -> dict[str, Any]:
+    """What a history is given: the promises that somebody made."""
+    left_out = {*promises.assumed, "assumed"}
+    return {name: value for name, value in msgspec.to_builtins(promises).items() if name not in left_out}
+
+
 def as_made(promises: dict[str, Any]) -> Promises:
-    """The promises that a history carries; one that was not made raises `LookupError` when it is asked for."""
+    """The promises that a history carries; one that was not made raises `NotPromised` when it is asked for."""
     return cast("Promises", _Made(promises))
 
 
@@ -105,5 +188,5 @@ class _Made:
 
     def __getattr__(self, name: str) -> Any:
         if name not in self._promises:
-            raise LookupError(f"the stack promised nothing called {name!r}")
+            raise NotPromised(name)
         return self._promises[name]

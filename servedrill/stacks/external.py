@@ -227,5 +227,6 @@ KIND = StackKind(
     make=ExternalStack,
     check=check_external,
     reads=frozenset({"external", "replica"}),
+    knows_its_promises=False,
     on_loopback=False,
 )

@@ -87,6 +87,8 @@ class StackKind:
     check: Check = _check_nothing
     needs_promises: bool = True
     """Whether its stack files have to say what it promises."""
+    knows_its_promises: bool = True
+    """Whether what its stack files do not promise is promised by default. Nobody can say that of somebody else's."""
     on_loopback: bool = True
     """Whether it is reached on this machine alone, so that a fault proxy elsewhere is of no use to it."""
     takes_defects: bool = False

@@ -17,6 +17,7 @@ from servedrill.errors import FileError, UsageError
 from servedrill.files.documents import Document, Kind, read_documents
 from servedrill.files.mistakes import Mistakes
 from servedrill.files.places import Key, Mistake
+from servedrill.history.promises import with_assumed
 from servedrill.stacks.address_rules import check_urls
 from servedrill.stacks.commands import Command, expanded
 from servedrill.stacks.file import StackFile
@@ -71,6 +72,8 @@ def _read(path: Path) -> tuple[StackFile, list[Mistake]]:
     file, document = mistakes.read(documents[0], kind.file if kind else StackFile, advice=advice)
     _check(mistakes, document, file, kind)
     found = mistakes.listed([path])
+    if file.promises is not None and kind is not None and not kind.knows_its_promises:
+        file = msgspec.structs.replace(file, promises=with_assumed(file.promises, document.value["promises"]))
     return (file if found else _expanded(file, path)), found
 
 

@@ -92,4 +92,12 @@ PLANTS = [
             "gateway-never": history(*sampled("gateway-0", health=None)),
         },
     ),
+    Plant(
+        checker=c.Unpromised(what="No answer stalls.", names=["idle_timeout_s"]),
+        clean={},
+        too_little={
+            "nobody-did": History([changed(history().drill, promises={})]),
+            "somebody-has-since": history(promises={"idle_timeout_s": 1.0}),  # the claim itself was never made
+        },
+    ),
 ]
