@@ -57,6 +57,8 @@ class Vendor:
     spelt: tuple[str, ...] = ()
     """What they begin with where somebody else passes the page on: Ray and KServe put their own name before it."""
     terms: tuple[Term, ...]
+    published: str = ""
+    """The setting that publishes the page; empty where it is always there."""
     version_path: str = ""
     """Where it tells its version, as JSON."""
     version_key: str = "version"

@@ -23,6 +23,7 @@ KNOWN: tuple[Vendor, ...] = (
         name="vLLM",
         role="engine",
         mark="vllm:",
+        published="no --disable-log-stats",  # docs.vllm.ai, "Production Metrics"
         version_path="/version",
         spelt=("ray_vllm:", "ray_vllm_", "kserve_vllm:"),
         versions=("0.9", "0.33"),
@@ -32,6 +33,7 @@ KNOWN: tuple[Vendor, ...] = (
         name="SGLang",
         role="engine",
         mark="sglang:",
+        published="--enable-metrics",  # docs.sglang.ai, "Production Metrics"
         spelt=("sglang_",),
         version_path="/server_info",
         versions=("0.4", "0.5"),
@@ -49,6 +51,7 @@ KNOWN: tuple[Vendor, ...] = (
         name="llama.cpp",
         role="engine",
         mark="llamacpp:",
+        published="--metrics",  # tools/server/README.md of llama.cpp
         version_path="/props",
         version_key="build_info",
         terms=(
@@ -128,6 +131,7 @@ KNOWN: tuple[Vendor, ...] = (
         name="vllm-router",
         role="gateway",
         mark="vllm_router_",
+        published='--prometheus-port PORT, and metrics = "http://host:PORT/metrics" in the stack file',
         terms=(
             Term(word="healthy", sources=("vllm_router_worker_health",), label="worker"),
             Term(word="in_flight", sources=("vllm_router_running_requests",), lazy=True),  # --policy cache_aware only
@@ -140,6 +144,7 @@ KNOWN: tuple[Vendor, ...] = (
         name="SGLang router",
         role="gateway",
         mark="smg_",
+        published='--prometheus-port PORT, and metrics = "http://host:PORT/metrics" in the stack file',
         terms=(
             Term(word="healthy", sources=("smg_worker_health",), label="worker"),
             Term(word="in_flight", sources=("smg_worker_requests_active",), lazy=True),
@@ -152,6 +157,7 @@ KNOWN: tuple[Vendor, ...] = (
         name="LiteLLM",
         role="gateway",
         mark="litellm_",
+        published='litellm_settings: callbacks: ["prometheus"]',  # docs.litellm.ai, "Prometheus metrics"
         version_path="/health/readiness",
         version_key="litellm_version",
         versions=("1.80", "1.109"),
@@ -172,6 +178,12 @@ def installed() -> tuple[Vendor, ...]:
     """Vendors of other packages: each entry point is a `Vendor`. Looked up when a page is nobody's that comes with
     us."""
     return tuple(one.load() for one in entry_points(group=ENTRY_POINTS))
+
+
+def publishing(vendor: str, role: str) -> str:
+    """What to set so that a replica's page is there: a vendor's own setting, or that of each of its role."""
+    known = [one for one in KNOWN if one.published and one.role == role and vendor in ("", one.name)]
+    return "; ".join(f"{one.name}: {one.published}" for one in known) or "METRICS.md has the names that are read"
 
 
 def _whose(text: str, role: str, vendors: tuple[Vendor, ...]) -> Vendor | None:

@@ -160,6 +160,14 @@ def drills_of(config: pytest.Config) -> DrillPlugin:
     return known
 
 
+def files_asked(config: pytest.Config) -> tuple[str | None, str | None]:
+    """The stack file that a session would drill, None for the embedded stack, and the SLO file that it would judge by.
+    Raises as `servedrill.plugin.asked`."""
+    from servedrill.plugin.asked import asked
+
+    return asked(config, "stack"), asked(config, "slo")
+
+
 def _require_linux() -> None:
     """Elsewhere the modules that make drills of tests cannot even be loaded: one line, and the exit code of usage."""
     if sys.platform != "linux":

@@ -76,5 +76,5 @@ def _not_empty(value: str, where: str) -> Found:
 
 def _from_here(path: Path) -> str:
     """Short where it can be: it is printed in the command that runs a drill again."""
-    here = Path.cwd()
+    here, path = Path.cwd(), Path(os.path.normpath(path))
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
