@@ -11,9 +11,11 @@ from servedrill.commands import (
     budget,
     ci,
     compare,
+    doctor,
     files,
     gameday,
     halt,
+    init,
     judge,
     report,
     runs,
@@ -63,7 +65,24 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"servedrill {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    for command in (stack, ci, judge, report, runs, compare, table, slo, budget, alerts, gameday, halt, schema, files):
+    for command in (
+        init,
+        doctor,
+        stack,
+        ci,
+        judge,
+        report,
+        runs,
+        compare,
+        table,
+        slo,
+        budget,
+        alerts,
+        gameday,
+        halt,
+        schema,
+        files,
+    ):
         command.register(commands)
     commands.add_parser(
         "toxiproxy", help="run the fault proxy (Toxiproxy's API); `servedrill toxiproxy --help` tells more"

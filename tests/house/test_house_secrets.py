@@ -28,6 +28,7 @@ WRITES = {
     "ci/record.py": "reports of tests, looked through",
     "commands/alerts.py": "rules and dashboards",
     "faults/memory_limit.py": "the kernel's",
+    "files/planted.py": "of an address that was looked at: names of variables, and no key",
     "files/whole.py": "`write_whole`",
     "gameday/record.py": "what happened, looked through",
     "history/journal.py": "events, looked through",
