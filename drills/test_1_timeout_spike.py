@@ -53,7 +53,7 @@ def test_timeout_spike(drill: Drill) -> None:
         asks_to_wait = http_status(stack, second, status=429, retry_after_s=1, fail_times=10)
         long_enough_s = max(1.6, p.refusals_seen_s + 1.0)
         with drill.broken(http_status(stack, first, status=503), asks_to_wait, window="two refuse"):
-            drill.load(burst(15, over_s=0.02, name="at once"))
+            drill.load(burst(15, over_s=0.02, name="at-once"))
             drill.hold(long_enough_s)
         drill.settle()
     drill.break_for(1.5, *(http_status(stack, engine, status=429) for engine in drill.engines), window="all refuse")
