@@ -18,6 +18,7 @@ OUTSIDE = ("control", "dialect", "drill", "faults", "files/logs.py", "host/outpu
 SHORT = 30
 """Characters; so much of a digest or a date is no text."""
 BY_NAME = {
+    "gameday/activity.py": "the configuration of an experiment, which is no secret there",
     "load/plan.py": "looks whether a variable is there",
     "plugin/asked.py": "options",
     "stacks/commands.py": "fills {env:NAME} in, which the reading of the file has made known",
