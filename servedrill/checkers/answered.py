@@ -41,6 +41,7 @@ class NoFailures(Checker, frozen=True, kw_only=True):
             f"{len(failed)} of {len(requests)} failed{_kinds(failed)}",
             threshold="0",
             evidence=failed,
+            failing=(len(failed), len(requests)),
             failed=len(failed),
             requests=len(requests),
         )
@@ -66,6 +67,7 @@ class NoFailureBeforeFirstToken(Checker, frozen=True, kw_only=True):
             f"{len(failed)} of {len(requests)} failed{_kinds(failed)}",
             threshold="0",
             evidence=failed,
+            failing=(len(failed), len(requests)),
             failed=len(failed),
             requests=len(requests),
         )
@@ -118,6 +120,7 @@ class EveryRequestResolved(Checker, frozen=True, kw_only=True):
             f"{len(late)} of {len(requests)} did not end in time",
             threshold="0",
             evidence=late,
+            failing=(len(late), len(requests)),
             requests=len(requests),
         )
 
@@ -145,6 +148,7 @@ class ErrorsReadable(Checker, frozen=True, kw_only=True):
             f"{len(bad)} of {len(failed)} unreadable{_why(bad, dialect)}{_kinds(failed)}",
             threshold="0",
             evidence=bad,
+            failing=(len(bad), len(failed)),
             errors=len(failed),
         )
 
@@ -274,6 +278,7 @@ class FirstTokenBounded(Checker, frozen=True, kw_only=True):
             f"{len(late)} of {len(answered)} waited longer, the longest {worst:.2f} s",
             threshold=f"<= {ttft_s_max:g} s",
             evidence=late,
+            failing=(len(late), len(answered)),
             ttft_s_max=worst,
         )
 

@@ -10,12 +10,13 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from servedrill.checkers.finding import EVIDENCE_MAX, Answer, Finding
+from servedrill.checkers.finding import EVIDENCE_MAX, FAILING_AT_MOST, SAMPLE, Answer, Finding
 from servedrill.errors import UsageError
 from servedrill.history.dialect import Dialect
 from servedrill.history.events import Expected, RequestRecord
 from servedrill.history.history import History
 from servedrill.history.promises import NotPromised, Promises
+from servedrill.stats.proportion import at_most
 
 REGISTRY: dict[str, type[Checker]] = {}
 """Id -> checker."""
@@ -91,9 +92,16 @@ class Checker(msgspec.Struct, frozen=True, kw_only=True):
         *,
         threshold: str = "",
         evidence: Iterable[RequestRecord | str] = (),
+        failing: tuple[int, int] | None = None,
         **figures: float,
     ) -> Finding:
-        """A finding; True is pass, False is fail."""
+        """A finding; True is pass, False is fail.
+
+        ``failing``: how many failed of how many, where the claim is about a share: so the finding says what it rules
+        out.
+        """
+        if failing is not None and failing[1]:
+            figures |= {SAMPLE: failing[1], FAILING_AT_MOST: at_most(*failing)}
         first = islice(evidence, EVIDENCE_MAX)
         return Finding(
             checker=self.id,

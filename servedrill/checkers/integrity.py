@@ -77,7 +77,9 @@ class TokenExact(Checker, frozen=True, kw_only=True):
             seen += "; all of them end where the model ends: somebody on the way drops `ignore_eos`"
         elif wrong:
             return self.refuted(wrong, problem, checked=len(answers))
-        return self.says(True, seen, checked=len(answers)) if answers else self.cannot_say("no answer to check")
+        if not answers:
+            return self.cannot_say("no answer to check")
+        return self.says(True, seen, failing=(0, len(answers)), checked=len(answers))
 
     def refuted(self, wrong: Requests, problem: Callable[[RequestRecord], str], *, checked: int) -> Finding:
         """Names the first three wrong answers and what is wrong with each; ``checked``: how many were looked at."""
@@ -217,6 +219,7 @@ class GoldenAnswersRight(Checker, frozen=True, kw_only=True):
             f"{right:.1%} of {len(asked)} right",
             threshold=f">= {self.ratio_min:.0%}",
             evidence=wrong,
+            failing=(len(wrong), len(asked)),
             right_ratio=right,
         )
 

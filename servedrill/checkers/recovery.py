@@ -19,6 +19,7 @@ from servedrill.slo.objectives import good_requests
 from servedrill.slo.slo import Agreement, objective_in, slos_in, slos_of
 from servedrill.slo.words import percent
 from servedrill.stats.percentiles import percentile
+from servedrill.stats.proportion import at_most
 from servedrill.stats.requests import ttft_s
 
 
@@ -104,6 +105,7 @@ class ShareRestored(Checker, frozen=True, kw_only=True):
             ", ".join(f"{replica} {share:.0%}" for replica, share in shares.items()),
             threshold=f">= {fair * self.fair_ratio_min:.0%}",
             evidence=low,
+            failing=None,
             **{f"share_{replica}": share for replica, share in shares.items()},
         )
 
@@ -165,6 +167,7 @@ class GoodputRecovers(Checker, frozen=True, kw_only=True):
             recovered_s <= within_s and final >= self.ratio_min,
             f"back after {recovered_s:.1f} s, {final:.0%} of {total} good since",
             threshold=f"within {within_s:g} s, >= {self.ratio_min:.0%}",
+            failing=(total - well, total),
             recovered_s=recovered_s,
             final_ratio=final,
         )
@@ -248,6 +251,10 @@ class SloMet(Checker, frozen=True, kw_only=True):
                     few.append(f"nothing to judge {name} by")
                     continue
                 parts.append(f"{name} {tally.ratio:.1%} of {tally.total:.0f}{_SLICES.get(slo.method, '')}")
+                if slo.method not in _SLICES:
+                    sure = 1 - at_most(round(tally.total - tally.good), round(tally.total))
+                    figures[f"attainment_{name}_at_least"] = sure
+                    parts[-1] += f" ({sure:.1%} for sure)"
                 limits.append(f"{name} {percent(slo.target)}")
                 figures[f"attainment_{name}"] = tally.ratio
                 if tally.ratio < slo.target:
@@ -260,6 +267,7 @@ class SloMet(Checker, frozen=True, kw_only=True):
             "good: " + ", ".join([*parts, *few]),
             threshold=f">= {', '.join(limits)}",
             evidence=_each_once(request.id for requests in bad for request in requests),
+            failing=None,
             **figures,
         )
 

@@ -201,6 +201,7 @@ class RetryAfterHonoured(Checker, frozen=True, kw_only=True):
             f"{len(early)} of {asked} not waited for",
             threshold="0",
             evidence=early,
+            failing=(len(early), asked),
             asked=asked,
             early=len(early),
         )
@@ -236,6 +237,7 @@ class TriesSpread(Checker, frozen=True, kw_only=True):
             f"{len(stuck)} of {len(pairs)} retries went to the same engine {dict(hops) or ''}",
             threshold="<= 10%",
             evidence=[b.request_id or "?" for b in stuck],
+            failing=(len(stuck), len(pairs)),
         )
 
 
@@ -257,6 +259,7 @@ class EveryTryAnswered(Checker, frozen=True, kw_only=True):
             f"{len(lost)} of {len(sent)} tries got no answer though nothing was broken",
             threshold="0",
             evidence=[x.request_id or "?" for x in lost],
+            failing=(len(lost), len(sent)),
             lost=len(lost),
         )
 

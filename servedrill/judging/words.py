@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from servedrill.checkers.finding import Answer
+from servedrill.checkers.finding import SAMPLE, Answer
 from servedrill.judging.timeline import Restored
 from servedrill.judging.verdict import Verdict
 
@@ -26,7 +26,18 @@ def decisive(verdict: Verdict) -> str:
         return "; ".join(f"{finding.checker}: {finding.observed}" for finding in doubts[:2])
     measured = [finding for finding in verdict.findings if finding.figures and finding.threshold]
     measured.sort(key=lambda finding: not finding.window)  # what this drill asks first, then what every drill does
-    return f"{len(verdict.of(Answer.PASS))} claims proven; " + "; ".join(finding.observed for finding in measured[:3])
+    proven = f"{len(verdict.of(Answer.PASS))} claims proven; "
+    return proven + "; ".join([*(finding.observed for finding in measured[:3]), *weakest(verdict)])
+
+
+def weakest(verdict: Verdict) -> list[str]:
+    """Which claim about a share stands on the smallest sample, and what that leaves possible; none without such a
+    claim."""
+    counted = [finding for finding in verdict.of(Answer.PASS) if finding.leaves]
+    if not counted:
+        return []
+    least = min(counted, key=lambda finding: finding.figures[SAMPLE])
+    return [f"smallest sample {least.figures[SAMPLE]:.0f} ({least.checker}): {least.leaves}"]
 
 
 def seconds(value: float | None) -> str:
