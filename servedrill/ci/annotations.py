@@ -33,15 +33,15 @@ def annotated(night: Night, outcome: Outcome, worse: list[str]) -> list[str]:
 
 
 def _command(level: str, title: str, text: str, test: Case | None) -> str:
-    place = f"file={_property(_from_root(test.path))},line={test.line}," if test is not None and test.path else ""
+    place = f"file={_property(path)},line={test.line}," if test is not None and (path := _from_root(test.path)) else ""
     return f"::{level} {place}title={_property(title)}::{_data(text)}"
 
 
 def _from_root(path: str) -> str:
-    """As the repository has it; GitHub places nothing else."""
+    """As the repository has it; empty for what is not in it, which nobody can place."""
     root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
     found = Path(path)
-    return str(found.relative_to(root)) if found.is_relative_to(root) else path
+    return str(found.relative_to(root)) if path and found.is_relative_to(root) else ""
 
 
 def _data(text: str) -> str:

@@ -7,6 +7,7 @@ is skipped, with its terms.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from servedrill.ci.gate import Outcome
@@ -48,6 +49,7 @@ def junit(night: Night, outcome: Outcome, run: StoredRun | None) -> bytes:
 
 def _case(suite: Element, test: Case) -> Element:
     place, _, name = test.nodeid.partition("::")
+    place = place or Path(test.path).name  # a module of an installed package has no place of its own
     classname = ".".join(place.removesuffix(".py").split("/"))
     return SubElement(suite, "testcase", classname=_text(classname), name=_text(name), time=f"{test.seconds:.3f}")
 

@@ -121,19 +121,29 @@ def test_another_try_is_for_doubts_alone(tmp_path: Path) -> None:
     assert not tried(tmp_path, *doubt, Ended(status=3)).may_go_on
 
 
-def test_words_of_a_stack_are_words(tmp_path: Path) -> None:
+def test_words_of_a_stack_are_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No second annotation, no markup in XML, nobody mentioned."""
-    bad = reported("t.py::test_a", "failed", text=EVIL, path="/x,y:z.py", line=3)
+    monkeypatch.setenv("GITHUB_WORKSPACE", "/work space")
+    bad = reported("t.py::test_a", "failed", text=EVIL, path="/work space/x,y:z.py", line=3)
     one = Night(tries=[tried(tmp_path, bad, Ended(status=1))], statuses=[1])
     outcome = gate(one)
     (line,) = annotated(one, outcome, [])
-    assert line.startswith("::error file=/x%2Cy%3Az.py,line=3,title=a%3A failed::a%25")
+    assert line.startswith("::error file=x%2Cy%3Az.py,line=3,title=a%3A failed::a%25")
     assert len(line.splitlines()) == 1 and "%0A::error::b,c:d\\x1b[2J" in line
     root = fromstring(junit(one, outcome, None))
     (failure,) = root.iter("failure")
     assert "]]></failure><x>&" in (failure.text or "") and not list(root.iter("x"))
     text = night_summary(one, outcome, None)
     assert "@<!-- -->everyone" in text and "\x1b" not in text
+
+
+def test_a_drill_of_an_installed_package_has_a_name_and_no_place(tmp_path: Path) -> None:
+    """pytest says ``::test_it`` of it where it is not below the folder that it was started in."""
+    bad = reported("::test_spike", "failed", text="no", path="/usr/lib/servedrill/drills/test_1_spike.py", line=3)
+    one = Night(tries=[tried(tmp_path, bad, Ended(status=1))], statuses=[1])
+    assert annotated(one, gate(one), []) == ["::error title=spike%3A failed::no"]
+    (case,) = fromstring(junit(one, gate(one), None)).iter("testcase")
+    assert (case.get("classname"), case.get("name")) == ("test_1_spike", "test_spike")
 
 
 def test_a_secret_that_looks_like_one_is_masked(tmp_path: Path) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +15,8 @@ from tests.worlds import named
 from tests.worlds.paper import run_drills
 
 pytest_plugins = ["pytester"]
+ROOT = Path(__file__).parents[2]
+ALONE = {"PYTHONPATH": str(ROOT), "NO_COLOR": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
 DRILLS = """
 def test_holds(drill): pass
 
@@ -90,6 +96,24 @@ def test_what_fits_nothing_is_wrong_usage_in_a_whole_session(pytester: pytest.Py
     assert run(pytester, "-k", "holds").ret == 0
     assert run(pytester, "test_it.py", "-k", "doubtful").ret == 0
     assert run(pytester, "test_it.py::test_holds").ret == 0
+
+
+def test_workers_of_xdist_come_to_the_same(pytester: pytest.Pytester) -> None:
+    """One exit status, one table; what fits nothing is told by the one that has the session."""
+    for names, status in ((("fails", "doubtful"), 0), (("fials", "fails", "doubtful"), 4)):
+        quarantine(pytester, *names)
+        xdist = ("-p", "xdist.plugin", "-p", "xdist.looponfail", "-n2")
+        plugins = ("-p", "servedrill.plugin", "-p", "tests.worlds.paper", "-p", "tests.worlds.named", *xdist)
+        pytester.makepyfile(test_it=DRILLS)
+        options = ("--drill-quarantine=q.toml", "--drill-runs=runs", "--drill-no-report")
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *plugins, *options], cwd=pytester.path, env={**os.environ, **ALONE},
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == status, done.stdout
+        assert "1 passed, 2 quarantined in " in done.stdout
+        assert done.stdout.count("quarantined: fails, until ") == 1
+        assert done.stdout.count("no drill 'fials' was collected") == (status == 4)
 
 
 def test_a_suite_without_drills_is_not_asked(pytester: pytest.Pytester) -> None:
