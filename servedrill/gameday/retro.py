@@ -16,6 +16,7 @@ from servedrill.gameday.told import told
 from servedrill.gameday.verdict import DayVerdict, day_verdict
 from servedrill.reporting.markdown import SIGNS, plain
 from servedrill.reporting.page import still
+from servedrill.reporting.shown import shown
 
 MARKDOWN, PAGE = "gameday.md", "gameday.html"
 QUESTIONS = (
@@ -130,7 +131,7 @@ def markdown(day: Retro) -> str:
     ]
     lines += ["", "## Retro", "", *(f"- {question}\n" for question in QUESTIONS)]
     lines += ["## What happened", "", *(f"- {line.at} {plain(line.said)}" for line in day.lines), ""]
-    return "\n".join(lines)
+    return shown("\n".join(lines))
 
 
 def _steps(record: Sequence[r.AnyEntry]) -> list[StepRow]:
