@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import tomllib
 from pathlib import Path
 
 import nox
@@ -210,3 +213,28 @@ def build(session: nox.Session) -> None:
     """A wheel and a source distribution."""
     session.install("build")
     session.run("python", "-m", "build")
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """A wheel and a source distribution that are fit to be uploaded: the changelog names the version, the metadata is
+    right, and the wheel drills in an empty environment (about a minute)."""
+    version = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
+    if not re.search(rf"^## {re.escape(version)}\b", Path("CHANGELOG.md").read_text(), re.M):
+        session.error(f"CHANGELOG.md has no section '## {version}': what is in this release?")
+    session.install("build", "twine")
+    folder = Path(session.create_tmp()).resolve() / "dist"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(folder))
+    session.run("twine", "check", "--strict", *map(str, folder.iterdir()))
+    empty = folder.parent / "empty"
+    shutil.rmtree(empty, ignore_errors=True)
+    session.run("python", "-m", "venv", str(empty))
+    session.run(str(empty / "bin/pip"), "install", "-q", str(next(folder.glob("*.whl"))), external=True)
+    with session.chdir(folder.parent):
+        said = session.run(str(empty / "bin/servedrill"), "--version", external=True, silent=True)
+        if said.split() != ["servedrill", version]:
+            session.error(f"the wheel says {said.strip()!r}, not {version}")
+        drill = "servedrill.drills.test_1_timeout_spike"
+        session.run(str(empty / "bin/pytest"), "--pyargs", drill, external=True)
+    session.log(f"fit to be uploaded: twine upload {folder}/*")

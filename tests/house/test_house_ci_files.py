@@ -33,6 +33,13 @@ def test_a_file_is_what_its_system_takes(name: str, schema: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("form", sorted((Path(__file__).parents[2] / ".github/ISSUE_TEMPLATE").glob("*.yml")), ids=str)
+def test_a_form_for_issues_is_one(form: Path) -> None:
+    """A comma in an unquoted label makes another key of what follows."""
+    done = checked(form, "github-issue-forms")
+    assert done.returncode == 0, done.stdout
+
+
 def test_a_component_is_a_header_and_a_pipeline(tmp_path: Path) -> None:
     """Each is taken; inputs are texts there."""
     header, _, jobs = (CI / "gitlab/template.yml").read_text().partition("\n---\n")
