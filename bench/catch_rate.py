@@ -13,20 +13,21 @@ import argparse
 import importlib
 import inspect
 import json
+import pkgutil
 import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-MODULES = ("gateway", "engine", "control")
+from servedrill.refstack import defects
 
 
 def shipped() -> list[tuple[str, str]]:
     """``(drill, defect)`` for every class with ``caught_by``."""
     found = []
-    for name in MODULES:
-        module = importlib.import_module(f"servedrill.refstack.defects.{name}")
+    for one in pkgutil.iter_modules(defects.__path__):
+        module = importlib.import_module(f"{defects.__name__}.{one.name}")
         for cls in vars(module).values():
             if inspect.isclass(cls) and "caught_by" in vars(cls):
                 found.append((cls.caught_by, f"{module.__name__}:{cls.__name__}"))

@@ -15,6 +15,7 @@ from servedrill.checkers.failover import FailuresOnlyWhileDetecting, OpenStreams
 from servedrill.checkers.recovery import GoodputRecovers, ShareRestored, SloMet
 from servedrill.checkers.replicas import AlertFired, MemoryBackBeforeRestart
 from servedrill.checkers.retries import RetriesWithinBudget, TriesBounded
+from servedrill.checkers.rolling import EndsInTime, OpenAnswersFinish, ServedUntilWithdrawn
 from servedrill.checkers.streaming import StallBounded
 
 
@@ -68,4 +69,13 @@ def front_door_lost(
     return [
         FailuresOnlyWhileDetecting(fault=fault, gateway=gateway, window=window),
         OpenStreamsEnd(fault=fault, gateway=gateway, address=address, within_s=ends_within_s),
+    ]
+
+
+def leaves_nobody(gateway: str, address: str) -> list[Checker]:
+    """A gateway that is told to end finishes what it has begun, serves who still comes, and ends."""
+    return [
+        OpenAnswersFinish(gateway=gateway, address=address),
+        ServedUntilWithdrawn(gateway=gateway, address=address),
+        EndsInTime(replica=gateway),
     ]

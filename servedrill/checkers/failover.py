@@ -10,7 +10,7 @@ from servedrill.history.events import Attempt, RequestRecord
 from servedrill.history.history import History
 
 
-def _failover_s(given: float | None, history: History) -> float:
+def noticed_s(given: float | None, history: History) -> float:
     """Until clients have noticed: the checks of the DNS name, its TTL, and a little."""
     return history.promises.dns_detect_s + history.promises.dns_ttl_s + 0.4 if given is None else given
 
@@ -28,7 +28,7 @@ class TrafficShifts(Checker, frozen=True, kw_only=True):
     """None: what the DNS name needs, as the stack promises."""
 
     def __call__(self, history: History) -> Finding:
-        within_s = _failover_s(self.within_s, history)
+        within_s = noticed_s(self.within_s, history)
         span = history.fault(self.fault, self.gateway)
         if span is None:
             return self.cannot_say(f"no {self.fault} on {self.gateway}")
@@ -38,7 +38,7 @@ class TrafficShifts(Checker, frozen=True, kw_only=True):
         for request in history.requests(cancelled=True):
             for attempt in request.attempts:
                 if span.start_ns <= attempt.t_send_ns < end_ns:
-                    there = _to(attempt, self.address)
+                    there = connects_to(attempt, self.address)
                     last = max(last, attempt.t_send_ns) if there else last
                     if attempt.t_send_ns >= from_ns:
                         late += 1
@@ -78,7 +78,7 @@ class OpenStreamsEnd(Checker, frozen=True, kw_only=True):
             (r, a)
             for r in history.requests().streams
             for a in r.attempts
-            if (a.via == self.gateway or (self.address and _to(a, self.address)))
+            if (a.via == self.gateway or (self.address and connects_to(a, self.address)))
             and a.t_send_ns < span.start_ns < a.t_end_ns
         ]
         if len(open_) < self.open_min:
@@ -107,7 +107,7 @@ class FailuresOnlyWhileDetecting(Checker, frozen=True, kw_only=True):
     """As for `TrafficShifts`."""
 
     def __call__(self, history: History) -> Finding:
-        within_s = _failover_s(self.within_s, history)
+        within_s = noticed_s(self.within_s, history)
         if history.control:
             failed = history.requests(self.window).failed
             return self.says(not failed, f"control: {len(failed)} failed", evidence=failed)
@@ -146,7 +146,7 @@ class AddressShareRestored(Checker, frozen=True, kw_only=True):
         for request in history.requests(cancelled=True):
             for attempt in request.attempts:
                 if from_ns <= attempt.t_send_ns <= within.end_ns:
-                    tries, there = tries + 1, there + _to(attempt, self.address)
+                    tries, there = tries + 1, there + connects_to(attempt, self.address)
         if tries < 20:
             return self.cannot_say(f"{tries} tries in the last {last_s:g} s of {self.window!r}, at least 20 needed")
         share = there / tries
@@ -179,5 +179,6 @@ class NoStaleConnections(Checker, frozen=True, kw_only=True):
         )
 
 
-def _to(attempt: Attempt, address: str) -> bool:
+def connects_to(attempt: Attempt, address: str) -> bool:
+    """Whether a try went to this IP address."""
     return attempt.address.rpartition(":")[0] == address

@@ -113,7 +113,7 @@ class Drill(Asking):
         ask for too many choices is left out where the stack knows no choices. Raises `UsageError`
         for a class that cannot be, and for a second one of the same name.
         """
-        asked = self.model if to is None else self.promises.direct_model
+        asked = self.promises.direct_model if to in self.engines else self.model
         dialect = self.stack.spoken.dialect
         classes = as_asked(map(plainly, classes), model=asked, dialect=dialect, max_n=self.promises.max_n)
         twice = [cls.name for cls in classes if cls.name in self._classes]

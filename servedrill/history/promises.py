@@ -51,6 +51,10 @@ class Promises(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """From a replica's first refusals to no more new traffic on it."""
     drain_s: Span = 0.5
     """From a replica's being told to end to no more new traffic on it."""
+    ends_within_s: Span = 30.0
+    """From a replica's being told to end to its end, whatever is open."""
+    gateway_grace_s: Span = 10.0
+    """For so long a gateway that is told to end goes on with what is open."""
     engine_keep_alive_s: Span = 12.0
     dns_ttl_s: NotBelow0 = 1.0
     dns_detect_s: Span = 1.3

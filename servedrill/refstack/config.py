@@ -131,7 +131,7 @@ class GatewayLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     keep_alive_s: NotBelow0 = 1.0
     """How long an idle connection to an engine is kept; has to be below the engine's own."""
     server_keep_alive_s: NotBelow0 = 12.0
-    drain_grace_s: NotBelow0 = 8.0
+    drain_grace_s: NotBelow0 = 5.0
     max_body_bytes: Count = 4 << 20
 
 

@@ -281,6 +281,8 @@ def promised_by(stack: dict[str, Any]) -> Promises:
         first_token_timeout_s=gateway["first_token_timeout_s"],
         idle_timeout_s=gateway["idle_timeout_s"],
         detect_s=health_s,
+        ends_within_s=max(stack["drain_grace_s"], gateway["drain_grace_s"]) + 1.0,
+        gateway_grace_s=gateway["drain_grace_s"],
         engine_keep_alive_s=stack["engine_keep_alive_s"],
         dns_ttl_s=stack["dns_ttl_s"],
         overload_ttft_s=gateway["queue_timeout_s"] + gateway["max_tries"] * gateway["first_token_timeout_s"],

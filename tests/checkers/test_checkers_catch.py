@@ -15,6 +15,7 @@ import plants_integrity
 import plants_recovery
 import plants_replicas
 import plants_retries
+import plants_rolling
 import plants_streaming
 import plants_swap
 import plants_validity
@@ -37,6 +38,7 @@ MODULES = (
     plants_recovery,
     plants_replicas,
     plants_retries,
+    plants_rolling,
     plants_streaming,
     plants_swap,
     plants_validity,

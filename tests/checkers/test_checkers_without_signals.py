@@ -69,8 +69,11 @@ OF_ITS_OWN_DOING = {"RanToItsEnd", "FaultsTookEffect", "FaultsHealed", "LoadKept
     "DrillWatched",  # nor a word of the watchdog's, which is all that there is to say where it was gone
     "StackNotStarved",  # nor a process that can be looked at
 }
-READ_PROCESSES = {"ProcessesUnchanged", "SocketsReturn", "MemoryBackBeforeRestart", "MemorySteady"}
-READ_HEALTH = {"NewTrafficStops", "HealthTellsTheTruth", "ReadyMeansFast"}
+READ_PROCESSES = {"ProcessesUnchanged", "SocketsReturn", "MemoryBackBeforeRestart", "MemorySteady"} | {
+    "EndsInTime",
+    "WithdrawnInTime",
+}
+READ_HEALTH = {"NewTrafficStops", "HealthTellsTheTruth", "ReadyMeansFast", "AllButOneServe"}
 NEEDS_NO_WORD: dict[Mend, set[str]] = {
     failing: {"HealthTellsTheTruth", "ShareRestored"},  # not to answer is the truth; who was scraped is who there is
     wordless: {"ShareRestored", *READ_HEALTH, *READ_PROCESSES},

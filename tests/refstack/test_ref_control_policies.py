@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 from itertools import pairwise
@@ -20,6 +21,7 @@ from servedrill.refstack.control.canary import Canary
 from servedrill.refstack.control.dns_health import DnsHealth
 from servedrill.refstack.control.memory_group import oom_kills
 from servedrill.refstack.control.restart import RestartWhenGone
+from servedrill.refstack.control.supervised import Supervised
 from servedrill.refstack.engine.messages import (
     Abort,
     FromCore,
@@ -53,6 +55,32 @@ def test_nothing_starts_before_the_last_of_the_dead_is_gone() -> None:
         restart.reap(leader.pid)
     assert leader.returncode == -signal.SIGKILL
     assert restart.gone(leader.pid)
+
+
+def test_what_does_not_end_by_itself_is_killed() -> None:
+    """A process that is told to end has its grace period; another life under the same name is left alone."""
+
+    async def end(pid: int) -> tuple[int, int]:
+        restart = RestartWhenGone(backoff_s=0.2, backoff_max_s=2.0)
+        restart.grace_s = lambda *, name: 0.05  # type: ignore[method-assign]
+        supervised = Supervised(None, role="engine", name="e", restart=restart, memory_group="")  # type: ignore[arg-type]
+        supervised.pid = pid
+        supervised.terminate(pid)
+        killed = await asyncio.to_thread(stubborn.wait, 30)
+        supervised.pid = another.pid
+        supervised._kill(pid)
+        return killed, another.poll() or 0
+
+    command = ["sh", "-c", "trap '' TERM; echo; while :; do sleep 1; done"]
+    with (
+        subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE) as stubborn,
+        subprocess.Popen(["sleep", "60"]) as another,
+    ):
+        assert stubborn.stdout is not None
+        stubborn.stdout.readline()
+        assert asyncio.run(end(stubborn.pid)) == (-signal.SIGKILL, 0)
+        another.kill()
+    assert RestartWhenGone(backoff_s=0.2, backoff_max_s=2.0).grace_s(name="engine-0") == 30.0
 
 
 def test_a_name_answers_with_the_healthy_ones() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 from collections.abc import AsyncIterator, Mapping
 
 import msgspec
@@ -59,5 +57,5 @@ class _Processes:
         process = self.processes.get(http.match_info["name"])
         if process is None or process.pid is None:
             return web.json_response({"error": f"no running process {http.match_info['name']!r}"}, status=404)
-        os.kill(process.pid, signal.SIGTERM)
+        process.terminate(process.pid)
         return web.json_response(process.view())

@@ -19,6 +19,10 @@ class RestartWhenGone:
         """Seconds to wait; None: never again. ``recent_exits`` counts those of the last minute, this one included."""
         return min(self.backoff_max_s, self.backoff_s * 2.0 ** (recent_exits - 1))
 
+    def grace_s(self, *, name: str) -> float:
+        """Seconds that a process which was told to end has until it is killed."""
+        return 30.0
+
     def reap(self, group: int) -> None:
         """End what the dead leader left behind in its process group."""
         with contextlib.suppress(ProcessLookupError):

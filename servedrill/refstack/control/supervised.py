@@ -57,6 +57,16 @@ class Supervised:
                 return status
             await asyncio.sleep(0.01)
 
+    def terminate(self, pid: int) -> None:
+        """SIGTERM to this life of it, and SIGKILL when its grace period is over. Raises `ProcessLookupError`."""
+        os.kill(pid, signal.SIGTERM)
+        asyncio.get_running_loop().call_later(self.restart.grace_s(name=self.name), self._kill, pid)
+
+    def _kill(self, pid: int) -> None:
+        if self.pid == pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
     def view(self) -> dict[str, object]:
         """As GET /processes shows it; ``pid`` is None between two lives."""
         return {

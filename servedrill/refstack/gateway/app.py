@@ -122,7 +122,8 @@ class GatewayApp:
 
     async def health(self, http: web.Request) -> web.Response:
         """200 while in rotation, 503 while draining."""
-        return web.Response(status=503 if self.gateway.draining else 200, headers={wire.SERVED_VIA: self.gateway.name})
+        ready = not self.gateway.draining or self.gateway.drain.says_ready()
+        return web.Response(status=200 if ready else 503, headers={wire.SERVED_VIA: self.gateway.name})
 
     async def get_metrics(self, http: web.Request) -> web.Response:
         """Prometheus' text format; gauges are set when asked for."""
@@ -171,9 +172,16 @@ class GatewayApp:
         """Version -> `VersionStats`."""
         return web.Response(body=msgspec.json.encode(self.gateway.versions.stats), content_type="application/json")
 
+    async def end_connection(self, http: web.Request, response: web.StreamResponse) -> None:
+        """While draining, say so in the head of every answer that begins: its client has to come in anew."""
+        if self.gateway.draining and not self.gateway.drain.keeps_connections():
+            response.headers["connection"] = "close"
+            response.force_close()
+
     def app(self) -> web.Application:
         """An application with all routes."""
         app = web.Application(client_max_size=self.gateway.limits.max_body_bytes)
+        app.on_response_prepare.append(self.end_connection)
         app.add_routes(
             [
                 web.post("/v1/chat/completions", self.complete),

@@ -42,15 +42,16 @@ async def _serve(stack: Stack, name: str) -> int:
             keepalive_timeout=gateway.keep_alive.server_s(),
         )
         await runner.setup()
-        await web.TCPSite(
-            runner, address.host, address.port, backlog=1024, reuse_address=True, shutdown_timeout=0.2
-        ).start()
+        site = web.TCPSite(runner, address.host, address.port, backlog=1024, reuse_address=True, shutdown_timeout=0.2)
+        await site.start()
         log.info("listening on %s:%d", address.host, address.port)
         loop = asyncio.get_running_loop()
         tasks = {loop.create_task(gateway.upstreams.watch(gateway.loop_watch))}
 
         async def terminate() -> None:
             gateway.draining = True
+            if not gateway.drain.keeps_listening():
+                await site.stop()
             await gateway.drain.wait(lambda: len(gateway.work))
             stopped.set()
 
