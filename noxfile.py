@@ -188,6 +188,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "bench/engine.py", "--check")
     session.run("python", "bench/toxiproxy.py")
     session.run("python", "bench/report.py", "--check")
+    session.run("python", "bench/trend.py", "--check")
     session.run("python", "bench/guest.py", "--check")
 
 
