@@ -85,7 +85,7 @@ def _of_the_session(night: Night) -> list[Reason]:
         found.append(Reason(code=ExitCode.INCONCLUSIVE, text=f"it was stopped by {night.stopped_by} before its end"))
     elif night.died:
         found.append(Reason(code=ExitCode.INCONCLUSIVE, text=f"pytest did not get to its end: {night.died}"))
-    if night.told or any(test.word == "usage" for test in night.tests):
+    if found or night.told or any(test.word == "usage" for test in night.tests):
         return found
     statuses = night.statuses
     if ExitCode.INTERNAL in statuses:
@@ -98,6 +98,6 @@ def _of_the_session(night: Night) -> list[Reason]:
         found.append(Reason(code=ExitCode.INCONCLUSIVE, text="every drill was skipped: nothing was judged"))
     elif ExitCode.FAILED in statuses and not any(test.word in ("failed", "error") for test in night.tests):
         found.append(Reason(code=ExitCode.FAILED, text="pytest says that something failed, see its output"))
-    elif ExitCode.INTERRUPTED in statuses and not found and not night.again:
+    elif ExitCode.INTERRUPTED in statuses and not night.again:
         found.append(Reason(code=ExitCode.INCONCLUSIVE, text="pytest was interrupted, see its output"))
     return found

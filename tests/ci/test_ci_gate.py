@@ -66,6 +66,8 @@ def test_a_night_that_was_stopped_or_died_is_not_green(tmp_path: Path) -> None:
     died = gate(night(tmp_path, "passed", died="SIGKILL"))
     assert (died.code, died.reasons[0].text) == (6, "pytest did not get to its end: SIGKILL")
     assert gate(night(tmp_path, "failed", stopped_by="SIGTERM", status=1)).code == 1
+    early = gate(night(tmp_path, stopped_by="SIGINT", status=2))
+    assert [reason.text for reason in early.reasons] == ["it was stopped by SIGINT before its end"]
 
 
 @pytest.mark.parametrize(
