@@ -37,7 +37,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     """What it does: ``servedrill ci drills``."""
     stack: str
     runs: str = ""
-    """The folder of runs that it writes to; empty where it said none."""
+    """The folder of runs that it writes to, absolute; empty where it said none."""
 
 
 class Lock(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +88,7 @@ def held(
                 since=since,
                 what=what,
                 stack=stack_identity,
-                runs=runs,
+                runs=str(Path(runs).absolute()) if runs else "",
             ),
         )
         try:

@@ -56,7 +56,11 @@ def test_a_run_that_was_killed_locks_nobody_out_and_is_named(tmp_path: Path) -> 
     process.communicate(timeout=120)
     with held("staging", tmp_path) as lock:
         assert lock.left_by is not None
-        assert (lock.left_by.pid, lock.left_by.what, lock.left_by.runs) == (process.pid, "night drills", "runs")
+        assert (lock.left_by.pid, lock.left_by.what, lock.left_by.runs) == (
+            process.pid,
+            "night drills",
+            f"{Path.cwd()}/runs",
+        )
     with held("staging", tmp_path) as lock:
         assert lock.left_by is None
 
