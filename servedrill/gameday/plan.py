@@ -41,6 +41,7 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     act: str
     expected: str = ""
+    runbook: str = ""
     targets: list[str] = []
     undo: list[str] = []
     """How a fault would be undone, by whom ever."""
@@ -188,6 +189,7 @@ class _Planner:
             title=step.title,
             act=step.act,
             expected=step.expected,
+            runbook=step.runbook,
             targets=targets,
             undo=undo,
             seconds=length_s,

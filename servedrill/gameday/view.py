@@ -158,6 +158,9 @@ class Picture(View):
                 str(STYLES.get(self._answers[step.step])) if step.step in self._answers else "bold" if here else "dim"
             )
             title = f"{step.title}  {self._phase}" if here and self._phase else step.title
+            if here:
+                about = (("expected", step.expected), ("runbook", step.runbook))
+                title = "\n".join([title, *(f"{word}: {said}" for word, said in about if said)])
             steps.add_row(Text("▶" if here else mark or " ", style), Text(step.step, style), Text(shown(title), style))
         minutes, rest = divmod(int(time.monotonic() - self._began), 60)
         head = Text.assemble((shown(self._plan.title), "bold"), f"   {self._state.upper()}   {minutes}:{rest:02d}")

@@ -142,3 +142,11 @@ def test_exclusions_reach_to_the_end_of_their_last_day() -> None:
     window = Exclusion(begin="2026-12-20", until="2027-01-02", why="holidays")
     assert excluded([window], datetime(2027, 1, 2, 23, 59, tzinfo=UTC)) is window
     assert excluded([window], datetime(2027, 1, 3, 0, 0, tzinfo=UTC)) is None
+
+
+def test_the_playbook_of_the_docs_is_one(tmp_path: Path) -> None:
+    """Who copies it has a start."""
+    (shown,) = re.findall(r"```yaml\n(.*?)```", (Path(__file__).parents[2] / "docs/playbooks.md").read_text(), re.S)
+    path = tmp_path / "day.yaml"
+    path.write_text(shown)
+    assert wrong(path) == []
