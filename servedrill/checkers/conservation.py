@@ -87,13 +87,14 @@ class NothingHeld(Checker, frozen=True, kw_only=True):
         over_ns = max(requests.column("t_end_ns"))
         left: list[str] = []
         unknown: list[str] = []
+        silent: list[str] = []
         seen = 0
         for role, words in (("engine", _ENGINE_WORDS), ("gateway", _GATEWAY_WORDS)):
             for source in history.sources(role):
                 later = history.samples(source).between("t_ns", over_ns + 1, LAST_NS)
                 afterwards = [s for s in later if s.ok]
                 if not afterwards:
-                    unknown.append(f"{source} did not answer any more")
+                    silent.append(f"{source} did not answer any more, so nobody can say what it holds")
                     continue
                 given = [word for word in words if history.publishes(source, word)]
                 unknown += [history.absent(source, word) for word in words if word not in given]
@@ -105,8 +106,9 @@ class NothingHeld(Checker, frozen=True, kw_only=True):
                     late_s = (afterwards[-1].t_ns - over_ns) / 1e9
                     told = ", ".join(f"{key} {value:g}" for key, value in kept.items())
                     left.append(f"{source} has {told}, {late_s:.1f} s after the last request")
-        if not seen:
-            return self.cannot_say("; ".join(["no gauge of work after the last request", *unknown]))
+        if not seen or (silent and not left):
+            why = silent or ["no gauge of work after the last request"]
+            return self.cannot_say("; ".join([*why, *unknown]))
         observed = [*(left or [f"nothing at {seen} replicas"]), *unknown]
         return self.says(not left, "; ".join(observed), threshold="0", evidence=left)
 

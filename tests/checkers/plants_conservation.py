@@ -124,9 +124,6 @@ PLANTS = [
                     *many(10, 4, 8),
                 ],
             ),
-            "one-that-restarts-in-the-end": resting_but(
-                "engine-1", [*sampled("engine-1", 0, 8), *sampled("engine-1", 8, 12, health=None), *many(10, 4, 8)]
-            ),
         },
         bugs={
             "a-block": resting_but("engine-1", [*sampled("engine-1", values={"kv_usage": 0.01}), *many(10, 4, 8)]),
@@ -136,6 +133,9 @@ PLANTS = [
         too_little={
             "no-requests": history(*QUIET, *REST),
             "no-blocks-told": resting_but("engine-1", [*without("kv_usage", sampled("engine-1")), *many(10, 4, 8)]),
+            "one-that-no-longer-answers": resting_but(
+                "engine-1", [*sampled("engine-1", 0, 8), *sampled("engine-1", 8, 12, health=None), *many(10, 4, 8)]
+            ),
             "not-scraped-afterwards": history(*QUIET, *sampled("engine-0", 0, 5), *many(10, 4, 8)),
         },
     ),
