@@ -8,7 +8,6 @@ PYTEST_DONT_REWRITE: nothing is asserted in here.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import sys
 from functools import partial
@@ -44,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--drill-control", action="store_true", help="everything but the faults: has to be green")
     group.addoption(
         "--drill-defect",
+        type=_given,
         action="append",
         default=[],
         metavar="MODULE:CLASS",
@@ -125,14 +125,13 @@ def pytest_configure_node(node: Any) -> None:
     tell_worker(node)
     config: pytest.Config = node.config
     if not config.pluginmanager.has_plugin(Listener.NAME):
-        config.pluginmanager.register(Listener(partial(drills_of, config)), Listener.NAME)
+        config.pluginmanager.register(Listener(config, partial(drills_of, config)), Listener.NAME)
 
 
 def _given(text: str) -> str:
-    """Raise `argparse.ArgumentTypeError` for nothing: a variable that is not set must not drill something else."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("is empty; expected a name, or no such option (is a variable not set?)")
-    return text
+    from servedrill.files.arguments import some_text
+
+    return some_text(text)
 
 
 def _seed(text: str) -> int:

@@ -29,7 +29,7 @@ from servedrill.plugin.outcomes import (
     without_repeat,
 )
 from servedrill.plugin.unsaid import hidden_in_repr, hide_logs, saying_no_secret, without_secrets
-from servedrill.plugin.workers import is_worker, shared_run
+from servedrill.plugin.workers import is_worker, run_folder, shared_run
 from servedrill.reporting.console import ConsoleProgress, print_summary
 from servedrill.reporting.junit import properties
 from servedrill.reporting.leavings import leave
@@ -56,7 +56,7 @@ class DrillPlugin:
         """These two are what a session is made with; a pytest_configure hook may set others, as tests do."""
         self._session: Session | None = None
         self._open: Drill | None = None
-        self._outcomes = Outcomes(config)
+        self._outcomes = Outcomes(config, lambda: self._folder() is not None)
         self._drills: dict[str, str] = {}
         """Node id -> name, of the tests that asked for one."""
         self._left: list[str] = []
@@ -110,7 +110,7 @@ class DrillPlugin:
         """The run's, also where somebody removed it; None before the first drill, and where all were skipped."""
         shared = shared_run(self.config)
         if shared is not None:
-            folder = Path(asked(self.config, "runs") or RUNS).absolute() / shared.folder
+            folder = run_folder(self.config, shared)
             return folder if folder.is_dir() else None
         if self._session is None or self._session.run is None:
             return None
@@ -213,7 +213,7 @@ class DrillPlugin:
         return next((entry for entry in given if not entry.claim and entry.has_drill(drill)), None)
 
     def heard(self, report: pytest.TestReport) -> None:
-        """The first report of a worker; noted twice it says no more than once."""
+        """The first report of a worker."""
         self._outcomes.note(report)
 
     @pytest.hookimpl(trylast=True)
@@ -250,7 +250,7 @@ class DrillPlugin:
             for error in unmatched(quarantine, verdicts, drills):
                 self._outcomes.used_wrongly.append(str(error))
         answers = [outcome(verdict, quarantine).answer for verdict in verdicts]
-        session.exitstatus = self._outcomes.status(session.exitstatus, answers)
+        session.exitstatus = self._outcomes.status(session.exitstatus, answers, failed=session.testsfailed)
 
     @property
     def used_wrongly(self) -> list[str]:

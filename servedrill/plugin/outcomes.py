@@ -6,7 +6,7 @@ Reports say it, so that it is the same whether this process ran the drills or it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpx
@@ -15,7 +15,9 @@ import pytest
 from servedrill.checkers.finding import Answer
 from servedrill.errors import ExitCode, ServedrillError, StackError, UsageError
 from servedrill.judging.quarantine import Entry
+from servedrill.plugin.workers import CRASHED
 from servedrill.reporting.shown import shown
+from servedrill.secrecy.known import text
 
 _A_FILE = re.compile(r"\.py$|\.test_\w+$")
 """What is asked for as one: a path, or a module with ``--pyargs``."""
@@ -38,14 +40,18 @@ class DrillQuarantined(Exception):
 class Outcomes:
     """Tells of drills in their reports, and reads it from there."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+    def __init__(self, config: pytest.Config, begun: Callable[[], bool]) -> None:
+        """``begun``: whether there is a run, so that a worker that was killed may have had a drill of it."""
+        self._config, self._begun = config, begun
         self._usage_errors: list[str] = []
         self._told: list[str] = []
         """The same of this process alone, which is what ends it."""
         self._unbegun: dict[str, str] = {}
         self._doubts: set[str] = set()
         self._refuted: set[str] = set()
+        self._broken: list[tuple[str, str]] = []
+        """Failed for pytest, and no word about the stack: node id, and what it was."""
+        self._last: Any = None
         self.interrupted = False
         self.used_wrongly: list[str] = []
         """What only the end of a session shows."""
@@ -83,9 +89,15 @@ class Outcomes:
         elif isinstance(error, DrillFailed):
             report.drill_refuted = True
             report.longrepr = f"FAIL: {error}"
+        elif report.failed and isinstance(error, Exception) and not isinstance(error, AssertionError):
+            report.drill_broke = text(f"{type(error).__name__}: {error}")  # its traceback stays
 
     def note(self, report: Any) -> None:
-        """One report, of whichever process. What is in doubt counts as failed last (``--lf``): it is not done with."""
+        """One report, of whichever process; noted twice it says no more than once. What is in doubt counts as failed
+        last (``--lf``): it is not done with."""
+        if report is self._last:
+            return
+        self._last = report
         if drill := getattr(report, "drill_name", ""):
             self.drills[report.nodeid] = drill
         if (usage := getattr(report, "drill_usage", None)) is not None:
@@ -96,6 +108,8 @@ class Outcomes:
             self._doubts.add(report.nodeid)
         if getattr(report, "drill_refuted", False):
             self._refuted.add(report.nodeid)
+        if report.failed and (broke := getattr(report, "drill_broke", None) or self._crashed(report)):
+            self._broken.append((report.nodeid, broke))
         if report.nodeid in self._doubts | self._refuted:
             last = getattr(self._config.pluginmanager.get_plugin("lfplugin"), "lastfailed", None)
             if last is not None:
@@ -109,14 +123,19 @@ class Outcomes:
         one_file = [word for word in session.config.args if "::" in word or _A_FILE.search(word)]
         return [] if cut or any(chosen) or one_file else list(dict.fromkeys(self.drills.values()))
 
+    def _crashed(self, report: Any) -> str:
+        """Which worker of pytest-xdist was killed, by the report that stands for a test's own; else empty."""
+        return str(report.longrepr) if report.when == CRASHED and self._begun() else ""
+
     def lines(self) -> list[str]:
         """What a person has to be told beside the table."""
         doubts = [f"INCONCLUSIVE: {nodeid}: {shown(why)}" for nodeid, why in self._unbegun.items()]
+        doubts += [f"INCONCLUSIVE: {nodeid}: {shown(why)}: not the stack's doing" for nodeid, why in self._broken]
         wrong = dict.fromkeys([*self._usage_errors, *self.used_wrongly])
         return [*(f"ERROR: {error}" for error in wrong), *doubts]
 
-    def status(self, status: int, answers: Iterable[Answer]) -> int:
-        """The session's, from the one that pytest came to and from the verdicts' outcomes.
+    def status(self, status: int, answers: Iterable[Answer], *, failed: int) -> int:
+        """The session's, from the one that pytest came to, the verdicts' outcomes, and how many reports have failed.
 
         A verdict stays: where a plugin runs a refuted drill again and it passes, the claim was refuted all the same.
         """
@@ -124,8 +143,11 @@ class Outcomes:
         refuted = bool(self._refuted) or Answer.FAIL in answers
         if self._usage_errors or self.used_wrongly:
             return ExitCode.USAGE
-        if refuted and (status == ExitCode.PASSED or (status == ExitCode.INTERRUPTED and not self.interrupted)):
-            return ExitCode.FAILED
+        stopped = status == ExitCode.INTERRUPTED and not self.interrupted
+        if refuted:
+            return ExitCode.FAILED if stopped or status == ExitCode.PASSED else status
+        if self._broken and failed == len(self._broken) and (stopped or status == ExitCode.FAILED):
+            return ExitCode.INCONCLUSIVE
         if status == ExitCode.PASSED and (self._doubts or Answer.INCONCLUSIVE in answers):
             return ExitCode.INCONCLUSIVE
         return status

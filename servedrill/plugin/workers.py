@@ -7,6 +7,7 @@ and gives the exit status.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from servedrill.runs.layout import RUNS
 
 _KEY = pytest.StashKey["SharedRun"]()
 _INPUT = "servedrill"
+CRASHED = "???"
+"""When it was, as pytest-xdist has it, that a worker was killed."""
 
 
 class SharedRun(NamedTuple):
@@ -35,6 +38,11 @@ def shared_run(config: pytest.Config) -> SharedRun | None:
     """Of a worker, or of a controller that has told its workers; None where one process does everything."""
     told = getattr(config, "workerinput", {}).get(_INPUT)
     return SharedRun(*told) if told else config.stash.get(_KEY, None)
+
+
+def run_folder(config: pytest.Config, shared: SharedRun) -> Path:
+    """Where the run is, or will be. Raises `UsageError` where nobody can say."""
+    return Path(asked(config, "runs") or RUNS).absolute() / shared.folder
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -63,15 +71,24 @@ class Listener:
 
     NAME = "servedrill-listener"
 
-    def __init__(self, drills: Callable[[], Any]) -> None:
-        self._drills = drills
+    def __init__(self, config: pytest.Config, drills: Callable[[], Any]) -> None:
+        self._config, self._drills = config, drills
         self._heard = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A plugin that is registered now is not told of this very report."""
-        if getattr(report, "drill_ran", False) and not self._heard:
+        if not self._heard and (getattr(report, "drill_ran", False) or self._killed(report)):
             self._heard = True
             self._drills().heard(report)
+
+    def _killed(self, report: pytest.TestReport) -> bool:
+        """Whether a worker was killed that had begun a run, and had not told of any drill yet."""
+        shared = shared_run(self._config)
+        if shared is None or str(report.when) != CRASHED:
+            return False
+        with contextlib.suppress(UsageError):
+            return run_folder(self._config, shared).is_dir()
+        return False
 
 
 def _free_name(root: Path, seed: int) -> str:

@@ -158,6 +158,28 @@ def test_a_rerun_takes_no_verdict_back(tmp_path: Path, side: str, logs: bool) ->
     assert [verdict["answer"] for verdict in ended.json("verdicts.json")] == ["fail", "pass"]
 
 
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("def test_holds(drill): os.kill(os.getpid(), 9)\n", 6),
+        ("def test_killed(drill): pass\n", 6),
+        (GREEN + "def test_killed(drill): pass\n", 6),
+        ("def test_killed(drill): pass\ndef test_fails(drill): pass\n", 1),
+        ("def test_killed(drill): pass\ndef test_plain(): assert 0\n", 1),
+        ("def test_plain(): os.kill(os.getpid(), 9)\n", 1),
+    ],
+    ids=["in a drill", "as its stack starts", "beside others", "beside a FAIL", "beside a test", "in a test"],
+)
+def test_a_worker_that_is_killed_is_no_word_about_the_stack(tmp_path: Path, text: str, status: int) -> None:
+    """Exit status 6, and a line that says so; 1 where something else did fail, and where there is no drill."""
+    ended = drills(tmp_path, "import os\n" + text, *XDIST, "-n1")
+    assert ended.status == status, ended.text
+    told = re.findall(
+        r"^INCONCLUSIVE: test_it.py::\w+: worker 'gw\d' crashed .*: not the stack's doing$", ended.text, re.M
+    )
+    assert len(told) == ("drill" in text), ended.text
+
+
 def test_reports_of_tests_that_are_no_drills_are_left_alone(tmp_path: Path) -> None:
     """No run, no table, pytest's own status."""
     ended = drills(tmp_path, "def test_plain(): pass\n", *SIDES["two"])

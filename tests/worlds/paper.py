@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -42,12 +44,14 @@ class PaperStack:
 @contextlib.contextmanager
 def paper_up(file: StackFile, folder: Path, **_: Any) -> Iterator[PaperStack]:
     """In place of `servedrill.stacks.lifecycle.stack_up`; the stack of a drill whose name begins with ``torn`` does not
-    come up, and for one with ``crowded`` the machine starts no process.
+    come up, for one with ``crowded`` the machine starts no process, and ``killed`` is the end of this one.
     """
     if folder.name.startswith("torn"):
         raise StackError("the paper is torn", where="paper", hint="see the bin")
     if folder.name.startswith("crowded"):
         raise BlockingIOError(errno.EAGAIN, "fork")
+    if folder.name.startswith("killed"):
+        os.kill(os.getpid(), signal.SIGKILL)
     yield PaperStack(file.name)
 
 
