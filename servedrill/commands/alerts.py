@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from servedrill.errors import ExitCode, UsageError
+from servedrill.errors import ExitCode
+from servedrill.files.arguments import some_path
+from servedrill.files.whole import write_whole
 
 
 def register(commands: Any) -> None:
@@ -19,8 +21,8 @@ def register(commands: Any) -> None:
         ("dashboard", _dashboard, "a dashboard for Grafana to import (JSON)"),
     ):
         action = actions.add_parser(name, help=says)
-        action.add_argument("files", type=Path, nargs="+", metavar="SLO-FILE")
-        action.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: standard output")
+        action.add_argument("files", type=some_path, nargs="+", metavar="SLO-FILE")
+        action.add_argument("-o", "--output", type=some_path, metavar="FILE", help="default: standard output")
         action.set_defaults(run=run)
 
 
@@ -49,9 +51,4 @@ def _write(path: Path | None, text: str) -> None:
     if path is None:
         sys.stdout.write(text)
         return
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise UsageError(
-            f"cannot be written: {error.strerror}", where=str(path), expected="a file in a folder that is there"
-        ) from error
+    write_whole(path, text.encode())

@@ -1,6 +1,6 @@
 """``servedrill budget``: what is left of each error budget, what spent it, what follows.
 
-Exit status 1 when one is spent.
+Exit status 1 when one is spent, 6 when one is not known: a drill that cannot be read may have spent what is left.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from servedrill.errors import ExitCode, UsageError
+from servedrill.files.arguments import some_path, some_text
 from servedrill.runs.layout import RUNS
 
 if TYPE_CHECKING:
@@ -28,22 +29,26 @@ def register(commands: Any) -> None:
     budget = commands.add_parser("budget", help="what is left of the error budgets; exit status 1 when one is spent")
     budget.add_argument(
         "--slo",
-        type=Path,
+        type=some_path,
         action="append",
         metavar="FILE",
         help="SLO file; repeatable (default: the built-in objectives)",
     )
     source = budget.add_mutually_exclusive_group()
     source.add_argument(
-        "--runs", type=Path, metavar="DIR", help=f"what drills spent, by their stored runs (default: {RUNS})"
+        "--runs", type=some_path, metavar="DIR", help=f"what drills spent, by their stored runs (default: {RUNS})"
     )
     source.add_argument(
         "--prometheus",
+        type=some_text,
         metavar="URL",
         help="what was spent at all, by a Prometheus (default: the SLO file's data source, if it has one)",
     )
     budget.add_argument(
-        "--stack-name", default="", metavar="NAME", help="of stored runs only those on the stack of this name"
+        "--stack-name",
+        type=some_text,
+        metavar="NAME",
+        help="of stored runs only those on the stack of this name",
     )
     budget.set_defaults(run=_budget)
 
@@ -52,6 +57,7 @@ def _budget(given: argparse.Namespace) -> int:
     from rich.table import Table
     from rich.text import Text
 
+    from servedrill.reporting.shown import shown
     from servedrill.reporting.tables import console_for, print_table
     from servedrill.runs.gate import budgets_of
     from servedrill.runs.spent import budget_left
@@ -60,16 +66,23 @@ def _budget(given: argparse.Namespace) -> int:
     from servedrill.slo.slo import defaults
 
     file = read_slos(*given.slo) if given.slo else SloFile(slos=defaults())
+    stack = given.stack_name or ""
     url = given.prometheus or ("" if given.runs else file.prometheus_url)
     runs = given.runs or Path(RUNS)
     if given.runs and not runs.is_dir():
         raise UsageError("no such folder", where=str(runs), expected="a folder of runs")
     now = datetime.now(UTC)
     spent: dict[str, list[Spent]] = {}
+    damaged: list[UsageError] = []
+
+    def tell(error: UsageError) -> None:
+        damaged.append(error)
+        print(f"servedrill: {shown(str(error))}; the budgets are told without it", file=sys.stderr)
+
     if url:
-        budgets = budgets_of(file.slos, prometheus_url=url, runs=runs, stack=given.stack_name, now=now)
+        budgets = budgets_of(file.slos, prometheus_url=url, runs=runs, stack=stack, now=now, on_damage=tell)
     else:
-        by_slo = budget_left(file.slos, runs, now=now, stack=given.stack_name)
+        by_slo = budget_left(file.slos, runs, now=now, stack=stack, on_damage=tell)
         budgets = [budget for budget, _ in by_slo.values()]
         spent = {name: drills for name, (_, drills) in by_slo.items()}
     by_name: dict[str, Slo] = {slo.name: slo for slo in file.slos}
@@ -95,7 +108,8 @@ def _budget(given: argparse.Namespace) -> int:
             console.print(f"{slo.name}: the budget is spent: {words}", style="bold red", markup=False, soft_wrap=True)
     if any(budget.known and budget.is_spent for budget in budgets):
         return ExitCode.FAILED
-    return ExitCode.INCONCLUSIVE if any(not budget.known for budget in budgets) else ExitCode.PASSED
+    unknown = damaged or any(not budget.known for budget in budgets)
+    return ExitCode.INCONCLUSIVE if unknown else ExitCode.PASSED
 
 
 def _row(budget: Budget, slo: Slo) -> tuple[str, ...]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 from servedrill.errors import ExitCode
+from servedrill.files.arguments import some_path
 
 
 def register(commands: Any) -> None:
@@ -17,8 +17,8 @@ def register(commands: Any) -> None:
         help="what got worse from one run to another, with the noise taken into account",
         description="Compare two runs drill by drill. Exit status 1 when something is shown to have got worse.",
     )
-    compare.add_argument("before", type=Path, metavar="A", help="the baseline's folder")
-    compare.add_argument("after", type=Path, metavar="B", help="the folder of the run that is held against it")
+    compare.add_argument("before", type=some_path, metavar="A", help="the baseline's folder")
+    compare.add_argument("after", type=some_path, metavar="B", help="the folder of the run that is held against it")
     compare.add_argument(
         "--confidence", type=_share, default=0.99, metavar="P", help="of each interval (default: %(default)s)"
     )

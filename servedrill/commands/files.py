@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from servedrill.errors import ExitCode
+from servedrill.files.arguments import some_text
 
 
 def register(commands: Any) -> None:
@@ -16,7 +17,9 @@ def register(commands: Any) -> None:
         description="List the files that come with servedrill, or say where one of them is: "
         'cp "$(servedrill files drills/test_5_cancel_storm.py)" .',
     )
-    files.add_argument("file", nargs="?", metavar="FILE", help="one of those that are listed: where it is")
+    files.add_argument(
+        "file", type=some_text, nargs="?", metavar="FILE", help="one of those that are listed: where it is"
+    )
     files.set_defaults(run=_files)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from servedrill.errors import ExitCode, UsageError
+from servedrill.files.arguments import some_path, some_text
 from servedrill.files.whole import write_whole, written_json
 from servedrill.runs.layout import LATEST, RUNS
 
@@ -23,27 +24,27 @@ def register(commands: Any) -> None:
     )
     report.add_argument(
         "run_folder",
-        type=Path,
+        type=some_path,
         nargs="?",
         default=Path(RUNS, LATEST),
         metavar="RUN",
         help="a run's folder (default: %(default)s)",
     )
-    report.add_argument("-o", "--output", type=Path, metavar="FILE", help="the page (default: RUN/report.html)")
+    report.add_argument("-o", "--output", type=some_path, metavar="FILE", help="the page (default: RUN/report.html)")
     report.add_argument("--markdown", action="store_true", help="print a summary in Markdown, as for a CI job's page")
     report.add_argument(
-        "--openmetrics", type=Path, metavar="FILE", help="verdicts, times and figures as OpenMetrics text"
+        "--openmetrics", type=some_path, metavar="FILE", help="verdicts, times and figures as OpenMetrics text"
     )
-    report.add_argument("--push", metavar="URL", help="the same, pushed to a Prometheus Pushgateway")
+    report.add_argument("--push", type=some_text, metavar="URL", help="the same, pushed to a Prometheus Pushgateway")
     report.add_argument(
         "--chaostoolkit",
-        type=Path,
+        type=some_path,
         metavar="FILE",
         help="a Chaos Toolkit journal; of several drills one each, FILE-<drill>.json",
     )
     report.add_argument(
         "--pictures",
-        type=Path,
+        type=some_path,
         metavar="DIR",
         help="the table as SVG and the page as PNG (needs Chromium), for a README",
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from servedrill.errors import ExitCode
-from servedrill.files.arguments import seed
+from servedrill.files.arguments import seed, some_path, some_text
 from servedrill.runs.layout import RUNS
 
 LISTED_MAX, DRAWN_MAX = 50, 5000
@@ -23,15 +23,15 @@ def register(commands: Any) -> None:
         description="List the runs of a folder, the latest first.",
     )
     runs.add_argument(
-        "--runs", type=Path, default=Path(RUNS), metavar="DIR", help="their folder (default: %(default)s)"
+        "--runs", type=some_path, default=Path(RUNS), metavar="DIR", help="their folder (default: %(default)s)"
     )
-    runs.add_argument("--drill", metavar="NAME", help="runs that had this drill")
+    runs.add_argument("--drill", type=some_text, metavar="NAME", help="runs that had this drill")
     runs.add_argument(
         "--verdict",
         choices=["pass", "fail", "inconclusive"],
         help="runs that came to this; with --drill, where that drill did",
     )
-    runs.add_argument("--stack", metavar="NAME", help="runs on this stack")
+    runs.add_argument("--stack", type=some_text, metavar="NAME", help="runs on this stack")
     runs.add_argument("--seed", type=seed, metavar="N", help="runs from this seed")
     runs.add_argument("--since", type=_instant, metavar="DATE", help="that began on or after it, UTC: 2026-11-01")
     runs.add_argument("--until", type=_instant, metavar="DATE", help="that began before it")

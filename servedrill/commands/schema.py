@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from servedrill.errors import ExitCode
+from servedrill.files.arguments import some_path
 
 
 def register(commands: Any) -> None:
     """Add ``schema`` to the commands."""
     schema = commands.add_parser("schema", help="write JSON Schemas of a run's files, and of playbooks for your editor")
-    schema.add_argument("folder", type=Path, metavar="DIR", help="where to")
+    schema.add_argument("folder", type=some_path, metavar="DIR", help="where to")
     schema.set_defaults(run=_schema)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 from servedrill.errors import ExitCode
+from servedrill.files.arguments import some_path
 
 
 def register(commands: Any) -> None:
@@ -17,10 +17,12 @@ def register(commands: Any) -> None:
     check = actions.add_parser(
         "check", help="say everything that is wrong with SLO files, each mistake with line and column"
     )
-    check.add_argument("files", type=Path, nargs="+", metavar="FILE", help="references reach over all of the files")
+    check.add_argument(
+        "files", type=some_path, nargs="+", metavar="FILE", help="references reach over all of the files"
+    )
     check.set_defaults(run=_check)
     show = actions.add_parser("show", help="say in plain words what SLO files mean")
-    show.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    show.add_argument("files", type=some_path, nargs="+", metavar="FILE")
     show.set_defaults(run=_show)
 
 

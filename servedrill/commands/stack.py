@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from servedrill.errors import ExitCode
+from servedrill.files.arguments import some_path, some_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,15 +25,16 @@ def register(commands: Any) -> None:
     stack = commands.add_parser("stack", help="play with a stack by hand")
     actions = stack.add_subparsers(title="actions", metavar="ACTION", required=True)
     up = actions.add_parser("up", help="start it and keep it until Ctrl-C")
-    up.add_argument("--stack", type=Path, metavar="FILE", help="stack file (TOML); default: the embedded stack")
+    up.add_argument("--stack", type=some_path, metavar="FILE", help="stack file (TOML); default: the embedded stack")
     up.add_argument(
         "--defect",
+        type=some_text,
         action="append",
         default=[],
         metavar="MODULE:CLASS",
         help="start it with this policy (module:Class or path.py:Class); repeatable",
     )
-    up.add_argument("--folder", type=Path, metavar="DIR", help="where logs go (default: a temporary folder)")
+    up.add_argument("--folder", type=some_path, metavar="DIR", help="where logs go (default: a temporary folder)")
     up.set_defaults(run=_up)
 
 

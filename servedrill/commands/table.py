@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 from servedrill.errors import ExitCode
+from servedrill.files.arguments import some_path
 
 
 def register(commands: Any) -> None:
@@ -18,7 +18,7 @@ def register(commands: Any) -> None:
         description="Print a table in Markdown: a row for each claim, a column for each stack. "
         "Several runs on one stack share a column, which then says how many came to its answer.",
     )
-    table.add_argument("run_folders", type=Path, nargs="+", metavar="RUN", help="a run's folder")
+    table.add_argument("run_folders", type=some_path, nargs="+", metavar="RUN", help="a run's folder")
     table.add_argument("--json", action="store_true", help="as JSON")
     table.set_defaults(run=_table)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import NoReturn
 
 from servedrill.errors import ExitCode
@@ -15,6 +16,21 @@ class Parser(argparse.ArgumentParser):
         """Say it and exit."""
         self.exit(ExitCode.USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
         raise AssertionError("unreachable")
+
+
+def some_text(text: str) -> str:
+    """Any text. Raises `argparse.ArgumentTypeError` for none: a variable that is not set must not mean something
+    else."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; expected a value, or no such option (is a variable not set?)")
+    return text
+
+
+def some_path(text: str) -> Path:
+    """A file or a folder. Raises `argparse.ArgumentTypeError` for no name that one can have."""
+    if "\0" in some_text(text):
+        raise argparse.ArgumentTypeError("has a NUL; expected a name that a file can have")
+    return Path(text)
 
 
 def port_or_zero(text: str) -> int:

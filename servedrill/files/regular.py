@@ -1,19 +1,12 @@
-"""Files of people read at once: a pipe without a writer, a device without an end is not waited for."""
+"""Files of people read whole, and at once."""
 
 from __future__ import annotations
 
 import errno
 import os
-import stat
 from pathlib import Path
 
-_SORTS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
+from servedrill.host.regular import open_regular
 
 
 def read_regular(path: Path, *, bytes_max: int | None = None) -> bytes:
@@ -21,15 +14,7 @@ def read_regular(path: Path, *, bytes_max: int | None = None) -> bytes:
 
     Raises `OSError`, whose ``strerror`` says why, for what cannot be read, is no file, or has more than ``bytes_max``.
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except ValueError:  # a NUL in its name
-        raise OSError(errno.EINVAL, "no name that a file can have") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            sort = next((name for is_one, name in _SORTS if is_one(status.st_mode)), "something else")
-            raise OSError(errno.EINVAL, f"{sort} and no file")
+    with os.fdopen(open_regular(path), "rb") as file:
         if bytes_max is None:
             return file.read()
         content = file.read(bytes_max + 1)

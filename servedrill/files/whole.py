@@ -10,16 +10,18 @@ from typing import Any
 import msgspec
 
 from servedrill.errors import UsageError
+from servedrill.host.regular import require_place
 from servedrill.secrecy.known import hidden_within
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write beside the path and put it in place; what stood there before stays until then.
 
-    Raises `UsageError` where it cannot be written, and leaves nothing behind then.
+    Raises `UsageError` where it cannot be written, or where no file stands, and leaves nothing behind then.
     """
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
+        require_place(path)
         beside.write_bytes(content)
         beside.replace(path)
     except OSError as error:

@@ -16,6 +16,7 @@ from servedrill.errors import UsageError
 from servedrill.history.clocks import Clocks
 from servedrill.history.events import AnyEvent
 from servedrill.history.lines import LineDecoder
+from servedrill.host.regular import open_regular
 
 KEPT_MAX_BYTES = 16 << 20
 """Of lines whose events are kept; those of a larger file are read again."""
@@ -67,11 +68,11 @@ class Lines:
     """A history file; a place is the byte at which a line begins."""
 
     def __init__(self, path: Path, *, kept_max_bytes: int = KEPT_MAX_BYTES) -> None:
-        """Raises `UsageError` where there is no such file."""
+        """Raises `UsageError` where there is no such file, or something else."""
         self._path, self._kept_max_bytes = path, kept_max_bytes
         self._kept: dict[int, AnyEvent] = {}
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = open_regular(path)
         except OSError as error:
             raise UsageError(f"no history to read: {error.strerror}", where=str(path)) from error
         weakref.finalize(self, os.close, descriptor)

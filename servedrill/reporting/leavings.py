@@ -58,6 +58,7 @@ def _incident(run: StoredRun, page: DrillPage) -> str | None:
 
 
 def append_summary(path: Path, text: str) -> None:
-    """To a file that others write to as well. Raises `OSError`."""
-    with path.open("a", encoding="utf-8", errors="replace") as file:
+    """To a file that others write to as well; a pipe that nobody reads is not waited for. Raises `OSError`."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+    with os.fdopen(descriptor, "a", encoding="utf-8", errors="replace") as file:
         file.write(text)

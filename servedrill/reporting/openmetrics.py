@@ -4,22 +4,24 @@ runs."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
+import httpx
 from prometheus_client import push_to_gateway
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric, StateSetMetricFamily
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from servedrill.checkers.finding import Answer
+from servedrill.control.bounded import call, told
 from servedrill.errors import UsageError
 from servedrill.reporting.budgets import judged
 from servedrill.runs.stored import StoredRun
-from servedrill.secrecy.known import learn_url
+from servedrill.secrecy.known import cut, learn_url
 
 JOB = "servedrill"
-_PUSH_TIMEOUT_S = 10.0
+PUSH_WITHIN_S = 10.0
 
 
 def openmetrics(run: StoredRun) -> bytes:
@@ -32,11 +34,26 @@ def push(run: StoredRun, url: str) -> None:
     """The same to a Pushgateway, in the place of what this job pushed before. Raises `UsageError` where that cannot
     be."""
     try:
-        push_to_gateway(learn_url(url), job=JOB, registry=_registry(run), timeout=_PUSH_TIMEOUT_S)
-    except (OSError, ValueError) as error:
+        push_to_gateway(learn_url(url), job=JOB, registry=_registry(run), timeout=PUSH_WITHIN_S, handler=_bounded_call)
+    except (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise UsageError(
-            f"cannot be pushed to: {error}", where="--push", expected="a Pushgateway, like http://127.0.0.1:9091"
+            f"cannot be pushed to: {told(error)}", where="--push", expected="a Pushgateway, like http://127.0.0.1:9091"
         ) from error
+
+
+def _bounded_call(
+    url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes
+) -> Callable[[], None]:
+    """As the library's own handlers, with one time for all of the answer."""
+
+    def send() -> None:
+        answer = call(
+            method, url, timeout_s=timeout or PUSH_WITHIN_S, by_proxy=True, headers=dict(headers), content=data
+        )
+        if answer.status_code >= 300:
+            raise OSError(f"HTTP {answer.status_code} {cut(answer.text, 200).strip()}".strip())
+
+    return send
 
 
 def _registry(run: StoredRun) -> CollectorRegistry:

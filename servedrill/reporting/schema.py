@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from servedrill.errors import UsageError
+from servedrill.files.whole import write_whole
 from servedrill.history.events import KnownEvent
 from servedrill.judging.verdict import Verdict
 from servedrill.runs.about import About
@@ -41,7 +42,7 @@ def write_schemas(folder: Path, more: Files) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in schemas(more).items():
-            (folder / name).write_bytes(content)
+            write_whole(folder / name, content)
             written.append(folder / name)
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", where=str(folder), expected="a folder") from error

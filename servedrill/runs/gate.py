@@ -9,7 +9,7 @@ from pathlib import Path
 from servedrill.errors import UsageError
 from servedrill.history.events import ObjectivesGiven
 from servedrill.host.clock import now_ns
-from servedrill.runs.spent import budget_left
+from servedrill.runs.spent import OnDamage, budget_left, raised
 from servedrill.slo.budget import Budget, budget_of
 from servedrill.slo.openslo import SloFile, read_slos
 from servedrill.slo.policy import ACTIONS, follows
@@ -56,14 +56,17 @@ def refuse_if_spent(file: SloFile, *, stack: str, runs: Path) -> None:
         )
 
 
-def budgets_of(slos: list[Slo], *, prometheus_url: str, runs: Path, stack: str, now: datetime) -> list[Budget]:
+def budgets_of(
+    slos: list[Slo], *, prometheus_url: str, runs: Path, stack: str, now: datetime, on_damage: OnDamage = raised
+) -> list[Budget]:
     """Each SLO's budget: from Prometheus where there is one that can tell it, else from stored drills; unknown where
     neither can."""
     if not prometheus_url:
-        return [budget for budget, _ in budget_left(slos, runs, now=now, stack=stack).values()]
+        return [budget for budget, _ in budget_left(slos, runs, now=now, stack=stack, on_damage=on_damage).values()]
     server = Prometheus(prometheus_url)
     told = {slo.name: query for slo in slos if isinstance(query := query_of(slo), Query)}
-    stored = budget_left([slo for slo in slos if slo.name not in told], runs, now=now, stack=stack)
+    left = [slo for slo in slos if slo.name not in told]
+    stored = budget_left(left, runs, now=now, stack=stack, on_damage=on_damage)
     return [_from_prometheus(slo, told[slo.name], server) if slo.name in told else stored[slo.name][0] for slo in slos]
 
 

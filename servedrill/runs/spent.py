@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,31 +27,43 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     spending: Spending
 
 
-def histories(runs: Path, *, since: datetime, stack: str = "") -> Iterator[tuple[Path, datetime, History]]:
-    """Drills of the runs folder that began since then, on a stack of that name if one is given, the oldest first.
+OnDamage = Callable[[UsageError], None]
+"""Told of a drill that cannot be read; raises it where that ends everything."""
 
-    One that cannot be read is an error and not nothing: a budget that leaves it out would be too good.
-    """
+
+def raised(error: UsageError) -> None:
+    """A drill that cannot be read is an error and not nothing: a budget that leaves it out is too good."""
+    raise error
+
+
+def histories(
+    runs: Path, *, since: datetime, stack: str = "", on_damage: OnDamage = raised
+) -> Iterator[tuple[Path, datetime, History]]:
+    """Drills of the runs folder that began since then, on a stack of that name if one is given, the oldest first."""
     for path in sorted(runs.glob(f"*/*/{HISTORY}")):
         if path.parent.parent.is_symlink() or datetime.fromtimestamp(path.stat().st_mtime, UTC) < since:
             continue
-        told = read_events(path)
-        started = next((event for event in told if isinstance(event, DrillStarted)), None)
+        try:
+            told = read_events(path)
+            started = next((event for event in told if isinstance(event, DrillStarted)), None)
+            began = _wall_time(started, path) if started is not None else since
+        except UsageError as error:
+            on_damage(error)
+            continue
         if started is None:
             continue  # cut before it began: nothing was sent
-        began = _wall_time(started, path)
         if began >= since and (not stack or started.stack == stack):
             yield path.parent, began, History(told)
 
 
 def budget_left(
-    slos: list[Slo], runs: Path, *, now: datetime, stack: str = ""
+    slos: list[Slo], runs: Path, *, now: datetime, stack: str = "", on_damage: OnDamage = raised
 ) -> dict[str, tuple[Budget, list[Spent]]]:
     """SLO -> its budget by the stored drills of its period, and what each of them spent."""
     begin = {slo.name: slo.period_begin(now) for slo in slos}
     spent: dict[str, list[Spent]] = {slo.name: [] for slo in slos}
     if slos:
-        for folder, began, history in histories(runs, since=min(begin.values()), stack=stack):
+        for folder, began, history in histories(runs, since=min(begin.values()), stack=stack, on_damage=on_damage):
             for slo in slos:
                 if slo.sli.judged_by_history and began >= begin[slo.name]:
                     drill = history.drill.drill if history.drill is not None else ""

@@ -146,7 +146,7 @@ class DockerStack(ProcessStack):
             raise StackError(
                 f"no folder {folder}", where=where, expected="one with a Dockerfile, or a root file system"
             )
-        if (folder / "Dockerfile").exists():
+        if (folder / "Dockerfile").is_file():
             try:
                 return str(self._docker.images.build(path=str(folder), rm=True)[0].id)
             except (BuildError, APIError) as error:

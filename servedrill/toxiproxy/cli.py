@@ -8,26 +8,28 @@ import resource
 import secrets
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import uvloop
 
 from servedrill.errors import ExitCode, UsageError
-from servedrill.files.arguments import Parser, port_or_zero, seed
+from servedrill.files.arguments import Parser, port_or_zero, seed, some_path, some_text
 from servedrill.host.prctl import end_with_parent
 from servedrill.toxiproxy.api import VERSION
 from servedrill.toxiproxy.server import Settings, serve
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the server; the result is the exit status."""
+def parser() -> Parser:
+    """Of its command line."""
     parser = Parser(
         prog="servedrill toxiproxy",
         description="A fault proxy that speaks Toxiproxy's HTTP API, aware of HTTP/1.1 and of event streams.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="where the control API listens (default: %(default)s)")
+    parser.add_argument(
+        "--host", type=some_text, default="127.0.0.1", help="where the control API listens (default: %(default)s)"
+    )
     parser.add_argument(
         "--allow-host",
+        type=some_text,
         action="append",
         default=[],
         metavar="NAME",
@@ -36,18 +38,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--port", type=port_or_zero, default=8474, help="its port; 0 takes a free one (default: %(default)s)"
     )
-    parser.add_argument("--config", type=Path, metavar="FILE.json", help="proxies and toxics to begin with")
+    parser.add_argument("--config", type=some_path, metavar="FILE.json", help="proxies and toxics to begin with")
     parser.add_argument("--seed", type=seed, metavar="N", help="replays every draw of a run with the same seed")
     parser.add_argument("--metrics", action="store_true", help="switch GET /metrics on")
     parser.add_argument(
         "--api-version",
+        type=some_text,
         default=VERSION,
         metavar="X",
         help="what GET /version says, for clients that ask (default: %(default)s)",
     )
-    parser.add_argument("--port-file", type=Path, metavar="PATH", help="write the control port here once it listens")
+    parser.add_argument(
+        "--port-file", type=some_path, metavar="PATH", help="write the control port here once it listens"
+    )
     parser.add_argument("--die-with-parent", action="store_true", help="end with the process that started this one")
-    given = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the server; the result is the exit status."""
+    given = parser().parse_args(argv)
     settings = Settings(
         host=given.host,
         port=given.port,
@@ -66,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings))
     except UsageError as problem:
-        print(problem, file=sys.stderr)
+        print(f"toxiproxy: {problem}", file=sys.stderr)
         return ExitCode.USAGE
     return ExitCode.PASSED
 

@@ -12,11 +12,14 @@ from aiohttp import web
 
 import servedrill.toxiproxy.toxics  # noqa: F401  # registers every toxic
 from servedrill.errors import UsageError
+from servedrill.files.regular import read_regular
 from servedrill.files.whole import write_whole
 from servedrill.toxiproxy import addresses, decode
 from servedrill.toxiproxy.api import VERSION, Api
 from servedrill.toxiproxy.collection import Collection
 from servedrill.toxiproxy.errors import ApiError
+
+_CONFIG_BYTES_MAX = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +47,13 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    proxies = _read(settings.config)
     collection = Collection(settings.seed)
     try:
         sock = addresses.bind(await addresses.resolve(f"[{settings.host}]:{settings.port}"))
     except addresses.ListenError as problem:
-        raise UsageError(str(problem), where="toxiproxy", hint="choose another --port, or 0 for a free one") from None
-    await _populate(collection, settings.config)
+        raise UsageError(str(problem), hint="choose another --port, or 0 for a free one") from None
+    await _populate(collection, proxies, where=str(settings.config))
     known = (settings.host.lower(), *settings.known_hosts)
     api = Api(
         collection,
@@ -69,9 +73,9 @@ async def serve(settings: Settings) -> None:
     listener = await loop.create_server(connected, sock=sock, backlog=1024)
     host, port = sock.getsockname()[:2]
     address = addresses.Address(host, port)
-    _announce(address, settings)
     following = loop.create_task(collection.follow_upstreams())
     try:
+        _announce(address, settings)
         await stop.wait()
     finally:
         following.cancel()
@@ -82,26 +86,26 @@ async def serve(settings: Settings) -> None:
 
 def _announce(address: addresses.Address, settings: Settings) -> None:
     reach = "this machine only" if address.is_loopback else "EVERY MACHINE that reaches this port can inject faults"
-    print(f"toxiproxy: control API on {address} ({reach}), seed {settings.seed}", file=sys.stderr, flush=True)
     if settings.port_file is not None:
         write_whole(settings.port_file, f"{address.port}\n".encode())
+    print(f"toxiproxy: control API on {address} ({reach}), seed {settings.seed}", file=sys.stderr, flush=True)
 
 
-def _read(config: Path) -> list[decode.ProxyInput]:
-    items = decode.as_list(decode.parse(config.read_bytes()), "a list of proxies")
-    return [decode.proxy_input(item) for item in items]
-
-
-async def _populate(collection: Collection, config: Path | None) -> None:
+def _read(config: Path | None) -> list[decode.ProxyInput]:
     if config is None:
-        return
-    where = f"toxiproxy: {config}"
+        return []
     try:
-        _, error = await collection.populate(_read(config))
+        content = read_regular(config, bytes_max=_CONFIG_BYTES_MAX)
+        return [decode.proxy_input(item) for item in decode.as_list(decode.parse(content), "a list of proxies")]
     except OSError as problem:
-        raise UsageError(problem.strerror or str(problem), where=where) from None
+        raise UsageError(problem.strerror or str(problem), where=str(config)) from None
     except decode.BadBody as problem:
-        raise UsageError(str(problem), where=where, expected="what POST /populate takes") from None
+        raise UsageError(str(problem), where=str(config), expected="what POST /populate takes") from None
+
+
+async def _populate(collection: Collection, proxies: list[decode.ProxyInput], *, where: str) -> None:
+    try:
+        _, error = await collection.populate(proxies)
     except ApiError as problem:
         raise UsageError(problem.message, where=where) from None
     if error is not None:

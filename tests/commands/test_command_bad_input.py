@@ -176,11 +176,3 @@ def test_a_folder_that_is_not_there_is_told_before_anything_starts(
     assert main(["stack", "up", "--stack", str(path), "--folder", str(tmp_path / "up")]) == 4
     said = capsys.readouterr().err
     assert (f"no folder '{tmp_path}/none' to run in" in said, said.count("\n")) == (True, 1), said
-
-
-def test_a_history_that_is_a_pipe_is_not_waited_for(tmp_path: Path, refused: Callable[..., str]) -> None:
-    """In a run's folder as in a drill's."""
-    (tmp_path / "run/talk").mkdir(parents=True)
-    os.mkfifo(tmp_path / "run/talk/history.jsonl")
-    for folder in (tmp_path / "run", tmp_path / "run/talk"):
-        assert "no drill's history in it" in refused("judge", folder)
