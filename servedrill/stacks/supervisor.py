@@ -28,6 +28,7 @@ import msgspec
 from aiohttp import web
 
 from servedrill.control.guard import guarded
+from servedrill.control.listen import listen
 from servedrill.host import processes
 from servedrill.host.launch import tied
 from servedrill.host.prctl import adopt_orphans
@@ -257,9 +258,7 @@ async def serve(supervisor: Supervisor, *, control_port: int, secret: str) -> No
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
     loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 4096) else over.set())
-    runner = web.AppRunner(supervisor.app(secret), handle_signals=False, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", control_port, reuse_address=True, shutdown_timeout=0.2).start()
+    await listen(supervisor.app(secret), port=control_port)
     await over.wait()
     supervisor.end()
 

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from servedrill.refstack.config import Stack
 from servedrill.refstack.control.alert_rules import Fact
-from servedrill.refstack.guard import guard
+from servedrill.refstack.listen import listen
 from servedrill.refstack.policies import Policies
 from servedrill.refstack.process import log_to_stderr, set_name
 
@@ -138,17 +138,12 @@ def main(stack: Stack) -> int:
 async def _serve(stack: Stack) -> int:
     async with aiohttp.ClientSession() as session:
         alerts = Alerts(stack, Policies(stack.defects), session)
-        app = web.Application(middlewares=[guard])
-        app.add_routes(
-            [
-                web.get("/api/v2/alerts", alerts.get),
-                web.post("/api/v2/alerts", alerts.post),
-                web.get("/api/v2/status", alerts.status),
-                web.get("/-/ready", alerts.status),
-            ]
-        )
-        runner = web.AppRunner(app, handle_signals=False, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", stack.alerts_port, reuse_address=True).start()
+        routes = [
+            web.get("/api/v2/alerts", alerts.get),
+            web.post("/api/v2/alerts", alerts.post),
+            web.get("/api/v2/status", alerts.status),
+            web.get("/-/ready", alerts.status),
+        ]
+        await listen(routes, port=stack.alerts_port)
         await alerts.run()
     return 0

@@ -11,7 +11,7 @@ from aiohttp import web
 from servedrill.refstack.config import Stack
 from servedrill.refstack.control.rollout import Rollouts, own_connections
 from servedrill.refstack.control.supervised import Supervised
-from servedrill.refstack.guard import guard
+from servedrill.refstack.listen import listen
 from servedrill.refstack.policies import Policies
 
 
@@ -24,20 +24,13 @@ async def control_api(stack: Stack, processes: Mapping[str, Supervised], policie
     """
     async with own_connections() as session:
         control = _Processes(stack, processes)
-        app = web.Application(middlewares=[guard])
-        app.add_routes(
-            [
-                web.get("/stack", control.describe),
-                web.get("/processes", control.view),
-                web.post("/processes/{name}/restart", control.restart),
-                *Rollouts(stack, policies.make("canary", stack), session).routes(),
-            ]
-        )
-        runner = web.AppRunner(app, handle_signals=False, access_log=None)
-        await runner.setup()
-        await web.TCPSite(
-            runner, stack.control_host, stack.control_port, reuse_address=True, shutdown_timeout=0.2
-        ).start()
+        routes = [
+            web.get("/stack", control.describe),
+            web.get("/processes", control.view),
+            web.post("/processes/{name}/restart", control.restart),
+            *Rollouts(stack, policies.make("canary", stack), session).routes(),
+        ]
+        await listen(routes, host=stack.control_host, port=stack.control_port)
         yield
 
 

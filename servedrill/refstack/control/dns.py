@@ -18,7 +18,7 @@ import uvloop
 from aiohttp import web
 
 from servedrill.refstack.config import Gateway, Stack
-from servedrill.refstack.guard import guard
+from servedrill.refstack.listen import listen
 from servedrill.refstack.policies import Policies
 from servedrill.refstack.process import log_to_stderr, set_name
 
@@ -105,11 +105,8 @@ async def _serve(stack: Stack) -> int:
     await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: resolver, local_addr=("127.0.0.1", stack.dns_port)
     )
-    app = web.Application(middlewares=[guard])
-    app.add_routes([web.get("/records", resolver.get_records), web.put("/records", resolver.put_records)])
-    runner = web.AppRunner(app, handle_signals=False, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", stack.dns_port, reuse_address=True).start()
+    routes = [web.get("/records", resolver.get_records), web.put("/records", resolver.put_records)]
+    await listen(routes, port=stack.dns_port)
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as tasks:
         for address, gateway in zip(resolver.own, stack.gateways, strict=True):

@@ -21,7 +21,7 @@ from aiohttp import web
 from servedrill.refstack.config import Stack
 from servedrill.refstack.engine.tokens import golden_answer
 from servedrill.refstack.gateway.versions import VersionStats
-from servedrill.refstack.guard import guard
+from servedrill.refstack.listen import listen
 from servedrill.refstack.policies import Policies
 from servedrill.refstack.process import log_to_stderr, set_name
 from servedrill.refstack.secret import proof
@@ -255,11 +255,7 @@ async def _serve(stack: Stack) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     async with own_connections() as session:
         rollouts = Rollouts(stack, Policies(stack.defects).make("canary", stack), session)
-        app = web.Application(middlewares=[guard])
-        app.add_routes(rollouts.routes())
-        runner = web.AppRunner(app, handle_signals=False, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, stack.control_host, stack.control_port, reuse_address=True).start()
+        await listen(rollouts.routes(), host=stack.control_host, port=stack.control_port)
         log.info("listening on %s:%d", stack.control_host, stack.control_port)
         await ended.wait()
     return 0
