@@ -9,6 +9,7 @@ from typing import Any
 
 from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
+from servedrill.faults.figures import whole
 from servedrill.host.clock import wait_for
 from servedrill.host.gpu import Gpu, read_gpus
 from servedrill.host.processes import family
@@ -17,6 +18,7 @@ from servedrill.leases.undo import Undo
 from servedrill.stacks.protocols import Signallable
 
 _MIB = 1 << 20
+_LEFT_BYTES_MAX = 1 << 40
 _SLACK_BYTES = 64 * _MIB
 _BALLAST = """
 import ctypes, sys
@@ -63,6 +65,7 @@ class GpuBallast:
 
         Raises `FaultError` where they hold none, `NoGpu` without one.
         """
+        whole(0, _LEFT_BYTES_MAX, left_bytes=left_bytes)
         self.target = replica
         self._gpus, self._left_bytes = gpus, left_bytes
         server = stack.process(replica)

@@ -7,6 +7,7 @@ from typing import Any
 
 from servedrill.errors import FaultError
 from servedrill.faults.fault import Evidence
+from servedrill.faults.figures import whole
 from servedrill.faults.memory_limit import KeptLimit, KernelLimit, MemoryLimit
 from servedrill.faults.process import _ProcessFault
 from servedrill.leases.undo import Undo
@@ -26,6 +27,9 @@ class MemoryBallast(_ProcessFault):
     def __init__(
         self, stack: Any, replica: str, *, headroom_bytes: int = 16 << 20, back_within_s: float | None = None
     ) -> None:
+        whole(
+            1 << 20, 1 << 36, headroom_bytes=headroom_bytes
+        )  # the ballast takes four times that, should nobody be killed
         super().__init__(stack, replica, part="core", back_within_s=back_within_s)
         if not isinstance(stack, MemoryLimited):
             raise FaultError(f"{stack.name} has no memory limits")

@@ -13,8 +13,9 @@ import socket
 from typing import Any, TypedDict, Unpack
 
 from servedrill.faults.fault import Evidence
+from servedrill.faults.figures import at_least, share
 from servedrill.faults.streams import http_status
-from servedrill.faults.toxic import Direction, Toxic, at_least, proxy_at, require_hop, server_at, share
+from servedrill.faults.toxic import Direction, Toxic, proxy_at, require_hop, server_at
 from servedrill.host.addresses import split_host_port
 from servedrill.leases.undo import HttpCall, Undo
 from servedrill.stacks.protocols import Proxied

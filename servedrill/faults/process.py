@@ -10,6 +10,7 @@ import httpx
 from servedrill.control.bounded import call
 from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
+from servedrill.faults.figures import time_s
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import read_status
 from servedrill.leases.undo import ResumeProcess, Undo
@@ -33,6 +34,7 @@ class _ProcessFault:
         self, stack: SignallableStack, replica: str, *, part: Part = "server", back_within_s: float | None = None
     ) -> None:
         """``back_within_s``: None for twice what the stack promises."""
+        time_s(back_within_s=back_within_s)
         self.target = replica
         self.attributes: dict[str, Any] = {"part": part}
         self._stack, self._part = stack, part

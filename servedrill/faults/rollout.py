@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from servedrill.errors import NotInTime
 from servedrill.faults.fault import Evidence
+from servedrill.faults.figures import time_s
 from servedrill.host.clock import wait_for
 from servedrill.leases.undo import Undo
 from servedrill.stacks.protocols import Stack, Swappable
@@ -23,6 +24,7 @@ class ModelRollout:
 
     def __init__(self, stack: SwappableStack, candidate: str, *, within_s: float | None = None) -> None:
         """``within_s``: None for what the stack promises."""
+        time_s(within_s=within_s)
         self.target, self.attributes = stack.promises.model, {"candidate": candidate}
         self._stack, self._candidate = stack, candidate
         self._within_s = stack.promises.rollout_within_s if within_s is None else within_s

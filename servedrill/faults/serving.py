@@ -15,6 +15,7 @@ from servedrill.dialect.vendors import vendor_of
 from servedrill.dialect.vllm import IS_SLEEPING, LOAD_ADAPTER, SLEEP, WAKE_UP
 from servedrill.errors import FaultError, NotInTime
 from servedrill.faults.fault import Evidence
+from servedrill.faults.figures import whole
 from servedrill.faults.process import SignallableStack
 from servedrill.host.clock import wait_for
 from servedrill.host.processes import read_status
@@ -31,6 +32,7 @@ class EngineSleep:
     name = "engine_sleep"
 
     def __init__(self, stack: SignallableStack, replica: str, *, level: int = 2) -> None:
+        whole(1, 2, level=level)
         self.target, self.attributes = replica, {"level": level}
         self._stack, self._level = stack, level
         self._replica = next(r for r in stack.replicas() if r.name == replica)

@@ -8,7 +8,8 @@ name. A stream is an answer of type ``text/event-stream``; its events are counte
 from __future__ import annotations
 
 from servedrill.errors import UsageError
-from servedrill.faults.toxic import FIGURE_MAX, Toxic, at_least, share, status_of_http
+from servedrill.faults.figures import FIGURE_MAX, at_least, share, status_of_http
+from servedrill.faults.toxic import Toxic
 from servedrill.stacks.protocols import Proxied
 
 USERS = "/v1/"

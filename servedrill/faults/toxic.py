@@ -25,6 +25,7 @@ from servedrill.control.bounded import call, read, told
 from servedrill.control.toxiproxies import toxiproxy_at
 from servedrill.errors import FaultError, NotInTime, UsageError
 from servedrill.faults.fault import Evidence
+from servedrill.faults.figures import share
 from servedrill.host.addresses import split_host_port
 from servedrill.host.clock import wait_for
 from servedrill.host.sockets import Carried, carried_at
@@ -262,27 +263,3 @@ class Toxic:
 def _since(before: Carried | None, now: Carried) -> Carried:
     """What a connection has carried since; all of it where it was not there before."""
     return now if before is None else Carried(now.received - before.received, now.sent - before.sent)
-
-
-FIGURE_MAX = 1e15
-"""Beyond it are infinities, what is no number, and slips of the hand."""
-
-
-def at_least(least: float, **given: float) -> None:
-    """Raise `UsageError` for a figure below ``least``, and for one that is none: a fault of nothing is none."""
-    for name, value in given.items():
-        if not least <= value <= FIGURE_MAX:
-            raise UsageError(f"{name} is {value:g}", where="fault", expected=f"{least:g} or more")
-
-
-def status_of_http(status: int) -> None:
-    """Raise `UsageError` for one that no answer has."""
-    if not 200 <= status <= 599:
-        raise UsageError(f"status is {status:g}", where="fault", expected="200 to 599")
-
-
-def share(**given: float) -> None:
-    """Raise `UsageError` for a figure that is no share: 0 to 1."""
-    for name, value in given.items():
-        if not 0 <= value <= 1:
-            raise UsageError(f"{name} is {value:g}", where="fault", expected="0 to 1")

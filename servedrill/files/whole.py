@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from servedrill.errors import UsageError
-from servedrill.host.regular import require_place
+from servedrill.files.regular import require_place
 from servedrill.secrecy.known import hidden_within
 
 

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, cast
 import msgspec
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
-Span = Annotated[float, msgspec.Meta(gt=0)]
+Span = Annotated[float, msgspec.Meta(gt=0, le=1e7)]
 """Seconds."""
-NotBelow0 = Annotated[float, msgspec.Meta(ge=0)]
+NotBelow0 = Annotated[float, msgspec.Meta(ge=0, le=1e7)]
 
 TooMuch: TypeAlias = Literal["prompt", "output", "endless", "choices", "overload"]
 

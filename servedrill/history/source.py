@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import stat
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,6 @@ from servedrill.errors import UsageError
 from servedrill.history.clocks import Clocks
 from servedrill.history.events import AnyEvent
 from servedrill.history.lines import LineDecoder
-from servedrill.host.regular import open_regular
 
 KEPT_MAX_BYTES = 16 << 20
 """Of lines whose events are kept; those of a larger file are read again."""
@@ -72,9 +72,12 @@ class Lines:
         self._path, self._kept_max_bytes = path, kept_max_bytes
         self._kept: dict[int, AnyEvent] = {}
         try:
-            descriptor = open_regular(path)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe is not waited for
         except OSError as error:
             raise UsageError(f"no history to read: {error.strerror}", where=str(path)) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise UsageError("no history to read: no file", where=str(path))
         weakref.finalize(self, os.close, descriptor)
         self._file = open(descriptor, "rb", buffering=1 << 17, closefd=False)  # noqa: SIM115
         self._decode = LineDecoder(first=self._file.readline()).decode

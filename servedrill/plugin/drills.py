@@ -221,9 +221,17 @@ class DrillPlugin:
         """Of this process or, in a controller, of a worker; after the plugin that remembers what failed last."""
         self._outcomes.note(report)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Somebody's Ctrl-C, or the way in which pytest-xdist stops for ``-x``."""
+        """Somebody's Ctrl-C, or the way in which pytest-xdist stops for ``-x``.
+
+        pytest draws a traceback with the sources of all its frames, for seconds on a busy machine, and shows its last
+        line, unless it is asked for the whole.
+        """
         self._outcomes.interrupted = excinfo.type is KeyboardInterrupt
+        if not self.config.option.fulltrace:
+            excinfo.traceback = excinfo.traceback[-1:]
+            excinfo.value.__cause__, excinfo.value.__suppress_context__ = None, True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_internalerror(self, excrepr: Any) -> None:

@@ -11,13 +11,13 @@ from typing import Annotated
 
 import msgspec
 
-Count = Annotated[int, msgspec.Meta(ge=1, le=10**12)]
-Amount = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
-Span = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+Amount = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+Span = Annotated[float, msgspec.Meta(gt=0, le=1e7)]
 """Seconds."""
-NotBelow0 = Annotated[float, msgspec.Meta(ge=0)]
+NotBelow0 = Annotated[float, msgspec.Meta(ge=0, le=1e7)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Factor = Annotated[float, msgspec.Meta(gt=0)]
+Factor = Annotated[float, msgspec.Meta(gt=0, le=1e7)]
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,7 +43,7 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     version: str
     load_s: NotBelow0 = 0.25
-    weights_bytes: Amount = 24 << 20
+    weights_bytes: Count = 24 << 20
     loads: bool = True
     """False: loading fails half-way, as a damaged checkpoint does."""
     accuracy: Share = 1.0
@@ -65,9 +65,9 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     default_max_tokens: Count = 96
     max_tokens_cap: Count = 1024
     block_tokens: Count = 16
-    blocks: Count = 512
-    block_bytes: Amount = 96 << 10
-    activation_bytes_per_token: Amount = 16 << 10
+    blocks: Annotated[int, msgspec.Meta(ge=1, le=10**6)] = 512
+    block_bytes: Count = 96 << 10
+    activation_bytes_per_token: Count = 16 << 10
 
 
 class Replica(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

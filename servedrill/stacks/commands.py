@@ -40,7 +40,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     path: str = "/health"
     """Empty: no HTTP probe."""
     log: str = ""
-    within_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    within_s: Annotated[float, msgspec.Meta(gt=0, le=1e7)] = 60.0
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -142,8 +142,8 @@ class Name(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     name: str = "gateway.stack.test"
     ttl_s: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 1
-    check_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 0.2
-    check_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 0.3
+    check_interval_s: Annotated[float, msgspec.Meta(gt=0, le=1e7)] = 0.2
+    check_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=1e7)] = 0.3
     check_failures: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 2
 
 

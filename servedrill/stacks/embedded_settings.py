@@ -12,6 +12,9 @@ from servedrill.files.mistakes import Mistakes
 from servedrill.files.places import Key
 from servedrill.refstack.config import ModelVersion, Stack
 
+_ENGINE_BYTES_MAX = 4 << 30
+"""What one engine takes at most: it really allocates what its configuration says."""
+_WORD_BYTES = 8
 _KEY: Key = ("embedded", "settings")
 _CHOSEN = {
     "engines": "embedded.engines",
@@ -67,7 +70,26 @@ def check_settings(mistakes: Mistakes, document: Document) -> None:
         found = mistakes.found[number]
         path = f"embedded.settings.{found.path}".rstrip(".")
         mistakes.found[number] = type(found)(found.file, found.position, path, found.what, found.expected, found.hint)
+    if before == len(mistakes.found):
+        _check_memory(mistakes, document, settings)
     versions = [model.version for model in settings.models] or [str(model["version"]) for model in MODELS]
     if before == len(mistakes.found) and settings.serves not in versions:
         expected = f"one of {', '.join(versions)}"
         mistakes.wrong(document, (*_KEY, "serves"), f"is {settings.serves!r}", expected=expected)
+
+
+def _check_memory(mistakes: Mistakes, document: Document, settings: Any) -> None:
+    """A block holds a word for each of its tokens; all blocks, the largest weights and a step fit into an engine."""
+    limits = settings.engine_limits
+    least = _WORD_BYTES * limits.block_tokens
+    if limits.block_bytes < least:
+        key = (*_KEY, "engine_limits", "block_bytes")
+        expected = f"{least} at least, for {limits.block_tokens} tokens a block"
+        mistakes.wrong(document, key, f"is {limits.block_bytes}", expected=expected)
+    weights = max((model.weights_bytes for model in settings.models), default=0)
+    step = limits.max_num_batched_tokens * limits.activation_bytes_per_token
+    needed = limits.blocks * limits.block_bytes + weights + step
+    if needed > _ENGINE_BYTES_MAX:
+        expected = f"{_ENGINE_BYTES_MAX >> 30} GiB at most: blocks times block_bytes, the weights, and a step"
+        what = f"an engine takes {needed / (1 << 30):.1f} GiB"
+        mistakes.wrong(document, (*_KEY, "engine_limits"), what, expected=expected)

@@ -42,8 +42,8 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Whether and when a process that ended is started again; the wait doubles with each end in the last minute."""
 
     policy: Literal["always", "on-failure", "never"] = "on-failure"
-    backoff_s: Annotated[float, msgspec.Meta(ge=0)] = 0.5
-    backoff_max_s: Annotated[float, msgspec.Meta(ge=0)] = 8.0
+    backoff_s: Annotated[float, msgspec.Meta(ge=0, le=1e7)] = 0.5
+    backoff_max_s: Annotated[float, msgspec.Meta(ge=0, le=1e7)] = 8.0
 
     def delay_s(self, status: int, recent_exits: int) -> float | None:
         """Seconds to wait; None: never again."""

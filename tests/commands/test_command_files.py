@@ -36,7 +36,9 @@ def make(tmp_path: Path) -> Iterator[Callable[[str, Path], Path]]:
             path.symlink_to("/dev/zero")
         else:
             sockets.append(socket.socket(socket.AF_UNIX))
-            sockets[-1].bind(str(path))
+            folder = os.open(path.parent, os.O_RDONLY)
+            sockets[-1].bind(f"/proc/self/fd/{folder}/{path.name}")  # the whole path may be too long for one
+            os.close(folder)
         return path
 
     yield made

@@ -17,7 +17,10 @@ CLIENTS = {
     "subprocess": {"check_output", "getoutput", "getstatusoutput"},
 }
 FOREIGN = {"requests", "urllib3", "aiohttp", "toxiproxy"}
-NOT_ASKING = {"aiohttp": {"control/guard.py", "stacks/supervisor.py"}, "toxiproxy": {"faults/toxic.py"}}
+NOT_ASKING = {
+    "aiohttp": {"control/guard.py", "control/listen.py", "stacks/supervisor.py"},
+    "toxiproxy": {"faults/toxic.py"},
+}
 """Modules that answer, and ask nobody; or name a type alone."""
 
 

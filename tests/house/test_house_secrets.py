@@ -27,7 +27,7 @@ BY_NAME = {
 """Modules that read a variable of the environment whose name somebody else gives them."""
 WRITES = {
     "ci/record.py": "reports of tests, looked through",
-    "commands/alerts.py": "rules and dashboards",
+    "commands/main.py": "nothing, where nobody reads any more",
     "faults/memory_limit.py": "the kernel's",
     "files/planted.py": "of an address that was looked at: names of variables, and no key",
     "files/whole.py": "`write_whole`",
@@ -44,7 +44,6 @@ WRITES = {
     "reporting/incident.py": "drawn from histories",
     "reporting/leavings.py": "drawn from histories",
     "reporting/pictures.py": "drawn from histories",
-    "reporting/schema.py": "schemas",
     "runs/folder.py": "locks",
     "stacks/containers.py": "logs, by lines that are looked through",
     "stacks/docker.py": "an image",

@@ -280,44 +280,6 @@ def test_what_the_tool_itself_could_not_do_is_a_doubt(pytester: pytest.Pytester,
     result.assert_outcomes(passed=0, failed=0, errors=0)
 
 
-BROKEN = """
-import pytest
-
-@pytest.fixture
-def torn(drill):
-    raise KeyError("lost")
-
-@pytest.fixture
-def left(drill):
-    yield
-    raise KeyError("left")
-
-def test_holds(drill):
-    {}["lost"]
-
-def test_holds_not(torn):
-    pass
-
-def test_holds_until(left):
-    pass
-"""
-
-
-@pytest.mark.parametrize(
-    ("more", "status"),
-    [("", 6), ("def test_plain():\n    pass\n", 6), ("def test_fails(drill):\n    pass\n", 1),
-     ("def test_plain():\n    assert 0\n", 1), ("def test_holds_more(drill):\n    assert 0\n", 1)],
-)  # fmt: skip
-def test_an_error_in_a_drill_is_no_word_about_the_stack(pytester: pytest.Pytester, more: str, status: int) -> None:
-    """A bug, in the drill or in this tool: its traceback, a line that says so and 6; an assertion is a claim."""
-    pytester.makepyfile(test_it=BROKEN + more)
-    result = run(pytester)
-    assert result.ret == status
-    lines = [line for line in result.outlines if line.startswith("INCONCLUSIVE: ")]
-    assert [line.endswith("not the stack's doing") for line in lines] == [True] * 3
-    assert "KeyError: 'lost'" in lines[0] and "E       KeyError: " in result.stdout.str()
-
-
 def test_a_capability_that_does_not_exist_is_told_in_one_line(pytester: pytest.Pytester) -> None:
     """A typing mistake must not look like a broken stack."""
     pytester.makepyfile(

@@ -110,6 +110,12 @@ def changed(base: str, key: Key, value: Any) -> str:
     return "".join(f"{name} = {toml(one)}\n" for name, one in top.items())
 
 
+def numbers(type_: types.Type) -> bool:
+    """Whether it takes any."""
+    of = type_.types if isinstance(type_, types.UnionType) else (type_,)
+    return any(isinstance(one, types.IntType | types.FloatType) for one in of)
+
+
 SETTINGS = [(("embedded", "settings", *key), type_) for key, type_ in fields(types.type_info(_settings_type()))]
 FIELDS = {dotted(key): (key, type_) for key, type_ in [*fields(types.type_info(StackFile)), *SETTINGS]}
 
@@ -135,6 +141,35 @@ def test_ports_are_ports(tmp_path: Path) -> None:
         for value in (-1, 65536, 10**9):
             path.write_text(changed(BASES.get(str(key[0]), PROCESSES), key, value))
             assert any(dotted(key) in str(mistake) for mistake in check_stack_files([path])), (key, value)
+
+
+@pytest.mark.parametrize("field", [name for name, (_, type_) in FIELDS.items() if numbers(type_)])
+def test_a_number_has_bounds_on_both_sides(field: str, tmp_path: Path) -> None:
+    """Below nothing and beyond all it is refused: nobody waits for ever, or takes all memory."""
+    key, _ = FIELDS[field]
+    path = tmp_path / "stack.toml"
+    for value in (-100, 10**14):
+        path.write_text(changed(BASES.get(str(key[0]), PROCESSES), key, value))
+        assert any(field in str(mistake) for mistake in check_stack_files([path])), value
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("engine_limits = {blocks = 1000000}", "embedded.settings.engine_limits: an engine takes 91."),
+        ("engine_limits = {blocks = 1000000, block_bytes = 128}", ""),
+        ("engine_limits = {block_bytes = 127}", "engine_limits.block_bytes: is 127; expected 128 at least"),
+        ("engine_limits = {activation_bytes_per_token = 1000000000}", "an engine takes 47"),
+        ('models = [{version = "v1", weights_bytes = 1000000000}]', ""),
+        ("models = [" + ", ".join(['{version = "v1", weights_bytes = 0}']) + "]", "weights_bytes: is 0"),
+    ],
+)
+def test_an_engine_takes_no_more_than_a_machine_has(line: str, says: str, tmp_path: Path) -> None:
+    """What it holds is really allocated."""
+    path = tmp_path / "stack.toml"
+    path.write_text(f"[embedded.settings]\n{line}\n")
+    said = [str(mistake) for mistake in check_stack_files([path])]
+    assert (len(said), all(says in one for one in said)) == (bool(says), True), said
 
 
 def test_every_field_is_looked_at() -> None:
