@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from servedrill.errors import ExitCode, UsageError
+from servedrill.files.regular import read_regular
 from servedrill.judging.quarantine import Entry
 from servedrill.runs.stored import read_about
 
@@ -133,7 +134,7 @@ def read_try(path: Path) -> Try:
     """As much as there is; nothing where there is no file."""
     lines: list[Line] = []
     with contextlib.suppress(OSError):
-        for line in path.read_bytes().splitlines():
+        for line in read_regular(path).splitlines():
             with contextlib.suppress(msgspec.MsgspecError):  # cut by what ended the session
                 lines.append(_decoder.decode(line))
     tests: dict[str, Case] = {}

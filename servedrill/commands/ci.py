@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from servedrill.files.arguments import some_path
+
 if TYPE_CHECKING:
     from servedrill.ci.night import Night
     from servedrill.ci.running import Sessions
@@ -37,7 +39,7 @@ def register(commands: Any) -> None:
     ci.add_argument("--no-second-try", action="store_true", help="what nobody could judge is not tried again")
     ci.add_argument(
         "--artifacts",
-        type=Path,
+        type=some_path,
         default=Path(ARTIFACTS),
         metavar="DIR",
         help="where summary, JUnit and report are written (default: %(default)s)",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from servedrill.errors import ExitCode, UsageError
-from servedrill.files.arguments import seed
+from servedrill.files.arguments import seed, some_folder, some_path
 from servedrill.runs.layout import RUNS
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ def register(commands: Any) -> None:
     plan = actions.add_parser("plan", help="what would happen; nothing is broken", description=_PLAN)
     run = actions.add_parser("run", help="the day itself", description=_RUN)
     for action in (plan, run):
-        action.add_argument("playbook", type=Path, metavar="PLAYBOOK", help="a YAML file (docs/playbooks.md)")
+        action.add_argument("playbook", type=some_path, metavar="PLAYBOOK", help="a YAML file (docs/playbooks.md)")
         action.add_argument("--stack", default="", metavar="FILE", help="stack file (default: the playbook's own)")
         action.add_argument("--slo", default="", metavar="FILE", help="SLO file (default: the playbook's own)")
         action.add_argument(
             "--defect", action="append", default=[], metavar="MODULE:CLASS", help="of the embedded stack"
         )
-    plan.add_argument("--out", type=Path, metavar="FILE", help="keep the plan, for `run --plan`")
+    plan.add_argument("--out", type=some_path, metavar="FILE", help="keep the plan, for `run --plan`")
     plan.set_defaults(run=_plan)
-    run.add_argument("--plan", type=Path, metavar="FILE", help="refuse to run if anything changed since this plan")
+    run.add_argument("--plan", type=some_path, metavar="FILE", help="refuse to run if anything changed since this plan")
     run.add_argument("--seed", type=seed, metavar="N", help="repeat a day's traffic")
     run.add_argument("--production", action="store_true", help="the stack is production, and may be broken")
     run.set_defaults(run=_run)
@@ -71,7 +71,7 @@ def register(commands: Any) -> None:
     for one in (note, action, show, resume):
         one.add_argument("--day", default="", metavar="RUN", help="folder or name of its run (default: the latest)")
     for one in (plan, run, note, action, show, resume):
-        one.add_argument("--runs", default=RUNS, metavar="DIR", help=f"folder of runs (default: {RUNS})")
+        one.add_argument("--runs", type=_folder, default=RUNS, metavar="DIR", help=f"folder of runs (default: {RUNS})")
 
 
 _PLAN = """Read the playbook, bring the stack up (or ask it how it talks, where it is somebody else's), and say for each
@@ -82,10 +82,13 @@ in any terminal heals everything at once. Exit codes: 0 all proven, 1 refuted, 4
 
 
 def _plan(given: argparse.Namespace) -> int:
+    from servedrill.files.regular import require_place
     from servedrill.gameday.day import keep_plan, plan_day
     from servedrill.gameday.told import print_plan
     from servedrill.reporting.tables import console_for
 
+    if given.out:
+        require_place(given.out)
     plan = plan_day(_asked(given))
     print_plan(console_for(sys.stdout), plan)
     if given.out:
@@ -283,6 +286,10 @@ def _authorized(plan: Plan, given: argparse.Namespace, people: People) -> str:
     if input(f"Type {plan.stack} to go on: ").strip() != plan.stack:
         raise UsageError("not confirmed", where=plan.stack, expected="its name")
     return f"{people.who('')}, typed"
+
+
+def _folder(text: str) -> str:
+    return str(some_folder(text))
 
 
 def _day(text: str) -> str:

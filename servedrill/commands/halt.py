@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from servedrill.errors import ExitCode
+from servedrill.files.arguments import some_folder
 from servedrill.runs.layout import RUNS
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def register(commands: Any) -> None:
     )
     heal.set_defaults(run=_heal)
     for command in (halt, release, heal):
-        command.add_argument("--runs", type=Path, default=Path(RUNS), metavar="DIR", help=f"default: {RUNS}")
+        command.add_argument("--runs", type=some_folder, default=Path(RUNS), metavar="DIR", help=f"default: {RUNS}")
 
 
 def _halt(given: argparse.Namespace) -> int:

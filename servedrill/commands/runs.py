@@ -41,7 +41,7 @@ def register(commands: Any) -> None:
     runs.add_argument("--json", action="store_true", help="as JSON")
     runs.add_argument(
         "--html",
-        type=Path,
+        type=some_path,
         nargs="?",
         const=Path(),
         metavar="FILE",

@@ -33,6 +33,14 @@ def some_path(text: str) -> Path:
     return Path(text)
 
 
+def some_folder(text: str) -> Path:
+    """A folder, which need not be there yet. Raises `argparse.ArgumentTypeError` for what is something else."""
+    path = some_path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no folder")
+    return path
+
+
 def port_or_zero(text: str) -> int:
     """A TCP port; 0 stands for any free one. Raises `argparse.ArgumentTypeError`."""
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) < 65536):

@@ -38,9 +38,9 @@ def require_place(path: Path) -> None:
     except OSError:
         return  # what is there is no reason not to write, or writing says it better
     except ValueError:
-        raise OSError(errno.EINVAL, "no name that a file can have") from None
+        raise OSError(errno.EINVAL, "no name that a file can have", str(path)) from None
     if sort := _no_file(status):
-        raise OSError(errno.EINVAL, sort)
+        raise OSError(errno.EINVAL, sort, str(path))
 
 
 def _open(path: Path) -> int:

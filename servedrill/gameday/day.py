@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from servedrill.errors import UsageError
+from servedrill.files.regular import read_regular
 from servedrill.files.whole import write_whole, written_json
 from servedrill.gameday import record as r
 from servedrill.gameday.director import Director
@@ -96,7 +97,7 @@ def keep_plan(plan: Plan, path: Path) -> None:
 def read_plan(path: Path) -> Plan:
     """Raises `UsageError` for a file that is no plan."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Plan)
+        return msgspec.json.decode(read_regular(path), type=Plan)
     except (OSError, msgspec.MsgspecError) as error:
         raise UsageError(
             f"no plan: {error}", where=str(path), expected="what `servedrill gameday plan` has written"

@@ -19,6 +19,7 @@ from servedrill._version import __version__
 from servedrill.errors import ServedrillError, UsageError
 from servedrill.faults.fault import Fault
 from servedrill.faults.named import NAMED
+from servedrill.files.regular import read_regular
 from servedrill.files.shipped import shipped
 from servedrill.gameday.drills import FoundDrill, capabilities, find_drill
 from servedrill.gameday.playbook import Condition, Playbook, Step, seconds
@@ -281,7 +282,7 @@ def _share(slo: Slo, broken_s: float) -> float:
 
 def _digest(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_regular(path)).hexdigest()
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", where=str(path), expected="a file of the plan") from error
 

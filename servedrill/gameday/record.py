@@ -16,6 +16,7 @@ import msgspec
 
 from servedrill.checkers.finding import Answer
 from servedrill.errors import UsageError
+from servedrill.files.regular import read_regular
 from servedrill.secrecy.known import hidden_within
 
 RECORD = "gameday.jsonl"
@@ -213,7 +214,7 @@ class Record:
 def read_record(folder: Path) -> list[AnyEntry]:
     """Every entry; one that was cut by a crash is left out. Raises `UsageError` where there is no record."""
     try:
-        return list(_entries((folder / RECORD).read_bytes()))
+        return list(_entries(read_regular(folder / RECORD)))
     except OSError as error:
         raise UsageError(
             f"no game day: {error.strerror}", where=str(folder / RECORD), expected="the folder of a game day's run"

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from servedrill.errors import UsageError
+from servedrill.files.regular import read_regular
 from servedrill.files.whole import write_whole, written_json
 
 FILE = "halted.json"
@@ -57,7 +58,7 @@ def release(folder: Path) -> Halt | None:
 def pulled(folder: Path) -> Halt | None:
     """None while the lever is released; one that cannot be read is pulled all the same."""
     try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=Halt)
+        return msgspec.json.decode(read_regular(folder / FILE), type=Halt)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:

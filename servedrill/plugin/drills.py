@@ -56,7 +56,7 @@ class DrillPlugin:
         """These two are what a session is made with; a pytest_configure hook may set others, as tests do."""
         self._session: Session | None = None
         self._open: Drill | None = None
-        self._outcomes = Outcomes(config, lambda: self._folder() is not None)
+        self._outcomes = Outcomes(config, lambda: self.folder is not None)
         self._drills: dict[str, str] = {}
         """Node id -> name, of the tests that asked for one."""
         self._left: list[str] = []

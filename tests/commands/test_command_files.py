@@ -19,6 +19,7 @@ from tests.worlds.paper import run_drills
 
 pytest_plugins = ["pytester"]
 SLO = Path(__file__).parents[2] / "fixtures/data/slos/chat.yaml"
+PLAYBOOK = Path(__file__).parents[2] / "playbooks/first_game_day.yaml"
 SORTS = ("pipe", "device", "socket")
 FILES = {one.name: one for one in arguments() if one.is_file}
 IN_A_RUN = ("run.json", "paper/history.jsonl", "paper/verdict.json", "paper/stack.json", "report.html", "paper/logs")
@@ -56,7 +57,9 @@ def good(tmp_path: Path) -> dict[str, str]:
     """For what else a command needs."""
     run = str(run_folder(tmp_path / "runs" / "20260102T030405-7"))
     slo = str(SLO)
-    return {"RUN": run, "A": run, "B": run, "FILE": slo, "SLO-FILE": slo, "DIR": str(tmp_path / "new")}
+    more = {"TEXT": "t", "NAME": "me", "YYYY-MM-DD": "2099-01-01"}
+    more |= {"RUNS": str(tmp_path / "runs"), "PLAYBOOK": str(PLAYBOOK)}
+    return more | {"RUN": run, "A": run, "B": run, "FILE": slo, "SLO-FILE": slo, "DIR": str(tmp_path / "new")}
 
 
 @pytest.mark.parametrize("sort", SORTS)
@@ -85,6 +88,7 @@ def test_every_command_is_looked_at() -> None:
         "stack", "judge", "report", "runs", "compare", "table", "slo", "budget", "alerts", "schema", "toxiproxy",
     }  # fmt: skip
     assert len(FILES) >= 24
+    assert not [one.name for one in arguments() if one.action.type is Path], "servedrill.files.arguments.some_path"
 
 
 @pytest.mark.parametrize("sort", SORTS)

@@ -17,6 +17,9 @@ from servedrill.commands.main import main, parser
 from servedrill.files.arguments import some_path
 from servedrill.toxiproxy import cli as toxiproxy
 
+BESIDE = {"toxiproxy": ("--port", "0"), "runs --html": ("--runs", "RUNS")}
+"""What a command is given beside, so that another mistake is not the first."""
+
 
 @dataclass(frozen=True)
 class Argument:
@@ -34,18 +37,26 @@ class Argument:
     @property
     def is_file(self) -> bool:
         """Whether it names a file or a folder, alone or before a colon."""
-        return self.action.type is some_path or self.action.metavar == "MODULE:CLASS"
+        return self.action.type is some_path or self.action.metavar in (
+            "MODULE:CLASS",
+            "FILE",
+            "DIR",
+            "RUN",
+            "PLAYBOOK",
+        )
 
     def line(self, value: str, good: Mapping[str, str]) -> list[str]:
         """The command with this value, and good ones where it needs others: ``good`` by their ``metavar``."""
-        line = [*self.words, *(("--port", "0") if self.words == ("toxiproxy",) else ())]
+        line = [*self.words, *(good.get(word, word) for word in BESIDE.get(self.name, BESIDE.get(self.words[0], ())))]
         for action in self.parser._actions:
             if action is self.action:
                 line += [*action.option_strings[-1:], f"{value}:It" if action.metavar == "MODULE:CLASS" else value]
             elif not action.option_strings and str(action.metavar) in good:
                 line.append(good[str(action.metavar)])
             elif action.required:
-                pytest.fail(f"{self.name}: what is a good {action.metavar}?")
+                if str(action.metavar) not in good:
+                    pytest.fail(f"{self.name}: what is a good {action.metavar}?")
+                line += [*action.option_strings[-1:], good[str(action.metavar)]]
         return line
 
 
