@@ -163,7 +163,8 @@ def attacks(session: nox.Session) -> None:
     minutes)."""
     session.install("-e", ".[test]")
     session.run(
-        "pytest", "tests/session/test_session_attacks.py", "tests/reporting/test_report_history.py",
+        "pytest", "tests/session/test_session_attacks.py", "tests/commands/test_command_attacks.py",
+        "tests/reporting/test_report_history.py",
         "tests/plugin/test_plugin_disk.py", *(session.posargs or ["-n", "3", "--dist", "load"]),
         env={"SERVEDRILL_ATTACKS": "all"},
     )  # fmt: skip

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from servedrill.errors import ExitCode, UsageError
-from servedrill.files.arguments import some_path, some_text
+from servedrill.files.arguments import some_path, some_text, some_url
 from servedrill.runs.layout import RUNS
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def register(commands: Any) -> None:
     )
     source.add_argument(
         "--prometheus",
-        type=some_text,
+        type=some_url,
         metavar="URL",
         help="what was spent at all, by a Prometheus (default: the SLO file's data source, if it has one)",
     )

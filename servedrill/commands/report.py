@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from servedrill.errors import ExitCode, UsageError
-from servedrill.files.arguments import some_path, some_text
+from servedrill.files.arguments import some_path, some_url
 from servedrill.files.whole import write_whole, written_json
 from servedrill.runs.layout import LATEST, RUNS
 
@@ -35,7 +35,7 @@ def register(commands: Any) -> None:
     report.add_argument(
         "--openmetrics", type=some_path, metavar="FILE", help="verdicts, times and figures as OpenMetrics text"
     )
-    report.add_argument("--push", type=some_text, metavar="URL", help="the same, pushed to a Prometheus Pushgateway")
+    report.add_argument("--push", type=some_url, metavar="URL", help="the same, pushed to a Prometheus Pushgateway")
     report.add_argument(
         "--chaostoolkit",
         type=some_path,

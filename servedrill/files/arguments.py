@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from servedrill.errors import ExitCode
 
@@ -13,7 +14,8 @@ class Parser(argparse.ArgumentParser):
     """`argparse` exits with 2, which is pytest's status for an interrupted run."""
 
     def error(self, message: str) -> NoReturn:
-        """Say it and exit."""
+        """Say it, in one line, and exit."""
+        message = " ".join(message.split())
         self.exit(ExitCode.USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
         raise AssertionError("unreachable")
 
@@ -36,9 +38,26 @@ def some_path(text: str) -> Path:
 def some_folder(text: str) -> Path:
     """A folder, which need not be there yet. Raises `argparse.ArgumentTypeError` for what is something else."""
     path = some_path(text)
-    if path.exists() and not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is no folder")
+    try:
+        if path.stat() and not path.is_dir():
+            raise argparse.ArgumentTypeError(f"{text!r} is no folder")
+    except (FileNotFoundError, PermissionError):
+        pass
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} cannot be a folder: {error.strerror}") from None
     return path
+
+
+def some_url(text: str) -> str:
+    """``http://host:port``, or with https. Raises `argparse.ArgumentTypeError`."""
+    try:
+        parts = urlsplit(some_text(text))
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and " " not in text
+    except ValueError:
+        good = False
+    if not good:
+        raise argparse.ArgumentTypeError("is no URL; expected http://host:port")
+    return text
 
 
 def port_or_zero(text: str) -> int:

@@ -35,8 +35,8 @@ def require_place(path: Path) -> None:
     or put a file where a device was."""
     try:
         status = path.stat()
-    except OSError:
-        return  # what is there is no reason not to write, or writing says it better
+    except (FileNotFoundError, PermissionError):
+        return  # writing says it better
     except ValueError:
         raise OSError(errno.EINVAL, "no name that a file can have", str(path)) from None
     if sort := _no_file(status):
