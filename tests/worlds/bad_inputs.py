@@ -94,7 +94,7 @@ def _stack_files() -> Iterator[Bad]:
 
 def _slo_files() -> Iterator[Bad]:
     for key in _keys(PLAIN):
-        kinds: tuple[Any, ...] = ({"no such key": 1}, 10**30, True)
+        kinds: tuple[Any, ...] = ({"no such key": 1}, 10**30, [[7.5]])
         for number, value in enumerate(kinds):
             text = yaml.safe_dump(slo_with(".".join(map(str, key)), value))
             yield Bad(f"SLO file, {'.'.join(map(str, key))} {number}", ("slo", "show", "s.yaml"), {"s.yaml": text})
