@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from servedrill.errors import ExitCode, UsageError
+from servedrill.files.arguments import some_path
 
 if TYPE_CHECKING:
     from servedrill.stacks.file import StackFile
@@ -41,7 +42,9 @@ def register(commands: Any) -> None:
 
 def add_stack(parser: argparse.ArgumentParser) -> None:
     """Options that say which stack."""
-    parser.add_argument("--stack", type=Path, metavar="FILE", help="stack file; default: the one pytest would drill")
+    parser.add_argument(
+        "--stack", type=some_path, metavar="FILE", help="stack file; default: the one pytest would drill"
+    )
     parser.add_argument("--url", metavar="URL", help="a service without a stack file: where users come in")
     parser.add_argument("--model", metavar="NAME", help="with --url: the model to ask for, where there are several")
     parser.add_argument(

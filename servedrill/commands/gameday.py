@@ -62,7 +62,7 @@ def register(commands: Any) -> None:
     action.add_argument("--due", required=True, type=_day, metavar="YYYY-MM-DD")
     action.set_defaults(run=_action)
     export = actions.add_parser("export", help="write a playbook as an experiment of Chaos Toolkit, to standard output")
-    export.add_argument("playbook", type=Path, metavar="PLAYBOOK")
+    export.add_argument("playbook", type=some_path, metavar="PLAYBOOK")
     export.add_argument("--stack", default="", metavar="FILE", help="stack file that the experiment names")
     export.set_defaults(run=_export)
     show = actions.add_parser("show", help="what a day came to; writes its page and its retro")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from servedrill.errors import ExitCode, UsageError
+from servedrill.files.arguments import some_path
 
 if TYPE_CHECKING:
     from servedrill.files.planted import Planned
@@ -35,7 +36,7 @@ def register(commands: Any) -> None:
     init.add_argument("--environment", choices=_ENVIRONMENTS, help="default: local on loopback, else staging")
     init.add_argument("--blast-radius", metavar="TEXT", help="what a drill may cost users at worst, for production")
     init.add_argument("--ci", choices=("github", "gitlab"), default="", help="a workflow that runs the drills, too")
-    init.add_argument("--folder", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)")
+    init.add_argument("--folder", type=some_path, default=Path(), metavar="DIR", help="where to write (default: here)")
     init.add_argument("--overwrite", action="store_true", help="also over files that are there; the diff is shown")
     init.set_defaults(run=_init)
 

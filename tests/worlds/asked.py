@@ -53,11 +53,16 @@ class Argument:
                 line += [*action.option_strings[-1:], f"{value}:It" if action.metavar == "MODULE:CLASS" else value]
             elif not action.option_strings and str(action.metavar) in good:
                 line.append(good[str(action.metavar)])
-            elif action.required:
+            elif required(action):
                 if str(action.metavar) not in good:
                     pytest.fail(f"{self.name}: what is a good {action.metavar}?")
                 line += [*action.option_strings[-1:], good[str(action.metavar)]]
         return line
+
+
+def required(action: argparse.Action) -> bool:
+    """Whether a command is not run without; of those that may come any number of times argparse says so, too."""
+    return action.required and action.nargs not in ("*", "?")
 
 
 def arguments() -> list[Argument]:

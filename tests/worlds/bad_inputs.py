@@ -15,7 +15,7 @@ import yaml
 from servedrill.files.arguments import some_folder, some_path, some_text
 from servedrill.plugin import ELSEWHERE
 from tests.stacks.test_stack_every_field import BASES, FIELDS, changed, wrong_values
-from tests.worlds.asked import Argument, arguments
+from tests.worlds.asked import Argument, arguments, required
 from tests.worlds.slos import PLAIN
 from tests.worlds.slos import changed as slo_with
 from tests.worlds.stack_files import PROCESSES
@@ -71,7 +71,7 @@ def _commands(good: dict[str, str]) -> Iterator[Bad]:
     """Without what it needs, and with what nobody knows."""
     seen: dict[tuple[str, ...], Argument] = {one.words: one for one in arguments()}
     for words, one in seen.items():
-        needed = [action for action in one.parser._actions if action.required]
+        needed = [action for action in one.parser._actions if required(action)]
         if needed:
             yield Bad(f"{' '.join(words)} alone", words)
         if words[:1] != ("ci",):  # pytest's are taken
@@ -80,8 +80,8 @@ def _commands(good: dict[str, str]) -> Iterator[Bad]:
 
 def needs(one: Argument, good: dict[str, str]) -> list[str]:
     """What its command is not run without."""
-    required = [action for action in one.parser._actions if action.required]
-    return [word for each in required for word in (*each.option_strings[-1:], good[str(each.metavar)])]
+    needed = [action for action in one.parser._actions if required(action)]
+    return [word for each in needed for word in (*each.option_strings[-1:], good[str(each.metavar)])]
 
 
 def _stack_files() -> Iterator[Bad]:
