@@ -31,6 +31,7 @@ from servedrill.load.client import Client
 from servedrill.load.dispatch import Dispatcher
 from servedrill.load.health import CpuMeter, LagMeter, counts_ms, p99_s, settle_gc
 from servedrill.load.messages import Command, Job, Status
+from servedrill.secrecy.crashes import hide_crashes
 from servedrill.secrecy.known import KNOWN
 
 _FLUSH_S = 0.05
@@ -233,6 +234,7 @@ def main() -> NoReturn:
     try:
         job = msgspec.json.decode(_first_line(), type=Job)
         KNOWN.learn(*job.secrets)
+        hide_crashes()
         refused = take_precedence()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(job, refused))
@@ -240,7 +242,7 @@ def main() -> NoReturn:
         print(error, file=sys.stderr)
         sys.exit(ExitCode.USAGE)
     except OSError as error:  # the disk is full, or its folder is gone
-        print(error, file=sys.stderr)
+        print(KNOWN.hidden(str(error)), file=sys.stderr)
         sys.exit(ExitCode.INTERNAL)
     sys.exit(ExitCode.PASSED)
 

@@ -28,7 +28,7 @@ from servedrill.plugin.outcomes import (
     Outcomes,
     without_repeat,
 )
-from servedrill.plugin.unsaid import hidden_in_repr, hide_logs, saying_no_secret, without_secrets
+from servedrill.plugin.unsaid import hidden_in_repr, hide_logs, hide_warning, saying_no_secret, without_secrets
 from servedrill.plugin.workers import is_worker, run_folder, shared_run
 from servedrill.reporting.console import ConsoleProgress, print_summary
 from servedrill.reporting.junit import properties
@@ -232,6 +232,11 @@ class DrillPlugin:
         if not self.config.option.fulltrace:
             excinfo.traceback = excinfo.traceback[-1:]
             excinfo.value.__cause__, excinfo.value.__suppress_context__ = None, True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: Any) -> None:
+        """Whoever lists it is told next."""
+        hide_warning(warning_message)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_internalerror(self, excrepr: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any, TextIO
 
@@ -20,6 +21,13 @@ def without_secrets(report: Any) -> None:
     """A test's report; every plugin that is told of it is told this."""
     for name in ("longrepr", "sections", "user_properties"):
         setattr(report, name, hidden_in_repr(getattr(report, name)))
+
+
+def hide_warning(warning: warnings.WarningMessage) -> None:
+    """A warning, which pytest lists in the end: of an error in a thread it has the whole traceback."""
+    said = str(warning.message)
+    if (shown := KNOWN.hidden_parts(said)) != said:
+        warning.message = Warning(shown)
 
 
 def hide_logs(config: pytest.Config) -> None:

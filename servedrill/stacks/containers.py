@@ -22,7 +22,8 @@ import msgspec
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
-from servedrill.secrecy.known import KNOWN, text
+from servedrill.secrecy.crashes import hide_crashes
+from servedrill.secrecy.known import KNOWN, hidden, text
 from servedrill.secrecy.lines import Lines
 from servedrill.stacks.supervisor import Kept, Planned, Supervisor, first_line, serve
 
@@ -169,11 +170,12 @@ def main() -> int:
     try:
         plan = msgspec.json.decode(first_line(), type=ContainerPlan)
         KNOWN.learn(*plan.secrets)
+        hide_crashes()
         client = docker.from_env(timeout=600)  # waiting for a container's end is one long answer
         kept = [KeptContainer(planned, client=client, plan=plan) for planned in plan.containers]
         asyncio.run(_keep(Supervisor(kept, PlannedContainer), plan))
     except (OSError, msgspec.MsgspecError, DockerException) as error:
-        print(f"containers: {error}", file=sys.stderr)
+        print(f"containers: {hidden(str(error))}", file=sys.stderr)
         return 4
     return 0
 

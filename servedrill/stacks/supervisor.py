@@ -32,6 +32,7 @@ from servedrill.control.listen import listen
 from servedrill.host import processes
 from servedrill.host.launch import tied
 from servedrill.host.prctl import adopt_orphans
+from servedrill.secrecy.crashes import hide_crashes
 from servedrill.secrecy.known import KNOWN
 from servedrill.secrecy.lines import LogPipe
 
@@ -272,6 +273,7 @@ def main() -> int:
     try:
         plan = msgspec.json.decode(first_line(), type=Plan)
         KNOWN.learn(*plan.secrets)
+        hide_crashes()
         step_back(plan.nice)
         supervisor = Supervisor(map(Kept, plan.processes))
         asyncio.run(serve(supervisor, control_port=plan.control_port, secret=plan.secret))
