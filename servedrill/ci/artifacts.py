@@ -30,7 +30,7 @@ from servedrill.leases.ledger import LEDGER
 from servedrill.leases.reader import open_leases
 from servedrill.reporting.leavings import STEP_SUMMARY, append_summary, leave
 from servedrill.reporting.page import FILE as PAGE
-from servedrill.runs.stored import StoredRun
+from servedrill.runs.stored import StoredRun, read_run
 from servedrill.runs.verdicts import judge_what_is_left
 
 RESULT, JUNIT, SUMMARY, OUTPUTS = "ci.json", "junit.xml", "summary.md", "outputs.env"
@@ -68,6 +68,11 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str]
     """What could not be done."""
 
+    @property
+    def gating(self) -> bool:
+        """Whether budgets gate; the run's own summary has them anyway."""
+        return self.night.asked is not None and bool(self.night.asked.slo_file)
+
 
 def look_at(night: Night, *, baseline: str, worse_gates: bool) -> Told:
     """Judge what is left of a session that was killed, then hold the night against its budgets and its baseline.
@@ -82,7 +87,7 @@ def look_at(night: Night, *, baseline: str, worse_gates: bool) -> Told:
     compared: list[Compared] = []
     if run is not None and night.asked is not None:
         try:
-            budgets = budgets_left(run, night.asked)
+            budgets = budgets_left(read_run(night.folders[-1]), night.asked)  # a first try has spent, too
         except (ServedrillError, OSError) as error:
             notes.append(f"error budgets: {error}")
             budgets = [Budget(slo=night.asked.slo_file or "any SLO", left=None, of="nothing")]
@@ -122,7 +127,7 @@ def write_artifacts(told: Told, folder: Path) -> list[str]:
         told.night,
         told.outcome,
         told.run,
-        budgets=told.budgets,
+        budgets=told.budgets if told.gating else (),
         compared=told.compared,
         notes=told.notes,
         page=page,

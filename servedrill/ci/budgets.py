@@ -8,6 +8,7 @@ from pathlib import Path
 
 from servedrill.ci.gate import Budget
 from servedrill.ci.record import Asked
+from servedrill.judging.words import count
 from servedrill.reporting.budgets import run_budgets
 from servedrill.runs.gate import budgets_of
 from servedrill.runs.stored import StoredRun
@@ -19,7 +20,7 @@ def budgets_left(run: StoredRun, asked: Asked) -> list[Budget]:
     """Of each SLO that something was judged by, the least first. Raises `UsageError` for an SLO file that cannot be
     read any more."""
     found = {
-        one.slo: Budget(slo=one.slo, left=one.left, of=f"{one.drills_before + 1} stored drills and more")
+        one.slo: Budget(slo=one.slo, left=one.left, of=f"this run and {count(one.drills_before, 'earlier drill')}")
         for one in run_budgets(run)
     }
     if asked.slo_file:

@@ -108,7 +108,18 @@ def test_a_spent_budget_gates_where_somebody_gave_an_slo_file(
     assert budget.left == pytest.approx(1 - 2 * share)
     assert told.outcome.code == code
     if code:
-        assert told.outcome.reasons[0].text.startswith("the error budget of chat is spent: 120% of it, by 2 stored")
+        assert told.outcome.reasons[0].text.startswith(
+            "the error budget of chat is spent: 120% of it, by this run and 1 earlier drill"
+        )
+
+
+def test_a_first_try_has_spent_as_well(tmp_path: Path) -> None:
+    """What is drilled again is drilled twice, and users have met both."""
+    first, second = made(tmp_path / "runs", 1, told=spent(0.3)), made(tmp_path / "runs", 2, told=spent(0.3))
+    one = night(first, slo_file=str(SLO))
+    both = msgspec.structs.replace(one, tries=[*one.tries, *night(second).tries])
+    (budget,) = look_at(both, baseline="none", worse_gates=False).budgets
+    assert budget.left == pytest.approx(0.4)
 
 
 def test_an_slo_file_that_is_gone_is_a_note(tmp_path: Path) -> None:
