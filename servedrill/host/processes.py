@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from servedrill.host.sockets import listeners
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -100,6 +103,22 @@ def family(pid: int) -> list[int]:
     for one in found:
         found += children(one)
     return found
+
+
+def pid_listening(host: str, port: int) -> int | None:
+    """Who takes connections to an address of this machine; None where nobody does, or nobody whom this user may look
+    at. Of several that share the socket the first, from whom the others come."""
+    try:
+        wanted = {f"socket:[{inode}]" for inode in listeners(host, port)}
+    except (OSError, ValueError):
+        return None
+    for pid in sorted(int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit()) if wanted else ():
+        with contextlib.suppress(OSError):
+            for fd in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if str(fd.readlink()) in wanted:
+                        return pid
+    return None
 
 
 def count_sockets(pid: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -23,6 +24,7 @@ _STATES = (1 << 1) | (1 << 4) | (1 << 5) | (1 << 8)
 _LISTEN = 1 << 10
 _HEADER = struct.Struct("=IHHII")
 _MESSAGE_BYTES = 72
+_INODE_AT = 68
 _ACKED_AND_RECEIVED = struct.Struct("=QQ")
 _ACKED_AT = 120
 """Of tcpi_bytes_acked in struct tcp_info; tcpi_bytes_received follows. Since Linux 4.1."""
@@ -68,6 +70,19 @@ def listening() -> Callable[[str, int], bool]:
         return any(address == wanted or address.is_unspecified for address in found.get(port, ()))
 
     return listens
+
+
+def listeners(host: str, port: int) -> set[int]:
+    """The kernel's numbers (inodes) of the sockets that take connections to an address of this machine; raises
+    `OSError`."""
+    wanted, found = ipaddress.ip_address(host), set[int]()
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for message in _dump(family, _LISTEN):
+            address = _local(family, message)
+            there = address == wanted or address.is_unspecified
+            if there and int.from_bytes(message[4:6], "big") == port:
+                found.add(int.from_bytes(message[_INODE_AT:_MESSAGE_BYTES], sys.byteorder))
+    return found
 
 
 def _local(family: int, message: bytes) -> _Ip:

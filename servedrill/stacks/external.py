@@ -22,8 +22,9 @@ from servedrill.errors import StackError
 from servedrill.files.whole import written_json
 from servedrill.history.dialect import Spoken
 from servedrill.history.promises import Promises
-from servedrill.host.addresses import join_host_port
+from servedrill.host.addresses import join_host_port, split_host_port
 from servedrill.host.ports import free_ports
+from servedrill.host.processes import ProcessId, identify, pid_listening
 from servedrill.leases.keeper import UndoKeeper
 from servedrill.secrecy.known import text
 from servedrill.stacks.external_rules import check_external
@@ -59,6 +60,8 @@ class ExternalStack(ThroughProxies):
         self._replicas: list[Replica] = []
         self._identities: dict[str, tuple[float, str]] = {}
         self._starts: dict[str, list[str]] = {}
+        self._here = _on_loopback(file)
+        self._lives: dict[str, ProcessId] = {}
 
     # ---- up and down
 
@@ -137,6 +140,16 @@ class ExternalStack(ThroughProxies):
         """None: nothing is known of a name in front of it."""
         return {}
 
+    def on_cores(self) -> dict[str, int]:
+        """Who listens at its addresses of this machine: where others take the cores, it is they who are late."""
+        for name, (host, port) in self._here.items():
+            if (life := self._lives.get(name)) is None or not life.alive:
+                pid = pid_listening(host, port)
+                found = identify(pid) if pid is not None else None
+                if found is not None:
+                    self._lives[name] = found
+        return {name: life.pid for name, life in self._lives.items() if life.alive}
+
     def control_urls(self) -> list[str]:
         """Nobody's: it is not we who keep it running."""
         return []
@@ -198,13 +211,27 @@ class ExternalStack(ThroughProxies):
         return self._file.alerts
 
 
+def _on_loopback(file: StackFile) -> dict[str, tuple[str, int]]:
+    """Replicas, or the door where none is named, of this very machine: name -> host and port."""
+    assert file.external is not None
+    urls = {replica.name: replica.url for replica in file.replica} or {"service": file.external.url}
+    found = {}
+    for name, url in urls.items():
+        host, port = split_host_port(_address(url))
+        host = "127.0.0.1" if host == "localhost" else host
+        if host.startswith("127.") or host == "::1":
+            found[name] = host, port
+    return found
+
+
 def _lacks(file: StackFile) -> dict[str, str]:
     """Capabilities that this file does not give, and why."""
     where = Path(file.path).name or file.name
     lacks = {
         "Gpu": f"the engines of {where} are not known to compute on this machine",
-        "OnCores": f"the processes of {where} are not known to run on this machine",
     }
+    if not _on_loopback(file):
+        lacks["OnCores"] = f"the processes of {where} are not known to run on this machine"
     unable = [replica.name for replica in file.replica if not replica.hooks.complete]
     if unable or not file.replica:
         reason = f"{where}: no hooks kill, restart and identity for {', '.join(unable) or 'anything'}"

@@ -22,6 +22,7 @@ from servedrill.host.clock import wait_for
 from servedrill.host.ports import free_ports
 from servedrill.stacks.capabilities import lacking
 from servedrill.stacks.embedded import EmbeddedStack
+from servedrill.stacks.external import KIND
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.lifecycle import stack_up
 from servedrill.stacks.reading import read_stack_file
@@ -185,3 +186,19 @@ def test_drills_that_need_only_traffic_run_against_a_bare_url(tmp_path: Path, th
     assert "no hooks kill, restart and identity" in done.stdout
     wait_for(lambda: httpx.get(f"{front(theirs)}/health").status_code == 200, what="their stack", within_s=30)
     assert [(view["name"], view["starts"]) for view in theirs.processes()] == starts
+
+
+def test_who_serves_on_this_machine_is_seen_there(tmp_path: Path, theirs: EmbeddedStack) -> None:
+    """So that what is late for want of a core is not held against it; of another machine nothing is known."""
+    with ours(tmp_path, BARE.replace("{url}", front(theirs))) as bare:
+        gateway = next(one.name for one in theirs.replicas() if one.url == front(theirs))
+        life = theirs.process(gateway)
+        assert life is not None and lacking(bare, "OnCores") == ""
+        assert bare.on_cores() == bare.on_cores() == {"service": life.pid}
+    text = BARE.replace("{url}", "http://192.0.2.7:8000")
+    (tmp_path / "far.toml").write_text(text)
+    far = read_stack_file(tmp_path / "far.toml")
+    assert (
+        "OnCores"
+        in KIND.make(far, tmp_path, defects=[], seed=1, on_undo=Remembering("proxy"), limit_memory=False).lacks
+    )  # type: ignore[attr-defined]
