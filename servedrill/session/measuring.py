@@ -32,10 +32,12 @@ from servedrill.stats.percentiles import percentile
 
 SLACK = 3.0
 """Times what was measured: a stack that is well is not to fail by what it did in one quiet minute."""
-BURSTS = (8, 32, 64, 128, 256)
+BURSTS = (8, 64, 128, 256)
+"""Of these as many as there is time for: after the first two the largest that fits."""
+PACE_MAX = 10.0
 _RATE_PER_S = 1040.0
 """Tokens that the busiest of the shipped drills asks for in a second, at pace 1."""
-_KEPT_S = {"steady": 12.0, "caps": 9.0}
+_KEPT_S = {"steady": 14.0, "caps": 12.0}
 """Of the time, for what comes after the bursts."""
 
 
@@ -154,12 +156,9 @@ class _Measuring:
     def _at_once(self, alone_s: float) -> None:
         """How many are served at once, and from how many on requests are refused."""
         took_s, most, last = 0.0, 0, 0
-        for count in BURSTS:
-            if last and took_s * 2.2 > self.notes.left_s - sum(_KEPT_S.values()) - 2.5 * took_s:
-                self._overload_unknown(f"{last} at once were all taken, and there was no time to ask for more")
-                break
+        while (count := self._next(last, took_s)) != 0:
             began = time.monotonic()
-            crowd = burst(count, over_s=0.05, name=f"at-{count}", output_tokens=64, stream=1.0, **PATIENT)
+            crowd = burst(count, over_s=0.05, name=f"at-{count}", output_tokens=48, stream=1.0, **PATIENT)
             self.notes.send(crowd, within_s=40)
             took_s, last = time.monotonic() - began, count
             asked = self.notes.requests(f"at-{count}")
@@ -171,10 +170,20 @@ class _Measuring:
                 self._overload_unknown(f"{len(asked.failed)} of {count} at once failed, and were not refused")
                 break
         else:
-            self.notes.unknown["overload_ttft_s"] = f"none of {last} at once was refused"
+            if last == BURSTS[-1]:
+                self.notes.unknown["overload_ttft_s"] = f"none of {last} at once was refused"
+            else:
+                self._overload_unknown(f"{last} at once were all taken, and there was no time to ask for more")
         atleast = "" if most < 0.9 * last else "at least: "
         told = f"{atleast}the most answers given at once, of up to {last} asked for"
         self.notes.note("slots", max(1, most), told)
+
+    def _next(self, last: int, took_s: float) -> int:
+        """How many to ask for at once: the largest that there is time for, and no more than eight times as many; 0:
+        none."""
+        spare_s = self.notes.left_s - sum(_KEPT_S.values()) - 2.0 * took_s
+        fits = [one for one in BURSTS if one > last and (not last or 1.1 * took_s * one / last <= spare_s)]
+        return max((one for one in fits if one <= 8 * max(last, 1)), default=0)
 
     def _overload_unknown(self, why: str) -> None:
         """Nobody has seen that it takes whatever comes: a claim about it has no answer, and is not left out."""
@@ -227,7 +236,7 @@ class _Measuring:
         pace = max(1.0, _RATE_PER_S / (0.5 * rate), 336 * lives_s / (1.5 * self.notes.value("slots")))
         seen: Requests | None = None
         for attempt in (1, 2):
-            pace = min(40.0, math.ceil(pace * 2) / 2)
+            pace = min(PACE_MAX, math.ceil(pace * 2) / 2)
             began = time.monotonic()
             long_s = min(5.0, max(3.0, self.notes.left_s - _KEPT_S["caps"]) / 2)
             names = [f"steady-{kind}-{attempt}" for kind in ("chat", "code")]

@@ -65,7 +65,8 @@ class Notebook:
         return history.requests(classes=names or None, cancelled=cancelled)
 
     def note(self, name: str, value: Any, because: str) -> None:
-        """A figure that was found."""
+        """A figure that was found; in place of one of that name that was found before."""
+        self.figures = [one for one in self.figures if one.name != name]
         self.figures.append(Figure(name=name, value=value, because=because))
 
     def value(self, name: str, otherwise: Any = 1) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from servedrill.drill.traffic import SAMPLED, burst, cancels
-from servedrill.history.promises import Promises
+from servedrill.history.promises import REFUSED, Promises, TooMuch
 from servedrill.history.requests import Requests
 from servedrill.session.notebook import PATIENT, Notebook
 
@@ -18,6 +18,8 @@ _FAR_TOO_MUCH = 10_000_000
 _RISING = (1024, 4096, 16_384, 131_072, 1_048_576)
 _STEPS_MAX = 14
 _PROMPT_MAX = 65_536
+_NOT_EXACT = 1.01
+"""Tokens of a word, so that prompts keep away from a limit: see `Promises.words_within`."""
 
 
 class Sizes:
@@ -32,10 +34,20 @@ class Sizes:
         self._asked = 0
 
     def find(self) -> None:
-        """All of them, while there is time."""
-        for step in (self._longest_answer, self._longest_prompt, self._most_choices, self._endless):
+        """All of them, while there is time; what there was none for is not known, which is no word of its being taken
+        without end."""
+        steps: dict[TooMuch, Callable[[], None]] = {
+            "output": self._longest_answer,
+            "prompt": self._longest_prompt,
+            "choices": self._most_choices,
+            "endless": self._endless,
+        }
+        for what, step in steps.items():
             if self.notes.left_s > 2:
                 step()
+            else:
+                self.notes.refuses.append(what)
+                self.notes.unknown |= dict.fromkeys(REFUSED[what].promises[:1], "there was no time to find out")
 
     def _longest_answer(self) -> None:
         """``max_tokens``, asked for by clients who hang up at the first token."""
@@ -79,12 +91,22 @@ class Sizes:
         told = [*self._numbers, *(n + cap for n in (0, 10) if (cap := self.notes.value("max_tokens_cap", 0)))]
         for size in sorted({one for one in told if 64 <= one <= _PROMPT_MAX} - self._no_context):
             self._no_context.add(size)
-            if self._prompt(size, beyond=False).taken and self._prompt(size, beyond=True).refused:
-                words = self._words(size, beyond=False), self._words(size, beyond=True)
-                because = f"a prompt of {words[0]} words was taken, {words[1]} refused"
-                self.notes.note("max_model_len", size, because)
+            if self._is_context(size):
                 return True
+            if self.notes.value("tokens_per_word") == 1.0 and self._prompt(size, beyond=False).taken:
+                because = "a token each, and limits are not kept to the token: answers are cut short to fit"
+                self.notes.note("tokens_per_word", _NOT_EXACT, because)
+                if self._is_context(size):
+                    return True
+                self.notes.note("tokens_per_word", 1.0, "prompts took as many tokens as words")
         return False
+
+    def _is_context(self, size: int) -> bool:
+        if not (self._prompt(size, beyond=False).taken and self._prompt(size, beyond=True).refused):
+            return False
+        words = self._words(size, beyond=False), self._words(size, beyond=True)
+        self.notes.note("max_model_len", size, f"a prompt of {words[0]} words was taken, {words[1]} refused")
+        return True
 
     def _prompt(self, size: int, *, beyond: bool) -> _Said:
         """As long as a context of that size allows, or longer by as little as is sure to be too long."""
