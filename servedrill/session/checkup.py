@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from servedrill.checkers.checker import Checker
 from servedrill.control.bounded import call
 from servedrill.dialect.conformance import Difference, differences
 from servedrill.dialect.openai import MODELS
@@ -30,7 +31,8 @@ from servedrill.history.journal import Journal
 from servedrill.history.promises import LIMITS, MEASURED
 from servedrill.host.clock import wait_for
 from servedrill.host.limits import limits
-from servedrill.judging.catalogue import ALWAYS
+from servedrill.host.run_delay import run_delay_untold
+from servedrill.judging.catalogue import ALWAYS, WHERE_CORES_ARE_SEEN
 from servedrill.judging.foresight import cannot_be_judged
 from servedrill.leases.guard import Guard
 from servedrill.runs.layout import HISTORY
@@ -204,10 +206,15 @@ def _foreseen(stack: Stack, history: History, drill: Asked) -> Foreseen:
                 window=getattr(checker, "window", ""),
                 why_not=cannot_be_judged(checker, history),
             )
-            for checker in (*ALWAYS, *rehearsal.claims)
+            for checker in (*ALWAYS, *_of_cores(stack), *rehearsal.claims)
         ],
         left_out=[Gap(what=part.part, why=part.reason) for part in rehearsal.left_out],
     )
+
+
+def _of_cores(stack: Stack) -> list[Checker]:
+    """What is judged of a stack on this machine."""
+    return [] if lacking(stack, "OnCores") or run_delay_untold() else [WHERE_CORES_ARE_SEEN]
 
 
 def _read(stack: Stack, history: History) -> list[str]:

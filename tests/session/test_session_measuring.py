@@ -53,10 +53,13 @@ def of_small(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     (folder / "small.toml").write_text(SMALL)
     file = read_stack_file(folder / "small.toml")
     with (
+        pytest.MonkeyPatch.context() as patch,
         contextlib.closing(Guard(folder)) as guard,
         guarded_stack(file, folder, guard, defects=[], seed=1) as stack,
     ):
         url = next(one.url for one in stack.replicas() if one.role == "gateway")
+        patch.setattr("servedrill.session.notebook.BUDGET_S", 600.0)  # a minute is enough where nobody else computes
+        patch.setattr("servedrill.session.measuring.BURSTS", (8, 64))
         (folder / "measured").mkdir()
         return measure(look_at(url).stack_file("chat-model"), folder / "measured", Silent())
 
@@ -90,6 +93,7 @@ def test_nothing_is_promised_for_a_server_that_takes_whatever_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was never refused is not known, and no drill asks for it."""
+    monkeypatch.setattr("servedrill.session.notebook.BUDGET_S", 600.0)
     monkeypatch.setattr("servedrill.session.measuring.BURSTS", (4, 8))  # as many as this one takes at once
     monkeypatch.setattr("servedrill.session.sizes._PROMPT_MAX", 1024)
     with speaking(Speaks(invalid=200, token_s=0.0)) as url:
