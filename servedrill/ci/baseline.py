@@ -32,8 +32,12 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def worse(self) -> list[str]:
-        """Figures that are shown to have got worse; that a drill does not hold any more gates by itself."""
-        names = {one.drill for one in self.drills if one.worse}
+        """Figures that are shown to have got worse, where it is known how far such runs lie from each other: one run
+        against one tells a slower stack from a busier machine by nothing.
+
+        That a drill does not hold any more gates by itself.
+        """
+        names = {one.drill for one in self.drills if one.worse and one.siblings and one.on_time}
         return [line for line in self.lines if line.partition(":")[0] in names and " got worse, " in line]
 
 

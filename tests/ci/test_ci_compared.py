@@ -14,6 +14,7 @@ from servedrill.ci.artifacts import look_at
 from servedrill.ci.baseline import compare_with, require_baseline
 from servedrill.ci.night import Night
 from servedrill.ci.record import Asked, Case, Ended, Try
+from servedrill.ci.summary import night_summary
 from servedrill.errors import UsageError
 from servedrill.slo.spending import Spending
 from tests.reporting.report_world import history, run_folder, verdict
@@ -44,17 +45,28 @@ def night(folder: Path, *, slo_file: str = "") -> Night:
 def test_what_got_worse_since_it_last_held_is_told_and_gates_where_asked_to(tmp_path: Path) -> None:
     """Not since the run before, which failed, nor since one that was asked for otherwise."""
     runs = tmp_path / "runs"
-    made(runs, 1)
-    made(runs, 2, slower=1.5, answer=Answer.FAIL)
-    made(runs, 3, slower=1.5, options={"control": True})
-    last = made(runs, 4, slower=1.5)
+    for day in range(1, 5):
+        made(runs, day)
+    made(runs, 5, slower=1.5, answer=Answer.FAIL)
+    made(runs, 6, slower=1.5, options={"control": True})
+    last = made(runs, 7, slower=1.5)
     told = look_at(night(last), baseline="last-green", worse_gates=False)
-    assert [one.before for one in told.compared] == ["20260101T030000-1"]
+    assert [one.before for one in told.compared] == ["20260104T030000-4"]
     assert any(line.startswith("paper: TTFT p50 got worse, ") for line in told.worse)
     assert (told.outcome.code, told.notes) == (0, [])
     gated = look_at(night(last), baseline="last-green", worse_gates=True)
     assert gated.outcome.code == 1
     assert gated.outcome.reasons[0].text.startswith("paper: ")
+
+
+def test_one_run_against_one_gates_nothing(tmp_path: Path) -> None:
+    """Nobody knows how far such runs lie apart: it is in the summary, and no reason."""
+    made(tmp_path / "runs", 1)
+    last = made(tmp_path / "runs", 2, slower=1.5)
+    told = look_at(night(last), baseline="last-green", worse_gates=True)
+    assert (told.outcome.code, told.worse) == (0, [])
+    text = night_summary(told.night, told.outcome, told.run, compared=told.compared)
+    assert "paper: TTFT p50 got worse, " in text and "with three more runs in the folder" in text
 
 
 def test_a_night_like_the_last_is_no_worse(tmp_path: Path) -> None:
