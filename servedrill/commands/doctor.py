@@ -37,6 +37,13 @@ def register(commands: Any) -> None:
         action="store_true",
         help="find out what it can promise with a small load, a minute at most, and write that into the stack file",
     )
+    doctor.add_argument(
+        "--within",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="with --measure: how long it may take (60); a slow service needs more",
+    )
     doctor.set_defaults(run=_doctor)
 
 
@@ -75,6 +82,17 @@ def stack_of(given: argparse.Namespace, configured: str | None) -> StackFile:
     return file
 
 
+def _seconds(text: str) -> float:
+    """Raises `argparse.ArgumentTypeError`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 30 <= value <= 1800:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r}; expected 30 to 1800 seconds")
+    return value
+
+
 def _doctor(given: argparse.Namespace) -> int:
     from servedrill.commands.collected import collected
     from servedrill.commands.doctor_shown import show, written
@@ -91,7 +109,7 @@ def _doctor(given: argparse.Namespace) -> int:
     if given.measure:
         if given.json:
             raise UsageError("--measure writes a stack file, and no JSON", where="doctor", expected="one of them")
-        file, unknown = _measured(file, objectives)
+        file, unknown = _measured(file, objectives, within_s=given.within)
     with tempfile.TemporaryDirectory(prefix="servedrill-doctor-") as folder:
         checkup = check_up(file, Path(folder), drills, unknown=unknown)
     if given.json:
@@ -101,12 +119,12 @@ def _doctor(given: argparse.Namespace) -> int:
     return ExitCode.PASSED if checkup.complete else ExitCode.INCONCLUSIVE
 
 
-def _measured(file: StackFile, objectives: str | None) -> tuple[StackFile, dict[str, str]]:
+def _measured(file: StackFile, objectives: str | None, *, within_s: float) -> tuple[StackFile, dict[str, str]]:
     """Measure it, say what was found, and write that down; the stack with what it promises now, and what is not
     known."""
     from servedrill.commands.measured import fit, measured, promising
 
-    found = measured(file)
+    found = measured(file, within_s=within_s)
     promises = promising(file, found)
     if objectives and file.path:
         fit(Path(objectives), found)

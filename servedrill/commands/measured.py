@@ -14,20 +14,19 @@ from servedrill.history.promises import Promises, with_assumed
 from servedrill.reporting.console import ConsoleProgress
 from servedrill.reporting.tables import console_for
 from servedrill.session.measuring import SLACK, Measured, measure
-from servedrill.session.notebook import BUDGET_S
 from servedrill.stacks.file import StackFile
 from servedrill.stacks.promising import MARK, line_of, write_promises
 from servedrill.stacks.reading import read_stack_file
 
 
-def measured(file: StackFile) -> Measured:
+def measured(file: StackFile, *, within_s: float) -> Measured:
     """Load the stack, and say so before. Raises as `servedrill.session.measuring.measure`."""
-    print(f"measuring {file.name!r}: bursts of up to 384 requests and steady traffic, for {BUDGET_S:.0f} s at most")
+    print(f"measuring {file.name!r}: bursts of up to 384 requests and steady traffic, for {within_s:.0f} s at most")
     with (
         tempfile.TemporaryDirectory(prefix="servedrill-measure-") as folder,
         ConsoleProgress(console_for(sys.stderr), "measure") as progress,
     ):
-        return measure(file, Path(folder), progress)
+        return measure(file, Path(folder), progress, budget_s=within_s)
 
 
 def lines(found: Measured) -> list[str]:

@@ -36,6 +36,7 @@ from servedrill.judging.catalogue import ALWAYS, WHERE_CORES_ARE_SEEN
 from servedrill.judging.foresight import cannot_be_judged
 from servedrill.leases.guard import Guard
 from servedrill.runs.layout import HISTORY
+from servedrill.session.notebook import NO_TIME
 from servedrill.session.stack import guarded_stack
 from servedrill.stacks.capabilities import lacking
 from servedrill.stacks.file import StackFile
@@ -253,6 +254,8 @@ def _unpromised(
     where = f"--stack {file.path}" if file.path else f"--url {stack.entry().base_url}"
     if unknown is None and any(name in MEASURED for name in wanted):
         do = f"servedrill doctor --measure {where}"
+    elif unknown is not None and any(NO_TIME in unknown.get(name, "") for name in wanted):
+        do = f"servedrill doctor --measure --within 180 {where}"
     else:
         do = "say them in [promises] of the stack file: docs/stacks.md, docs/real-stacks.md"
     said = [f"{name} ({unknown[name]})" if unknown and name in unknown else name for name in wanted]

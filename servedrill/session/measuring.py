@@ -22,7 +22,7 @@ from servedrill.errors import StackError
 from servedrill.history.requests import Requests
 from servedrill.leases.guard import Guard
 from servedrill.load.arrivals import Constant, Users
-from servedrill.session.notebook import PATIENT, Figure, Notebook, rounded_up
+from servedrill.session.notebook import BUDGET_S, NO_TIME, PATIENT, Figure, Notebook, rounded_up
 from servedrill.session.sizes import Sizes
 from servedrill.session.stack import guarded_stack
 from servedrill.stacks.file import StackFile
@@ -55,7 +55,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """Promise -> why it could not be found out."""
 
 
-def measure(file: StackFile, folder: Path, progress: Progress) -> Measured:
+def measure(file: StackFile, folder: Path, progress: Progress, *, budget_s: float = BUDGET_S) -> Measured:
     """Bring the stack up as for a drill, measure it, take it down; the history stays in ``folder``.
 
     Raises `StackError` for a stack that does not come up, or does not answer one user in time.
@@ -76,7 +76,7 @@ def measure(file: StackFile, folder: Path, progress: Progress) -> Measured:
             progress=progress,
         )
         try:
-            return _Measuring(drill, file.path or stack.entry().base_url).all()
+            return _Measuring(drill, file.path or stack.entry().base_url, budget_s).all()
         finally:
             drill.end(interrupted=None)
 
@@ -89,8 +89,8 @@ def _spread(rate: float, seconds: float) -> Constant:
 class _Measuring:
     """The steps, and what was found by the ones before."""
 
-    def __init__(self, drill: Drill, where: str) -> None:
-        self.notes = Notebook(drill, where)
+    def __init__(self, drill: Drill, where: str, budget_s: float) -> None:
+        self.notes = Notebook(drill, where, budget_s=budget_s)
 
     def all(self) -> Measured:
         alone = self._alone()
@@ -173,7 +173,7 @@ class _Measuring:
             if last == BURSTS[-1]:
                 self.notes.unknown["overload_ttft_s"] = f"none of {last} at once was refused"
             else:
-                self._overload_unknown(f"{last} at once were all taken, and there was no time to ask for more")
+                self._overload_unknown(f"{last} at once were all taken; for more {NO_TIME}")
         atleast = "" if most < 0.9 * last else "at least: "
         told = f"{atleast}the most answers given at once, of up to {last} asked for"
         self.notes.note("slots", max(1, most), told)

@@ -15,6 +15,7 @@ from servedrill.history.promises import TooMuch
 from servedrill.history.requests import Requests
 
 BUDGET_S = 60.0
+NO_TIME = "there was no time to find out"
 PATIENT: dict[str, Any] = {"deadline_s": 45.0, "first_token_timeout_s": 40.0, "idle_timeout_s": 40.0}
 
 
@@ -29,8 +30,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 class Notebook:
     """Of one measurement; ``where``: of whose stack, for errors."""
 
-    def __init__(self, drill: Drill, where: str) -> None:
-        self.drill, self.where = drill, where
+    def __init__(self, drill: Drill, where: str, *, budget_s: float = BUDGET_S) -> None:
+        self.drill, self.where, self._budget_s = drill, where, budget_s
         self.figures: list[Figure] = []
         self.unknown: dict[str, str] = {}
         """Promise -> why it could not be found out."""
@@ -44,8 +45,8 @@ class Notebook:
 
     @property
     def left_s(self) -> float:
-        """Of `BUDGET_S`."""
-        return BUDGET_S - self.took_s
+        """Of its budget."""
+        return self._budget_s - self.took_s
 
     def send(self, *classes: Any, within_s: float) -> None:
         """Traffic that ends by itself. Raises `StackError` where it does not in time."""

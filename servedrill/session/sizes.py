@@ -12,7 +12,7 @@ import msgspec
 from servedrill.drill.traffic import SAMPLED, burst, cancels
 from servedrill.history.promises import REFUSED, Promises, TooMuch
 from servedrill.history.requests import Requests
-from servedrill.session.notebook import PATIENT, Notebook
+from servedrill.session.notebook import NO_TIME, PATIENT, Notebook
 
 _FAR_TOO_MUCH = 10_000_000
 _RISING = (1024, 4096, 16_384, 131_072, 1_048_576)
@@ -47,7 +47,7 @@ class Sizes:
                 step()
             else:
                 self.notes.refuses.append(what)
-                self.notes.unknown |= dict.fromkeys(REFUSED[what].promises[:1], "there was no time to find out")
+                self.notes.unknown |= dict.fromkeys(REFUSED[what].promises[:1], NO_TIME)
 
     def _longest_answer(self) -> None:
         """``max_tokens``, asked for by clients who hang up at the first token."""
@@ -80,7 +80,7 @@ class Sizes:
         else:
             if size > _PROMPT_MAX:
                 self.notes.refuses.remove("prompt")
-            self.notes.unknown["max_model_len"] = f"a prompt of {size // 2} tokens was taken"
+            self.notes.unknown["max_model_len"] = f"a prompt of {size // 2} tokens was taken" if size > 512 else NO_TIME
             return
         if not self._told_size():
             self.notes.unknown["max_model_len"] = f"no refusal tells how long a prompt may be: {said.why}"

@@ -32,6 +32,7 @@ _OWNERS = {"vllm": "vLLM", "sglang": "SGLang", "llamacpp": "llama.cpp", "library
 _PROBES = (
     ("Ollama", ENGINE, "/api/version", "version"),
     ("LiteLLM", GATEWAY, "/health/readiness", "litellm_version"),
+    ("LiteLLM", GATEWAY, "/health/readiness", "db"),  # without a key it tells no version
     ("TGI", ENGINE, "/info", "router"),
     ("llama.cpp", ENGINE, "/props", "default_generation_settings"),
 )
@@ -148,7 +149,10 @@ def _models(
         return [], []
     if status != 200:
         raise StackError(
-            f"{MODELS} answers {status} {cut(response.text, 200)}", where=url, expected="200 and a list of models"
+            f"{MODELS} answers {status} {cut(response.text, 200)}",
+            where=url,
+            expected="200 and a list of models",
+            hint="" if api_key_env else "some say so to whoever has no key: --api-key-env LLM_KEY",
         )
     try:
         return [one.id for one in read(response, Models).data], [one.owned_by for one in read(response, _Owners).data]

@@ -99,7 +99,15 @@ def test_what_cannot_be_looked_at_is_wrong_usage(folder: Path, capsys: pytest.Ca
         (["--stack", "none.toml"], "none.toml"),
         (["--stack", "down.toml", "--url", "http://127.0.0.1:9"], "two stacks"),
         (["--model", "m"], "--url"),
+        (["--url", "http://127.0.0.1:9", "--measure", "--json"], "is it up"),
     ):
         assert main(["doctor", *words]) == 4
         said = capsys.readouterr().err
         assert text in said and said.count("\n") == 1, said
+
+
+@pytest.mark.parametrize("seconds", ["5", "soon", "nan", "9999999"])
+def test_a_time_that_makes_no_sense_is_refused(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--measure", "--within", seconds])
+    assert ended.value.code == 4 and "30 to 1800 seconds" in capsys.readouterr().err

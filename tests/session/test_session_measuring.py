@@ -58,10 +58,10 @@ def of_small(tmp_path_factory: pytest.TempPathFactory) -> Measured:
         guarded_stack(file, folder, guard, defects=[], seed=1) as stack,
     ):
         url = next(one.url for one in stack.replicas() if one.role == "gateway")
-        patch.setattr("servedrill.session.notebook.BUDGET_S", 600.0)  # a minute is enough where nobody else computes
         patch.setattr("servedrill.session.measuring.BURSTS", (8, 64))
         (folder / "measured").mkdir()
-        return measure(look_at(url).stack_file("chat-model"), folder / "measured", Silent())
+        file = look_at(url).stack_file("chat-model")
+        return measure(file, folder / "measured", Silent(), budget_s=600)  # a minute where nobody else computes
 
 
 def test_counts_are_exact(of_small: Measured) -> None:
@@ -93,12 +93,11 @@ def test_nothing_is_promised_for_a_server_that_takes_whatever_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was never refused is not known, and no drill asks for it."""
-    monkeypatch.setattr("servedrill.session.notebook.BUDGET_S", 600.0)
     monkeypatch.setattr("servedrill.session.measuring.BURSTS", (4, 8))  # as many as this one takes at once
     monkeypatch.setattr("servedrill.session.sizes._PROMPT_MAX", 1024)
     with speaking(Speaks(invalid=200, token_s=0.0)) as url:
         file = look_at(url).stack_file("m")
-        measured = measure(file, tmp_path, Silent())
+        measured = measure(file, tmp_path, Silent(), budget_s=600)
     told = found(measured)
     assert told["refuses"] == ["endless"], measured
     assert "max_tokens_cap" in measured.unknown

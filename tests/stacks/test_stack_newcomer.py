@@ -69,6 +69,11 @@ def owned(by: str) -> tuple[str, str]:
             "gateway",
             {"/v1/models": owned("openai"), "/health/readiness": ("application/json", '{"litellm_version": "1.80"}')},
         ),
+        (
+            "LiteLLM",
+            "gateway",
+            {"/v1/models": owned("openai"), "/health/readiness": ("application/json", '{"db": "Not connected"}')},
+        ),
         ("TGI", "engine", {"/v1/models": owned("x"), "/info": ("application/json", '{"router": "tgi"}')}),
         ("SGLang router", "gateway", {"/v1/models": MODELS, "/metrics": ("text/plain", "smg_worker_health 1\n")}),
         ("", "engine", {"/v1/models": MODELS}),
@@ -98,7 +103,8 @@ def test_what_cannot_be_drilled_is_said_in_one_line_with_the_next_step() -> None
     assert "leads to https://login" in refused({"/v1/models": ("text/plain", "https://login.test/in")}, status=302)
     assert "it asks for a key" in refused({"/v1/models": MODELS}, key="sk-9f8e7d6c5b4a3921")
     assert "is no list of models" in refused({"/v1/models": ("application/json", '{"data": 7}')})
-    assert "answers 503" in refused({"/v1/models": MODELS}, status=503)
+    said = refused({"/v1/models": MODELS}, status=503)
+    assert "answers 503" in said and "--api-key-env" in said
     with pytest.raises(StackError, match=r"is it up.*curl http://127.0.0.1:9/v1/models"):
         look_at("http://127.0.0.1:9")
     for wrong in ("localhost:8000", "ftp://x", "", "http://"):
