@@ -40,6 +40,10 @@ from servedrill.checkers.failover import (
     OpenStreamsEnd,
     TrafficShifts,
 )
+from servedrill.checkers.fairness import (
+    OldestFirst,
+    QuotaKept,
+)
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.checkers.integrity import GoldenAnswersRight, OutputBounded, TokenExact
 from servedrill.checkers.recovery import (
@@ -157,6 +161,7 @@ from servedrill.stacks.protocols import (
     Stack,
     Supervised,
     Swappable,
+    Tenanted,
 )
 
 __all__ = [
@@ -230,6 +235,7 @@ __all__ = [
     "NothingHeld",
     "NothingLeft",
     "Objective",
+    "OldestFirst",
     "OnCores",
     "OpenAnswersFinish",
     "OpenStreamsEnd",
@@ -244,6 +250,7 @@ __all__ = [
     "Promises",
     "Proxied",
     "Quantiles",
+    "QuotaKept",
     "Ramp",
     "ReadyMeansFast",
     "RefusedWith",
@@ -272,6 +279,7 @@ __all__ = [
     "StreamsStream",
     "Supervised",
     "Swappable",
+    "Tenanted",
     "TokenExact",
     "TooMuch",
     "Trace",

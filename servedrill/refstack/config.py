@@ -128,6 +128,8 @@ class GatewayLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     queue_timeout_s: NotBelow0 = 1.5
     retry_after_s: NotBelow0 = 1.0
     tokens_per_minute_per_key: Count = 6_000_000
+    metered_keys: dict[str, Count] = msgspec.field(default_factory=lambda: {"key-that-is-metered": 1500})
+    """API key -> tokens a minute, where it has fewer."""
     keep_alive_s: NotBelow0 = 1.0
     """How long an idle connection to an engine is kept; has to be below the engine's own."""
     server_keep_alive_s: NotBelow0 = 12.0

@@ -256,6 +256,16 @@ class EmbeddedStack(OnThisMachine, ThroughProxies):
         """Its engines have them."""
         return True
 
+    def tenants(self) -> tuple[str, str]:
+        """Any key is a tenant of its own."""
+        return "key-of-a-steady-tenant", "key-of-a-greedy-tenant"
+
+    def metered(self) -> tuple[str, int]:
+        """The first key that its gateways meter; each of them on its own."""
+        limits = read(self._http.get(f"http://127.0.0.1:{self._control}/stack"), dict[str, Any])["gateway_limits"]
+        key, tokens = next(iter(limits["metered_keys"].items()))
+        return key, tokens * self._file.gateways
+
     def start_rollout(self, candidate: str) -> int:
         """By its control plane, which checks the candidate."""
         return self._rollouts().start(candidate)

@@ -240,6 +240,17 @@ class Adaptable(Protocol):
 
 
 @runtime_checkable
+class Tenanted(Protocol):
+    """It tells its users apart by their API keys, shares what it has between them, and has keys made for drills."""
+
+    def tenants(self) -> tuple[str, str]:
+        """Keys of two tenants with equal rights."""
+
+    def metered(self) -> tuple[str, int]:
+        """A key with few tokens, and how many it has a minute, at all gateways together."""
+
+
+@runtime_checkable
 class Gpu(Protocol):
     """Its engines compute on GPUs of this machine, whose memory NVML tells."""
 
@@ -303,6 +314,7 @@ for _plain in (
     Swappable,
     Sleepable,
     Adaptable,
+    Tenanted,
     Stack,
 ):
     register(Capability(protocol=_plain))

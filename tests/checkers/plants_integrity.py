@@ -81,7 +81,7 @@ PLANTS = [
         },
         bugs={
             **{what: history(*CLEAN, record) for what, record in BUGS.items()},
-            "ignore_eos-dropped-now-and-then": history(*ENDED_BY_ITSELF, answered(5, tokens=400)),
+            "ignore_eos-dropped-now-and-then": history(*ENDED_BY_ITSELF, answered(5, tokens=1600)),
             "not-the-default-temperature": history(
                 changed(answered(1, params={"temperature": 0.7}), params={}),
                 promises={"default_temperature": 0.5, "default_max_tokens": 256},

@@ -11,6 +11,7 @@ import plants_answered
 import plants_capacity
 import plants_conservation
 import plants_failover
+import plants_fairness
 import plants_integrity
 import plants_recovery
 import plants_replicas
@@ -34,6 +35,7 @@ MODULES = (
     plants_capacity,
     plants_conservation,
     plants_failover,
+    plants_fairness,
     plants_integrity,
     plants_recovery,
     plants_replicas,

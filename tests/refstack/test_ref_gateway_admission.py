@@ -25,12 +25,12 @@ class Office:
         self.users: list[asyncio.Task[str]] = []
         self.order: list[int] = []
 
-    def come(self, *, deadline_s: float = 30.0) -> asyncio.Task[str]:
+    def come(self, *, key: str = "", deadline_s: float = 30.0) -> asyncio.Task[str]:
         number, hold = len(self.users), asyncio.Event()
 
         async def use() -> str:
             try:
-                await self.queue.acquire(deadline_s=deadline_s)
+                await self.queue.acquire(key=key, deadline_s=deadline_s)
             except Overloaded as refused:
                 return refused.code
             self.order.append(number)
@@ -41,7 +41,7 @@ class Office:
                 cancelled = True
                 raise
             finally:
-                self.queue.release(cancelled=cancelled)
+                self.queue.release(key=key, cancelled=cancelled)
             return "served"
 
         self.holds.append(hold)
@@ -157,6 +157,91 @@ def test_a_turn_that_comes_with_a_hang_up_is_given_up() -> None:
     assert asyncio.run(right_after_the_turn()) == (True, 0, 0)
 
 
+# ---- shares
+
+
+def test_keys_take_turns_and_a_full_queue_has_room_for_who_has_no_place() -> None:
+    """Who floods loses its newest place to another key, whose turn is next; of one key who came first goes first."""
+
+    async def play() -> tuple[list[int], list[str]]:
+        office = Office()
+        for _ in range(5):
+            office.come(key="greedy")
+        await office.settle()
+        office.come(key="steady")
+        await office.settle()
+        refused = [user.result() for user in office.users if user.done()]
+        for number in range(6):
+            office.holds[number].set()
+            await office.settle()
+        await office.close()
+        return office.order, refused
+
+    assert asyncio.run(play()) == ([0, 1, 5, 2, 3], ["queue_full"])
+
+
+def test_a_place_is_taken_only_from_who_has_more_of_them() -> None:
+    """Two keys with as many places each leave each other theirs."""
+
+    async def play() -> list[str]:
+        office = Office(max_in_flight=1, max_queue=2)
+        for key in ("a", "a", "b"):
+            office.come(key=key)
+        await office.settle()
+        late = [office.come(key=key) for key in ("a", "b", "c")]
+        await office.settle()
+        codes = [user.result() for user in late if user.done()]
+        await office.close()
+        return codes
+
+    assert asyncio.run(play()) == ["queue_full"] * 3
+
+
+def test_the_last_slots_are_for_who_holds_least_while_several_ask() -> None:
+    """Alone a key has everything; beside another it leaves the last quarter of the slots."""
+
+    async def play() -> tuple[int, int, int]:
+        office = Office(max_in_flight=8, max_queue=8)
+        for _ in range(9):
+            office.come(key="greedy")
+        await office.settle()
+        alone = office.queue.holds["greedy"]
+        office.come(key="steady")
+        for number in range(4):
+            office.holds[number].set()
+        for _ in range(4):
+            office.come(key="greedy")
+        await office.settle()
+        beside = office.queue.holds["greedy"], office.queue.holds["steady"]
+        await office.close()
+        return alone, *beside
+
+    assert asyncio.run(play()) == (8, 5, 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", "c", "leave", "cancel"]), st.integers(0, 30)), max_size=60))
+def test_no_slot_is_lost_between_keys(moves: list[tuple[str, int]]) -> None:
+    """Whoever comes, leaves or hangs up, each key's slots add up to those in use, and all are free in the end."""
+
+    async def play() -> None:
+        office = Office(max_in_flight=4)
+        for move, number in moves:
+            if move in "abc":
+                office.come(key=move)
+            elif office.users and move == "leave":
+                office.holds[number % len(office.users)].set()
+            elif office.users:
+                office.users[number % len(office.users)].cancel()
+            await office.settle()
+            assert sum(office.queue.holds.values()) == office.queue.in_flight <= 4
+            assert office.queue.depth <= 3
+        await office.close()
+        assert not office.queue.holds
+
+    asyncio.run(play())
+
+
 # ---- quotas
 
 
@@ -187,3 +272,13 @@ def test_keys_do_not_share_their_tokens() -> None:
     quota.refund("a", 10_000)
     assert quota.charge("a", 600, 0.0) is None
     quota.refund("nobody", 5)
+
+
+def test_a_metered_key_has_fewer() -> None:
+    """Its own limit, its own refill; all other keys have the common one."""
+    quota = TokenQuota(GatewayLimits(tokens_per_minute_per_key=6000, metered_keys={"few": 60}))
+    assert quota.charge("few", 60, 0.0) is None
+    assert quota.charge("few", 3, 0.0) == pytest.approx(3.0)
+    assert quota.charge("other", 6000, 0.0) is None
+    quota.refund("few", 10_000)
+    assert quota.charge("few", 61, 0.0) is not None

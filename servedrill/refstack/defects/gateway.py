@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from servedrill.refstack.config import GatewayLimits
 from servedrill.refstack.gateway.admission import BoundedQueue, Overloaded
 from servedrill.refstack.gateway.aliases import Aliases
@@ -219,13 +221,12 @@ class UnboundedQueue(BoundedQueue):
 
     caught_by = "out_of_memory"
 
-    async def acquire(self, *, deadline_s: float) -> None:
-        if self.in_flight < self.limits.max_in_flight and not self.queue:
-            self.in_flight += 1
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.queue.append(turn)
-        await turn
+    def make_room(self, key: str) -> bool:
+        return True
+
+    async def acquire(self, *, key: str = "", deadline_s: float) -> None:
+        self.limits = msgspec.structs.replace(self.limits, queue_timeout_s=deadline_s)
+        await super().acquire(key=key, deadline_s=deadline_s)
 
 
 class NoConcurrencyLimit(BoundedQueue):
@@ -233,8 +234,8 @@ class NoConcurrencyLimit(BoundedQueue):
 
     caught_by = "out_of_memory"
 
-    async def acquire(self, *, deadline_s: float) -> None:
-        self.in_flight += 1
+    async def acquire(self, *, key: str = "", deadline_s: float) -> None:
+        self.take(key)
 
 
 class PlainErrors(OpenAIErrors):
@@ -289,9 +290,9 @@ class QueueTimeoutKeepsSlot(BoundedQueue):
 
     caught_by = "cancel_storm"
 
-    async def acquire(self, *, deadline_s: float) -> None:
+    async def acquire(self, *, key: str = "", deadline_s: float) -> None:
         try:
-            await super().acquire(deadline_s=deadline_s)
+            await super().acquire(key=key, deadline_s=deadline_s)
         except Overloaded as refused:
             self.in_flight += refused.code == "queue_timeout"
             raise
@@ -302,9 +303,9 @@ class CancelKeepsSlot(BoundedQueue):
 
     caught_by = "cancel_storm"
 
-    def release(self, *, cancelled: bool) -> None:
+    def release(self, *, key: str = "", cancelled: bool) -> None:
         if not cancelled:
-            super().release(cancelled=False)
+            super().release(key=key, cancelled=False)
 
 
 class ResumeFromTheStart(TokenExactResume):

@@ -55,11 +55,8 @@ class GatewayApp:
             request_id=request_id,
             route="chat" if http.path.endswith("/chat/completions") else "completions",
         )
-        api_key, tokens = (
-            http.headers.get("authorization", ""),
-            (http.content_length or 0) // 6 + call.max_tokens * call.n,
-        )
-        wait_s = gateway.quota.charge(api_key, tokens, call.began)
+        tokens = (http.content_length or 0) // 6 + call.max_tokens * call.n
+        wait_s = gateway.quota.charge(call.key, tokens, call.began)
         if wait_s is not None:
             return gateway.refuse(
                 429,
@@ -78,7 +75,7 @@ class GatewayApp:
                 gateway.idempotency.end(key, None)
             raise
         if response.status != 200:
-            gateway.quota.refund(api_key, tokens)
+            gateway.quota.refund(call.key, tokens)
         if key is not None:
             gateway.idempotency.end(key, _stored(call, response))
         return response

@@ -37,6 +37,7 @@ class Call:
     ) -> None:
         self.gateway, self.http, self.body = gateway, http, body
         self.request_id, self.route = request_id, route
+        self.key = api_key(http)
         self.stream = body.get("stream") is True
         self.n = body["n"] if isinstance(body.get("n"), int) else 1
         self.max_tokens: int = next(
@@ -63,7 +64,7 @@ class Call:
         gateway.upstreams.in_flight.request_began()
         try:
             try:
-                await gateway.admission.acquire(deadline_s=self.deadline - self.began)
+                await gateway.admission.acquire(key=self.key, deadline_s=self.deadline - self.began)
             except Overloaded as refusal:
                 return gateway.refuse(
                     503,
@@ -78,7 +79,7 @@ class Call:
                 cancelled = True
                 raise
             finally:
-                gateway.admission.release(cancelled=cancelled)
+                gateway.admission.release(key=self.key, cancelled=cancelled)
         except asyncio.CancelledError:
             cancelled = True
             raise
@@ -360,6 +361,11 @@ class Call:
         )
         await self.client.write(wire.event(body) + wire.DONE, last=True)
         return self.client.response
+
+
+def api_key(http: web.Request) -> str:
+    """Whose request it is; empty for nobody's."""
+    return http.headers.get("authorization", "").removeprefix("Bearer ")
 
 
 def wire_key(http: web.Request) -> str | None:

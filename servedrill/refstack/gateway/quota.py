@@ -21,17 +21,18 @@ class TokenQuota:
     policy = "quota"
 
     def __init__(self, limits: GatewayLimits) -> None:
-        self.capacity = limits.tokens_per_minute_per_key
+        self.limits = limits
         self.buckets: dict[str, Bucket] = {}
 
     def charge(self, key: str, tokens: int, now: float) -> float | None:
         """None when admitted; else the seconds after which it would be."""
-        bucket = self.buckets.setdefault(key, Bucket(self.capacity, now))
-        rate = self.capacity / 60
-        bucket.tokens = min(self.capacity, bucket.tokens + (now - bucket.updated) * rate)
+        capacity = self.capacity(key)
+        bucket = self.buckets.setdefault(key, Bucket(capacity, now))
+        rate = capacity / 60
+        bucket.tokens = min(capacity, bucket.tokens + (now - bucket.updated) * rate)
         bucket.updated = now
         if tokens > bucket.tokens:
-            return (min(tokens, self.capacity) - bucket.tokens) / rate
+            return (min(tokens, capacity) - bucket.tokens) / rate
         bucket.tokens -= tokens
         return None
 
@@ -39,4 +40,8 @@ class TokenQuota:
         """Give back what a refused or failed request was charged; an unknown key is ignored."""
         bucket = self.buckets.get(key)
         if bucket is not None:
-            bucket.tokens = min(self.capacity, bucket.tokens + tokens)
+            bucket.tokens = min(self.capacity(key), bucket.tokens + tokens)
+
+    def capacity(self, key: str) -> int:
+        """Tokens a minute of a key, and what its full bucket holds."""
+        return self.limits.metered_keys.get(key, self.limits.tokens_per_minute_per_key)
