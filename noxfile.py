@@ -68,7 +68,7 @@ def minimums(session: nox.Session) -> None:
 
 @nox.session
 def drills(session: nox.Session) -> None:
-    """The six drills on the embedded stack, as the README says, then the control."""
+    """The drills on the embedded stack, as the README says, then the control."""
     session.install("-e", ".")
     session.run("pytest", "drills", *session.posargs)
     session.run("pytest", "drills", "--drill-control", *session.posargs)
@@ -76,7 +76,7 @@ def drills(session: nox.Session) -> None:
 
 @nox.session(name="drills-vllm")
 def drills_vllm(session: nox.Session) -> None:
-    """The six drills on two real vLLM engines (CPU) behind two real vllm-routers (about 20 minutes in all)."""
+    """The drills on two real vLLM engines (CPU) behind two real vllm-routers (about 30 minutes in all)."""
     _install_vllm(session)
     session.install("-e", ".")
     stack, slo = "fixtures/data/stacks/vllm.toml", "fixtures/data/slos/shared-cpu.toml"

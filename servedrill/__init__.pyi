@@ -46,6 +46,10 @@ from servedrill.checkers.fairness import (
 )
 from servedrill.checkers.finding import Answer, Finding
 from servedrill.checkers.integrity import GoldenAnswersRight, OutputBounded, TokenExact
+from servedrill.checkers.progress import (
+    EngineGaugesTrue,
+    ProgressAlerted,
+)
 from servedrill.checkers.recovery import (
     BystandersUnaffected,
     GoodputRecovers,
@@ -191,6 +195,7 @@ __all__ = [
     "DrainLosesNothing",
     "Drill",
     "EndsInTime",
+    "EngineGaugesTrue",
     "EngineSleep",
     "Entry",
     "ErrorsFast",
@@ -247,6 +252,7 @@ __all__ = [
     "ProcessPause",
     "ProcessRestart",
     "ProcessesUnchanged",
+    "ProgressAlerted",
     "Promises",
     "Proxied",
     "Quantiles",

@@ -61,6 +61,9 @@ class Promises(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Check interval, failures needed and check timeout together."""
     down_alert: str = "ReplicaDown"
     oom_alert: str = "EngineOutOfMemory"
+    progress_alert: str = "NoProgress"
+    """Fires when users wait and no token comes from anywhere."""
+    progress_alert_within_s: Span = 3.0
     alert_within_s: Span = 2.5
     restart_within_s: Span = 5.0
     rollout_within_s: Span = 20.0
@@ -79,6 +82,8 @@ class Promises(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Speed of a full load after an incident to that before; less where others use the same cores."""
     health_within_s: Span = 1.0
     """From the death of an engine's core to the end of its good health."""
+    frozen_within_s: Span = 3.0
+    """From the freeze of an engine's core to the end of its good health."""
     slots: Count = 48
     """Sequences that all engines together run at once."""
     engine_admits: Count = 40

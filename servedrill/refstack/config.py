@@ -119,6 +119,8 @@ class GatewayLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     backoff_max_s: NotBelow0 = 1.0
     breaker_failures: Count = 3
     breaker_open_s: NotBelow0 = 1.0
+    outlier_ratio: Factor = 4.0
+    outlier_gap_s: NotBelow0 = 0.1
     health_interval_s: Span = 0.25
     health_timeout_s: Span = 0.4
     health_failures: Count = 2

@@ -36,6 +36,7 @@ HEALTHY: dict[str, str] = {
     "quota": "servedrill.refstack.gateway.quota:TokenQuota",
     "balancer": "servedrill.refstack.gateway.balancer:LeastInFlight",
     "health": "servedrill.refstack.gateway.health:ActiveHealth",
+    "outlier": "servedrill.refstack.gateway.outlier:SlowOutlier",
     "breaker": "servedrill.refstack.gateway.breaker:CircuitBreaker",
     "retry": "servedrill.refstack.gateway.retry:FullJitterRetry",
     "retry_budget": "servedrill.refstack.gateway.retry:RetryBudget",

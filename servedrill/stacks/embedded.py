@@ -297,6 +297,7 @@ def promised_by(stack: dict[str, Any]) -> Promises:
         dns_ttl_s=stack["dns_ttl_s"],
         overload_ttft_s=gateway["queue_timeout_s"] + gateway["max_tries"] * gateway["first_token_timeout_s"],
         dns_detect_s=stack["dns_check_failures"] * (stack["dns_check_interval_s"] + stack["dns_check_timeout_s"]),
+        frozen_within_s=stack["health_stall_s"] + 0.7,
         slots=engine["max_num_seqs"] * engines,
         engine_admits=engine["max_num_seqs"] + engine["max_num_queued_reqs"],
         gateway_admits=gateway["max_in_flight"] + gateway["max_queue"],

@@ -13,6 +13,7 @@ import plants_conservation
 import plants_failover
 import plants_fairness
 import plants_integrity
+import plants_progress
 import plants_recovery
 import plants_replicas
 import plants_retries
@@ -37,6 +38,7 @@ MODULES = (
     plants_failover,
     plants_fairness,
     plants_integrity,
+    plants_progress,
     plants_recovery,
     plants_replicas,
     plants_retries,

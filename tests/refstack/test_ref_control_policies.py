@@ -106,7 +106,9 @@ def test_a_name_answers_with_the_healthy_ones() -> None:
         ({"down_s": 0.6}, ["ReplicaDown"]),
         ({"down_s": 0.6, "last_exit": "OOMKilled"}, ["ReplicaDown", "EngineOutOfMemory"]),
         ({"last_exit": "OOMKilled"}, []),
-        ({"tokens_flat_s": 2.5}, ["NoProgress"]),
+        ({"tokens_flat_s": 1.4}, []),
+        ({"tokens_flat_s": 1.6}, ["NoProgress"]),
+        ({"tokens_flat_s": 1.6, "down_s": 0.6}, ["ReplicaDown", "NoProgress"]),
     ],
 )
 def test_who_is_told_of_what(fields: dict[str, Any], alerts: list[str]) -> None:

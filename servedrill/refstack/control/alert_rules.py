@@ -16,7 +16,8 @@ class Fact:
     kv_usage: float
     running: float
     tokens_flat_s: float
-    """How long its token counter has not moved although requests are running."""
+    """How long its token counter has not moved although requests are running; of the role ``stack``, no engine's
+    counter although any gateway has requests in flight."""
 
 
 class AlertRules:
@@ -32,6 +33,6 @@ class AlertRules:
                 alerts.append(("ReplicaDown", fact.name))
                 if fact.last_exit == "OOMKilled":
                     alerts.append(("EngineOutOfMemory", fact.name))
-            if fact.tokens_flat_s > 2:
+            if fact.tokens_flat_s > 1.5:
                 alerts.append(("NoProgress", fact.name))
         return alerts

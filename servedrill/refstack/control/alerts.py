@@ -19,7 +19,12 @@ from servedrill.refstack.policies import Policies
 from servedrill.refstack.process import log_to_stderr, set_name
 
 EVERY_S = 0.25
-_READ = ("vllm:kv_cache_usage_perc", "vllm:num_requests_running", "vllm:generation_tokens")
+_READ = (
+    "vllm:kv_cache_usage_perc",
+    "vllm:num_requests_running",
+    "vllm:generation_tokens",
+    "gateway_in_flight_requests",
+)
 
 
 class Alerts:
@@ -31,6 +36,7 @@ class Alerts:
         self.active: dict[tuple[str, str], dict[str, Any]] = {}
         self.posted: list[dict[str, Any]] = []
         self.up_at: dict[str, float] = {}
+        self.tokens: dict[str, float] = {}
         self.moved: dict[str, tuple[float, float]] = {}
         self.began = time.monotonic()
 
@@ -42,7 +48,8 @@ class Alerts:
         facts = await asyncio.gather(
             *(self._fact(name, role, url, exits.get(name, "")) for name, role, url in replicas)
         )
-        firing = set(self.rules.firing([fact for fact in facts if fact is not None]))
+        known = [fact for fact in facts if fact is not None]
+        firing = set(self.rules.firing([*known, self._whole(known)]))
         for key in firing - set(self.active):
             self.active[key] = {
                 "labels": {"alertname": key[0], "replica": key[1]},
@@ -61,7 +68,7 @@ class Alerts:
             async with asyncio.timeout(0.4):
                 async with self.session.get(f"{url}/health") as response:
                     ok = response.status == 200
-                if ok and role == "engine":
+                if ok or role == "engine":  # one that is not well may tell all the same what it does
                     async with self.session.get(f"{url}/metrics") as response:
                         text = await response.text()
                     lines = "\n".join(line for line in text.splitlines() if line.startswith(_READ))
@@ -76,9 +83,9 @@ class Alerts:
             self.up_at[name] = now
         elif name not in self.up_at and now - self.began < 10:
             return None  # still coming up for the first time
-        tokens, running = values.get("vllm:generation_tokens_total", 0.0), values.get("vllm:num_requests_running", 0.0)
-        if running == 0 or self.moved.get(name, (-1.0, 0.0))[0] != tokens:
-            self.moved[name] = (tokens, now)
+        if role == "engine":
+            self.tokens[name] = values.get("vllm:generation_tokens_total", self.tokens.get(name, 0.0))
+        running = values.get("gateway_in_flight_requests" if role == "gateway" else "vllm:num_requests_running", 0.0)
         return Fact(
             name=name,
             role=role,
@@ -86,8 +93,22 @@ class Alerts:
             last_exit=last_exit,
             kv_usage=values.get("vllm:kv_cache_usage_perc", 0.0),
             running=running,
-            tokens_flat_s=now - self.moved[name][1],
+            tokens_flat_s=self._flat_s(name, self.tokens[name], busy=running > 0) if role == "engine" else 0.0,
         )
+
+    def _whole(self, facts: list[Fact]) -> Fact:
+        """All of them together: what users have open is at the gateways, what comes for it from the engines."""
+        in_flight = sum(fact.running for fact in facts if fact.role == "gateway")
+        flat_s = self._flat_s("stack", sum(self.tokens.values()), busy=in_flight > 0)
+        return Fact(
+            name="stack", role="stack", down_s=0, last_exit="", kv_usage=0, running=in_flight, tokens_flat_s=flat_s
+        )
+
+    def _flat_s(self, name: str, tokens: float, *, busy: bool) -> float:
+        now = time.monotonic()
+        if not busy or self.moved.get(name, (-1.0, 0.0))[0] != tokens:
+            self.moved[name] = (tokens, now)
+        return now - self.moved[name][1]
 
     async def _exits(self) -> dict[str, str]:
         try:

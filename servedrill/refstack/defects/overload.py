@@ -47,7 +47,7 @@ class DecodeWaitsForPrefill(ContinuousBatching):
 
 
 class ShrinksAfterOverload(ContinuousBatching):
-    """Each long queue takes a slot for good, up to a quarter of them (B2: sglang#30596)."""
+    """Each long queue takes a slot for good, up to three in eight of them (B2: sglang#30596)."""
 
     caught_by = "overload_and_fairness"
 
@@ -57,7 +57,7 @@ class ShrinksAfterOverload(ContinuousBatching):
 
     def plan(self) -> list[Work]:
         if len(self.waiting) > 3:
-            self.lost = min(self.lost + 1, self.limits.max_num_seqs // 4)
+            self.lost = min(self.lost + 1, self.limits.max_num_seqs * 3 // 8)
         if len(self.running) < self.limits.max_num_seqs - self.lost:
             return super().plan()
         waiting, self.waiting = self.waiting, type(self.waiting)()
@@ -88,6 +88,9 @@ class ChargedLater(TokenQuota):
             return None
         return 1.0
 
+    def refund(self, key: str, tokens: int) -> None:
+        self.buckets[key].tokens += tokens
+
     def _take(self, key: str, tokens: int) -> None:
         self.buckets[key].tokens -= tokens
 
@@ -100,7 +103,7 @@ class OneBucketForAll(TokenQuota):
     def charge(self, key: str, tokens: int, now: float) -> float | None:
         metered = next(iter(self.limits.metered_keys))
         waits_s = super().charge(metered, 0, now) or super().charge(key, tokens, now)
-        return waits_s or (1.0 if key != metered and self.buckets[metered].tokens < 60 else None)
+        return waits_s or (1.0 if key != metered and self.buckets[metered].tokens < 200 else None)
 
 
 class RefusalsBlock(TokenQuota):
@@ -111,5 +114,5 @@ class RefusalsBlock(TokenQuota):
     def charge(self, key: str, tokens: int, now: float) -> float | None:
         waits_s = super().charge(key, tokens, now)
         if waits_s is not None:
-            time.sleep(0.05)
+            time.sleep(0.1)
         return waits_s

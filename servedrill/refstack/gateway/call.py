@@ -49,13 +49,15 @@ class Call:
         self.tries: list[Outcome] = []
         self.headers = {wire.REQUEST_ID: request_id, wire.SERVED_VIA: gateway.name}
         self.client = ClientStream(http, self.headers, keep=wire_key(http) is not None)
-        self.version = ""
+        self.version = self.upstream = ""
         self.text = ""
         self.tokens = 0
         self.finishes: set[int] = set()
         self.answer_id = ""
         self.first: float | None = None
         self.last = 0.0
+        self.came: float | None = None
+        """When content last came in this try, loop time."""
         self.resumes = 0
 
     async def run(self) -> web.StreamResponse:
@@ -197,6 +199,7 @@ class Call:
     async def exchange(self, upstream: str, body: dict[str, Any]) -> Outcome:
         """The HTTP exchange of one try."""
         gateway, response = self.gateway, None
+        self.upstream, self.came = upstream, None
 
         def failed(kind: str, message: object = "", **more: Any) -> Outcome:
             return Outcome(
@@ -315,7 +318,10 @@ class Call:
             if choice.finish_reason:
                 self.finishes.add(choice.index)
         if content:
-            self.last = self.loop.time()
+            now = self.loop.time()
+            if self.came is not None:  # what came from another engine before says nothing of this one
+                self.gateway.upstreams.outlier.token(self.upstream, now - self.came, now)
+            self.last = self.came = now
             self.first = self.first or self.last
         role = next((choice.role for choice in event.choices if choice.role), None)
         if not self.gateway.resume.forwards(

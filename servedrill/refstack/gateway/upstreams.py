@@ -26,6 +26,7 @@ class Upstreams:
         self.urls = {engine.name: stack.engine_url(engine.name) for engine in stack.engines}
         self.health = policies.make("health", stack.gateway_limits)
         self.breaker = policies.make("breaker", stack.gateway_limits)
+        self.outlier = policies.make("outlier", stack.gateway_limits)
         self.balancer = policies.make("balancer", chance)
         self.in_flight = policies.make("in_flight")
         self.cordoned: set[str] = set()
@@ -48,6 +49,7 @@ class Upstreams:
                 and self.breaker.allows(upstream, now)
             ]
             if candidates:
+                candidates = self.outlier.fewer(candidates, self.in_flight.at, now)
                 return self.balancer.choose(candidates, self.in_flight.at, [t.upstream for t in tried]), name
         return None
 
