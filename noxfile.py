@@ -171,6 +171,13 @@ def attacks(session: nox.Session) -> None:
 
 
 @nox.session
+def cgroup2(session: nox.Session) -> None:
+    """Memory cgroups of version 2, under a kernel of its own (needs user-mode-linux, and no root; about 5 minutes)."""
+    session.install("-e", ".[test]")
+    session.run("python", "bench/cgroup2.py", *session.posargs)
+
+
+@nox.session
 def interrupts(session: nox.Session) -> None:
     """Ctrl-C and kill -9 at random moments, and 200 times kill -9 in the moment in which something starts.
 
