@@ -22,8 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 WITHIN_S = 900
 TESTS = [
-    "tests/faults/test_faults_memory.py", "tests/stacks/test_stack_on_machine.py", "tests/stacks/test_stack_embedded.py",
-    "-k", "memory or cgroup or group or limit",
+    "tests/faults/test_faults_memory.py", "tests/stacks/test_stack_on_machine.py",
+    "tests/stacks/test_stack_embedded.py", "-k", "memory or cgroup or group or limit",
 ]  # fmt: skip
 DRILL = """
 from fixtures.drill import drill
