@@ -23,7 +23,6 @@ from servedrill import (
     TriesSpread,
     bad_requests,
     black_hole,
-    burst,
     cancels,
     chat,
     code,
@@ -50,11 +49,10 @@ def test_timeout_spike(drill: Drill) -> None:
         drill.break_for(3.6, black_hole(stack, first), window="one silent")
         drill.settle()
         drill.send(bad_requests(40, over_s=0.9), window="bad requests")
-        asks_to_wait = http_status(stack, second, status=429, retry_after_s=1, fail_times=10)
+        asks_to_wait = http_status(stack, second, status=429, retry_after_s=1, fail_times=8)
+        drill.break_for(1.4, http_status(stack, first, status=429, fail_times=6), asks_to_wait, window="asked to wait")
         long_enough_s = max(1.6, p.refusals_seen_s + 1.0)
-        with drill.broken(http_status(stack, first, status=503), asks_to_wait, window="two refuse"):
-            drill.load(burst(15, over_s=0.02, name="at-once"))
-            drill.hold(long_enough_s)
+        drill.break_for(long_enough_s, http_status(stack, first, status=503), window="one refuses")
         drill.settle()
     drill.break_for(1.5, *(http_status(stack, engine, status=429) for engine in drill.engines), window="all refuse")
     drill.settle()
@@ -74,8 +72,8 @@ def test_timeout_spike(drill: Drill) -> None:
         TriesBounded(window="bad requests", calls="bad", tries_max=1),
         BreakersClosed(window="bad requests"),
         NoFailures(window="bad requests", classes=["chat", "code"], requests_min=3),
-        NewTrafficStops(window="two refuse", replica=first, within_s=p.refusals_seen_s, probes_per_s=6.0),
-        RetryAfterHonoured(window="two refuse"),
+        NewTrafficStops(window="one refuses", replica=first, within_s=p.refusals_seen_s, probes_per_s=6.0),
+        RetryAfterHonoured(window="asked to wait"),
         RetriesSpread(),
         TriesSpread(window="one engine"),
         refused_without_a_storm("all refuse"),

@@ -37,9 +37,9 @@ def test_every_name_of_ours_begins_with_drill(pytester: pytest.Pytester) -> None
     before, after = names(pytester), names(pytester, "-p", "servedrill.plugin")
     brought = {kind: after[kind] - before[kind] for kind in before}
     assert {kind: len(new) for kind, new in brought.items()} == {
-        "options": 10,
-        "destinations": 10,
-        "ini": 6,
+        "options": 11,
+        "destinations": 11,
+        "ini": 7,
         "markers": 3,
     }
     assert [name for new in brought.values() for name in new if not name.removeprefix("--").startswith("drill")] == []
@@ -55,7 +55,7 @@ def test_the_plugins_that_are_known_are_many() -> None:
 
 def test_commands_that_people_are_told_have_options_that_there_are(pytester: pytest.Pytester) -> None:
     """In docs, hints, scripts: each ``--drill-...`` exists, and ``pytest drills`` takes no other word but pytest's."""
-    known = names(pytester, "-p", "servedrill.plugin")["options"]
+    known = names(pytester, "-p", "servedrill.plugin", "-p", "servedrill.plugin.recorder")["options"]
     texts = [path.read_text(errors="replace") for pattern in TOLD for path in ROOT.glob(pattern) if path.is_file()]
     said = {word for text in texts for word in re.findall(r"(?<![\w-])--drill-[a-z][a-z-]*[a-z]", text)}
     commands = [line for text in texts for line in re.findall(r"pytest drills([^`\n]*)", text)]
