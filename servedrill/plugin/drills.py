@@ -230,7 +230,7 @@ class DrillPlugin:
         """
         self._outcomes.interrupted = excinfo.type is KeyboardInterrupt
         if not self.config.option.fulltrace:
-            excinfo.traceback = excinfo.traceback[-1:]
+            excinfo.traceback = excinfo.traceback.filter(excinfo)[-1:] or excinfo.traceback  # pytest.exit hides itself
             excinfo.value.__cause__, excinfo.value.__suppress_context__ = None, True
 
     @pytest.hookimpl(tryfirst=True)

@@ -17,8 +17,6 @@ from servedrill.ci.running import Sessions
 from servedrill.commands.main import main
 from tests.worlds import nights  # noqa: F401
 
-pytest_plugins = ["pytester"]
-
 
 @pytest.fixture
 def night(

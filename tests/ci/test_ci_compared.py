@@ -19,6 +19,8 @@ from servedrill.errors import UsageError
 from servedrill.slo.spending import Spending
 from tests.reporting.report_world import history, run_folder, verdict
 
+pytest_plugins = ["pytester"]
+
 SLO = ROOT / "fixtures/data/slos/chat.yaml"
 
 

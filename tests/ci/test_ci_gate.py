@@ -15,6 +15,8 @@ from servedrill.ci.night import Night
 from servedrill.ci.record import Asked, Ended, Line, Reported, Try, Word, read_try, write_line
 from servedrill.ci.summary import night_summary
 
+pytest_plugins = ["pytester"]
+
 EVIL = "a%\r\n::error::b,c:d\x1b[2J\ud800]]></failure><x>&\ufffe @everyone `"
 
 

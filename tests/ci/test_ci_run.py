@@ -12,6 +12,8 @@ from ci_world import night as outside
 
 from servedrill.leases.stack_lock import held
 
+pytest_plugins = ["pytester"]
+
 
 def test_a_green_night(tmp_path: Path) -> None:
     """0; each artifact is there, and says so."""

@@ -23,6 +23,8 @@ from pathlib import Path
 from servedrill.drill.traffic import chat
 from servedrill.faults.network import latency
 
+pytest_plugins = ["pytester"]
+
 def test_holds(drill):
     drill.load(chat(rate=5))
     drill.hold(0.5)

@@ -15,6 +15,8 @@ import pytest
 import yaml
 from ci_world import DRILLS, PLUGINS, ROOT, environment
 
+pytest_plugins = ["pytester"]
+
 CI = ROOT / "fixtures/data/ci"
 ACTION: Any = yaml.safe_load((CI / "github/action.yml").read_text())
 WORKFLOW: Any = yaml.safe_load((CI / "github/workflow.yml").read_text())

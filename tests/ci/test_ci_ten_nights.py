@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from ci_world import Ended
 
+pytest_plugins = ["pytester"]
+
 REFUTED = "FAIL: RetriesSpread: Retries are spread. Seen: 2 of 9 answers wrong"
 
 
