@@ -7,6 +7,7 @@ import pytest
 from servedrill import (
     AddressShareRestored,
     AllButOneServe,
+    Constant,
     DrainLosesNothing,
     Drill,
     EndsInTime,
@@ -31,7 +32,7 @@ def test_rolling_deploy(drill: Drill) -> None:
     finishes what is open, serves who still comes, gets nothing new, and ends, even with one answer that never would."""
     stack, engines, addresses = drill.stack, drill.engines, drill.stack.addresses()
     last, last_at = list(addresses.items())[-1]
-    drill.load(chat(rate=18, keep_alive=False), chat(rate=6, name="chat-kept"))
+    drill.load(chat(rate=32, arrivals=Constant(rate=32), keep_alive=False), chat(rate=6, name="chat-kept"))
     drill.baseline(1.8)
     with drill.window("deploy"):
         for replica in (*addresses, *engines):
