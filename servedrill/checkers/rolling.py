@@ -55,7 +55,7 @@ class ServedUntilWithdrawn(Checker, frozen=True, kw_only=True):
     fault: str = "process_restart"
     grace_s: float | None = None
     """As for `OpenAnswersFinish`."""
-    came_min: int = 2
+    came_min: int = 3
 
     def __call__(self, history: History) -> Finding:
         grace_s = limit(self.grace_s, history, lambda p: p.gateway_grace_s)

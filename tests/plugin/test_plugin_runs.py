@@ -205,7 +205,7 @@ def test_a_run_that_is_killed_leaves_no_process_behind(tmp_path: Path, number: i
     assert len(marked(str(tmp_path))) > 8
     process.send_signal(number)
     try:
-        process.wait(timeout=90)  # the tests beside it take the cores
+        process.wait(timeout=30)
     finally:
         process.kill()
         process.wait()
